@@ -1,0 +1,53 @@
+"""What valens raises: each message says what is wrong, what was found, and what to do."""
+
+
+class ValensError(Exception):
+    """Base of every error that a user's input, files or machine can cause; the command line exits with code 2 on it."""
+
+
+class SiteError(ValensError):
+    """A stream, layer or norm that the model does not have."""
+
+
+class LayerSetError(ValensError):
+    """A layer set that cannot be read, or that the model does not have."""
+
+
+class ModelError(ValensError):
+    """A model that cannot be found, loaded or read."""
+
+
+class PromptError(ValensError):
+    """A prompt template that cannot be rendered, or a text that cannot be put into one."""
+
+
+class RepresentationError(ValensError):
+    """A representation, reading or pooling that does not exist."""
+
+
+class CaptureError(ValensError):
+    """Vectors that cannot be captured, or must not be kept."""
+
+
+class StoreError(ValensError):
+    """An activation store that cannot be read or written."""
+
+
+class CorpusError(ValensError):
+    """Texts that cannot be found or read."""
+
+
+class TaskError(ValensError):
+    """A task or suite that does not exist, or whose data cannot be used."""
+
+
+class SelectionError(ValensError):
+    """A layer set that cannot be selected from the scores at hand."""
+
+
+class ResultError(ValensError):
+    """A result that cannot be written, read or drawn."""
+
+
+class MissingPackageError(ValensError):
+    """A package or data wheel that is needed for this and is not installed."""

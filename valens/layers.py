@@ -1,0 +1,101 @@
+"""Layer sets: which layers are averaged into an embedding, written `20-27`, `26,27,29-31`, `all` or `half`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from valens.errors import LayerSetError
+
+_SPAN = re.compile(r"(\d+)(?:-(\d+))?")
+
+
+@dataclass(frozen=True)
+class LayerSet:
+    """A non-empty set of layers, counted from 1 as in the paper's equations; 0 is the input of the first block.
+
+    `str` gives the shortest notation (`26,27,29-31` for [26, 27, 29, 30, 31]) and `LayerSet.parse` reads it back.
+    """
+
+    layers: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse anything but an increasing, non-empty row of layers."""
+        if not self.layers or list(self.layers) != sorted(set(self.layers)) or self.layers[0] < 0:
+            raise LayerSetError(
+                f"A layer set is one or more different layers in increasing order, 0 or above; got {self.layers!r}. "
+                "Use LayerSet.of(...) to sort and to drop repeats."
+            )
+
+    @classmethod
+    def of(cls, layers: Iterable[int]) -> LayerSet:
+        """The set of these layers, sorted, repeats dropped."""
+        return cls(tuple(sorted({int(layer) for layer in layers})))
+
+    @classmethod
+    def all(cls, n_layers: int) -> LayerSet:
+        """Every block of a model: 1..L."""
+        return cls(tuple(range(1, n_layers + 1)))
+
+    @classmethod
+    def half(cls, n_layers: int) -> LayerSet:
+        """The deep half, {L/2, …, L} (appendix A, arXiv 2602.01572); an odd L is halved downwards."""
+        return cls(tuple(range(max(n_layers // 2, 1), n_layers + 1)))
+
+    @classmethod
+    def parse(cls, text: str, n_layers: int) -> LayerSet:
+        """Read `20-27`, `26,27,29-31`, `all` or `half` for a model with L = `n_layers` layers.
+
+        Raises LayerSetError if the text is not a layer set, or names a layer above L.
+        """
+        word = text.strip().lower()
+        if word in {"all", "half"}:
+            return cls.all(n_layers) if word == "all" else cls.half(n_layers)
+        layers: set[int] = set()
+        for part in word.split(","):
+            layers.update(_span(part.strip(), text))
+        if max(layers) > n_layers:
+            raise LayerSetError(
+                f"The model has layers 1..{n_layers}; {max(layers)} was asked for in {text!r}. "
+                "Count from 1; 0 is the input of the first block."
+            )
+        return cls.of(layers)
+
+    def depths(self, n_layers: int) -> tuple[float, ...]:
+        """Each layer as a fraction of the model's depth, in (0, 1]."""
+        return tuple(layer / n_layers for layer in self.layers)
+
+    def __str__(self) -> str:
+        """The shortest notation; a run of two is written as two layers, as the paper writes it."""
+        runs = []
+        for _, run in groupby(enumerate(self.layers), key=lambda pair: pair[1] - pair[0]):
+            members = [layer for _, layer in run]
+            long = len(members) > 2  # noqa: PLR2004
+            runs.append(f"{members[0]}-{members[-1]}" if long else ",".join(map(str, members)))
+        return ",".join(runs)
+
+    def __iter__(self) -> Iterator[int]:
+        """The layers, in increasing order."""
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        """How many layers are in the set."""
+        return len(self.layers)
+
+    def __contains__(self, layer: object) -> bool:
+        """Whether a layer is in the set."""
+        return layer in self.layers
+
+
+def _span(part: str, text: str) -> range:
+    match = _SPAN.fullmatch(part)
+    if match is None:
+        raise LayerSetError(
+            f"{part!r} in {text!r} is no layer. Write a layer set as `20-27`, `26,27,29-31`, `all` or `half`."
+        )
+    first, last = int(match[1]), int(match[2] or match[1])
+    if last < first:
+        raise LayerSetError(f"{part!r} in {text!r} runs backwards. Write the smaller layer first: {last}-{first}.")
+    return range(first, last + 1)

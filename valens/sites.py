@@ -1,0 +1,106 @@
+"""Where a vector is read: a stream, a layer, and whether the model's final norm is applied.
+
+This is the one place that turns the paper's layer numbers into TransformerLens hook points. Layers are counted from 1
+to L as in the paper's equations: layer `l` is block `l`, which TransformerLens calls `blocks.{l-1}`. `hidden@l` leaves
+block `l`, `hidden@0` enters the first block, and every other stream is computed inside its block.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from valens.errors import SiteError
+
+
+class Stream(StrEnum):
+    """The internal vectors that can be read; see `HOOKS` for where each is found and how wide it is."""
+
+    HIDDEN = "hidden"
+    """x^l, the residual stream that leaves block l [d_model]."""
+    VALUES = "values"
+    """v^l, the value vectors of every key-value head, concatenated [n_kv_heads · d_head]."""
+    HEADS = "heads"
+    """z^l, the head outputs before W_O, concatenated [n_heads · d_head]."""
+    ATTENTION = "attention"
+    """a^l, the attention output after W_O [d_model]."""
+    PATTERN = "pattern"
+    """alpha^l, the attention weights of each head over the keys [n_heads · n_keys]."""
+
+    @classmethod
+    def named(cls, name: str) -> Stream:
+        """The stream of this name; raises SiteError with the names there are."""
+        try:
+            return cls(name)
+        except ValueError:
+            raise SiteError(f"There is no stream {name!r}. The streams are {', '.join(cls)}.") from None
+
+
+HOOKS = {
+    Stream.HIDDEN: "hook_out",
+    Stream.VALUES: "attn.hook_v",
+    Stream.HEADS: "attn.hook_z",
+    Stream.ATTENTION: "hook_attn_out",
+    Stream.PATTERN: "attn.hook_pattern",
+}
+
+_NOTATION = re.compile(r"(?P<stream>[a-z]+)@(?P<layer>\d+)(?P<norm>:norm)?")
+
+
+def first_layer(stream: Stream) -> int:
+    """The lowest layer of a stream: 0 for the residual stream, 1 for what is computed inside a block."""
+    return 0 if stream is Stream.HIDDEN else 1
+
+
+def layers_of(stream: Stream, n_layers: int) -> range:
+    """The layers of a stream in a model of L = `n_layers` blocks."""
+    return range(first_layer(stream), n_layers + 1)
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a vector is read; `str` is its address: `values@26`, `hidden@28`, `hidden@28:norm`."""
+
+    stream: Stream
+    layer: int
+    norm: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse an address that no model has."""
+        object.__setattr__(self, "stream", Stream.named(self.stream))
+        if self.norm and self.stream is not Stream.HIDDEN:
+            raise SiteError(f"The final norm reads the residual stream only: `hidden@{self.layer}:norm`, not {self}.")
+        if self.layer < first_layer(self.stream):
+            raise SiteError(f"{self.stream} has layers from {first_layer(self.stream)}; {self.layer} was asked for.")
+
+    @classmethod
+    def parse(cls, text: str) -> Site:
+        """Read an address such as `values@26` or `hidden@28:norm`."""
+        match = _NOTATION.fullmatch(text.strip())
+        if match is None:
+            raise SiteError(f"{text!r} is no site. Write stream@layer, as `values@26` or `hidden@28:norm`.")
+        return cls(Stream.named(match["stream"]), int(match["layer"]), match["norm"] is not None)
+
+    @property
+    def hook(self) -> str:
+        """The TransformerLens hook point; the first residual is read as the input of the first block.
+
+        GPT-2 adds its positions outside the embedding module, so only the block's input is right for every model.
+        """
+        if self.layer == 0:
+            return "blocks.0.hook_in"
+        return f"blocks.{self.layer - 1}.{HOOKS[self.stream]}"
+
+    def check(self, n_layers: int, model: str) -> None:
+        """Raise SiteError unless a model of L = `n_layers` blocks has this site."""
+        layers = layers_of(self.stream, n_layers)
+        if self.layer not in layers:
+            raise SiteError(
+                f"{model} has layers {layers[0]}..{layers[-1]} for {self.stream}; {self.layer} was asked for. "
+                "Count from 1; 0 is the input of the first block."
+            )
+
+    def __str__(self) -> str:
+        """The address."""
+        return f"{self.stream}@{self.layer}" + (":norm" if self.norm else "")
