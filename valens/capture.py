@@ -1,0 +1,147 @@
+"""Read every layer of a model in one forward pass, pooled inside the hooks.
+
+A hook point lends the tensor that passes it; the hook multiplies it with the pooling weights at once, so what is kept of
+[text, token, d] is [text, d], summed in float32. All readings of a pass lie in one buffer, which goes to the host in one
+copy. Attention is causal and texts are padded on the right, so padding needs no mask and changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from einops import einsum, rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from valens.errors import CaptureError
+from valens.models import Model
+from valens.poolings import Pooling, pooling_weights
+from valens.prompts import Tokens
+from valens.representations import Reading
+from valens.sites import Site, Stream
+
+Vectors = dict[Reading, Float[Tensor, "layer text d"]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Texts side by side, padded on the right."""
+
+    ids: Int[Tensor, "text token"]
+    speaks: Bool[Tensor, "text token"]
+
+    @classmethod
+    def of(cls, tokens: Sequence[Tokens], device: torch.device | str = "cpu") -> Batch:
+        """Pad texts to the longest of them; what pads is token 0, which no causal model lets speak."""
+        width = max(map(len, tokens))
+        ids = torch.zeros(len(tokens), width, dtype=torch.long)
+        speaks = torch.zeros(len(tokens), width, dtype=torch.bool)
+        for row, text in enumerate(tokens):
+            ids[row, : len(text)] = torch.tensor(text.ids)
+            speaks[row, : len(text)] = torch.tensor(text.speaks)
+        return cls(ids.to(device), speaks.to(device))
+
+
+@contextlib.contextmanager
+def capturing(model: Model, readings: Sequence[Reading]) -> Iterator[Callable[[Batch], Vectors]]:
+    """Lend the hooks for these readings; inside, call what is given with a batch to get its vectors, in float32 on the host.
+
+    `pattern` readings have n_heads · n_keys numbers, keys beyond a text's end being zero; asking for one makes
+    TransformerLens compute the attention. Everything is given back on leaving. Raises CaptureError for readings whose
+    hooks did not fire.
+    """
+    taps = _taps(model, readings)
+    native = contextlib.nullcontext() if _wants_pattern(readings) else model.native_attention()
+    hooks = [(tap.site.hook, tap) for tap in taps]
+    with native, model.bridge.hooks(fwd_hooks=hooks), torch.inference_mode():
+        yield lambda batch: _run(model, readings, taps, batch)
+
+
+def vector_count(model: Model, reading: Reading) -> int:
+    """How many numbers a reading has for one text, over all its layers."""
+    return len(reading.layers(model.n_layers)) * model.sizes.width(reading.stream)
+
+
+class _Tap:
+    """Pools what passes one site, once for each pooling asked for there, into the views that it is lent."""
+
+    def __init__(self, model: Model, site: Site, poolings: Sequence[Pooling]) -> None:
+        self.site = site
+        self.poolings = poolings
+        self._norm = model.final_norm if site.norm else None
+        self.weights: Float[Tensor, "text pooling token"] = torch.empty(0, len(poolings), 0)
+        self.views: list[Float[Tensor, "text d"]] = []
+        self.fired = False
+
+    def __call__(self, tensor: Tensor, hook: object) -> None:  # noqa: ARG002
+        pooled = _pool_pattern(tensor, self.weights) if self.site.stream is Stream.PATTERN else self._pool(tensor)
+        for place, view in enumerate(self.views):
+            view.copy_(pooled[:, place])
+        self.fired = True
+
+    def _pool(self, tensor: Tensor) -> Float[Tensor, "text pooling d"]:
+        if tensor.ndim == 4:  # noqa: PLR2004
+            tensor = rearrange(tensor, "text token head d -> text token (head d)")
+        if self._norm is not None:
+            tensor = self._norm(tensor)
+        return torch.bmm(self.weights, tensor.float())
+
+
+def _pool_pattern(
+    pattern: Float[Tensor, "text head query key"], weights: Float[Tensor, "text pooling query"]
+) -> Float[Tensor, "text pooling head*key"]:
+    pooled = einsum(pattern.float(), weights, "text head query key, text pooling query -> text pooling head key")
+    return rearrange(pooled, "text pooling head key -> text pooling (head key)")
+
+
+def _wants_pattern(readings: Sequence[Reading]) -> bool:
+    return any(reading.stream is Stream.PATTERN for reading in readings)
+
+
+def _taps(model: Model, readings: Sequence[Reading]) -> list[_Tap]:
+    """One tap a site, with the poolings that are asked for there, in the order of the readings."""
+    poolings: dict[Site, list[Pooling]] = {}
+    for reading in readings:
+        for layer in reading.layers(model.n_layers):
+            poolings.setdefault(Site(reading.stream, layer, reading.norm), []).append(reading.pooling)
+    return [_Tap(model, site, wanted) for site, wanted in poolings.items()]
+
+
+def _run(model: Model, readings: Sequence[Reading], taps: list[_Tap], batch: Batch) -> Vectors:
+    shapes = {reading: _shape(model, reading, batch) for reading in readings}
+    buffer = torch.empty(sum(map(math.prod, shapes.values())), device=model.device)
+    vectors = _split(buffer, shapes)
+    weights = {pooling: pooling_weights(pooling, batch.speaks) for pooling in {r.pooling for r in readings}}
+    for tap in taps:
+        tap.weights = torch.stack([weights[pooling] for pooling in tap.poolings], dim=1)
+        tap.views = [_view(model, vectors, tap.site, pooling) for pooling in tap.poolings]
+        tap.fired = False
+    model.run_body(batch.ids)
+    silent = [str(tap.site) for tap in taps if not tap.fired]
+    if silent:
+        raise CaptureError(
+            f"{len(silent)} sites of {model.name} were not read (first: {silent[0]}): no hook fired there."
+        )
+    return _split(buffer.cpu(), shapes)
+
+
+def _shape(model: Model, reading: Reading, batch: Batch) -> tuple[int, int, int]:
+    """How a reading of this batch is shaped, [layer, text, d]; a pattern has a number for each head and key."""
+    n_texts, n_tokens = batch.ids.shape
+    per_key = n_tokens if reading.stream is Stream.PATTERN else 1
+    return len(reading.layers(model.n_layers)), n_texts, model.sizes.width(reading.stream) * per_key
+
+
+def _split(buffer: Float[Tensor, " number"], shapes: dict[Reading, tuple[int, int, int]]) -> Vectors:
+    """Each reading's [layer, text, d] view of the buffer that all share."""
+    parts = buffer.split([math.prod(shape) for shape in shapes.values()])
+    return {reading: part.view(shape) for (reading, shape), part in zip(shapes.items(), parts, strict=True)}
+
+
+def _view(model: Model, vectors: Vectors, site: Site, pooling: Pooling) -> Float[Tensor, "text d"]:
+    reading = Reading(site.stream, pooling, site.norm)
+    return vectors[reading][reading.layers(model.n_layers).index(site.layer)]

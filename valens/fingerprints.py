@@ -1,0 +1,83 @@
+"""Content hashes of what a vector depends on: weights, configuration and tokenizer. A name is not identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+# What a configuration records of its own history, and switches that change no hidden number.
+_CONFIG_NOISE = frozenset(
+    {
+        "_name_or_path",
+        "_model_name_or_path",
+        "transformers_version",
+        "dtype",
+        "torch_dtype",
+        "quantization_config",
+        "use_cache",
+        "output_attentions",
+        "output_hidden_states",
+        "return_dict",
+        "architectures",
+        "_attn_implementation",
+        "attn_implementation",
+        "_attn_implementation_autoset",
+        "pad_token_id",
+        "id2label",
+        "label2id",
+    }
+)
+
+
+def digest(value: object) -> str:
+    """The sha256 of a JSON-able value, in hexadecimal; the order of keys does not matter."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def of_weights(model: nn.Module) -> str:
+    """The sha256 over every parameter and persistent buffer: name, shape, dtype and bytes, in order of name.
+
+    Tied weights count once. A float32 and a bfloat16 copy of one model differ, as their numbers do.
+    """
+    import torch
+
+    sha = hashlib.sha256()
+    tensors = dict(model.named_parameters()) | _persistent_buffers(model)
+    for name, tensor in sorted(tensors.items()):
+        sha.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype};".encode())
+        sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return sha.hexdigest()
+
+
+def of_config(config: PretrainedConfig) -> str:
+    """The sha256 of everything in a configuration that can change a number: sizes, norms, positions, windows."""
+    return digest(_without_noise(config.to_dict()))
+
+
+def of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The sha256 of a tokenizer's whole pipeline; the padding and truncation it was last called with do not count."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        vocabulary = sorted(tokenizer.get_vocab().items())
+        return digest([type(tokenizer).__name__, vocabulary, tokenizer.special_tokens_map])
+    pipeline = json.loads(backend.to_str())
+    return digest({key: value for key, value in pipeline.items() if key not in {"padding", "truncation"}})
+
+
+def _persistent_buffers(model: nn.Module) -> dict[str, Any]:
+    kept = model.state_dict(keep_vars=True).keys()
+    return {name: buffer for name, buffer in model.named_buffers() if name in kept}
+
+
+def _without_noise(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_noise(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if key not in _CONFIG_NOISE
+    }

@@ -1,0 +1,145 @@
+"""Who computes the attention: the model's own kernel where its hook points still fire, else TransformerLens.
+
+The bridge re-implements attention eagerly so that scores and patterns can be hooked. Pooled readings of the other
+streams need neither, so each block's own kernel (SDPA, FlashAttention) can be lent back: its projections are the
+bridge's own components, and their hook points still fire. Where projections are fused and the bridge must split them,
+only the bridge's attention shows the values. Which of the two holds is found out by reading four tokens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from valens.errors import ModelError
+from valens.sites import HOOKS, Site, Stream
+
+if TYPE_CHECKING:
+    import torch
+
+KERNELS = ("auto", "sdpa", "eager", "flash_attention_2")
+
+BRIDGE_KERNEL = "transformer_lens"
+"""The kernel's name where TransformerLens computes the attention itself."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of a decoder as its hook points show them; `n_kv_heads` is `n_heads` for multi-head attention."""
+
+    n_layers: int
+    d_model: int
+    n_heads: int
+    n_kv_heads: int
+    d_head: int
+
+    def width(self, stream: Stream) -> int:
+        """How many numbers a stream has for one token (`pattern`: for one token and key)."""
+        widths = {
+            Stream.VALUES: self.n_kv_heads * self.d_head,
+            Stream.HEADS: self.n_heads * self.d_head,
+            Stream.PATTERN: self.n_heads,
+        }
+        return widths.get(stream, self.d_model)
+
+
+def read_sizes(name: str, bridge: Any) -> Sizes:
+    """The sizes that four tokens show; ModelError unless every block has values of one and the same shape."""
+    layers = range(1, len(bridge.blocks) + 1)
+    seen = _shapes(bridge)
+    absent = [layer for layer in layers if (Stream.VALUES, layer) not in seen]
+    if absent:
+        raise ModelError(
+            f"{name} has no attention values in {len(absent)} of its {len(layers)} layers (first: {absent[0]}). "
+            "State-space, linear-attention and hybrid models cannot be compared layer by layer."
+        )
+    shapes = {seen[Stream.VALUES, layer][-2:] for layer in layers}
+    if len(shapes) > 1:
+        raise ModelError(
+            f"{name} has values of different shapes in different layers (heads, width): {sorted(shapes)}. "
+            "valens compares layers of one shape."
+        )
+    n_kv_heads, d_head = shapes.pop()
+    return Sizes(
+        n_layers=len(layers),
+        d_model=seen[Stream.HIDDEN, len(layers)][-1],
+        n_heads=seen[Stream.HEADS, len(layers)][-2],
+        n_kv_heads=n_kv_heads,
+        d_head=d_head,
+    )
+
+
+def choose_kernel(name: str, bridge: Any, kernel: str) -> str:
+    """The first of the wanted kernels under which every stream but the pattern can be read.
+
+    Raises ModelError if the one kernel that was asked for cannot serve; `auto` ends at TransformerLens's own attention.
+    """
+    if kernel not in {*KERNELS, BRIDGE_KERNEL}:
+        raise ModelError(f"There is no attention kernel {kernel!r}. Choose one of {', '.join(KERNELS)}.")
+    if kernel == BRIDGE_KERNEL:
+        return kernel
+    for candidate in ("sdpa", "eager") if kernel == "auto" else (kernel,):
+        why_not = _obstacle(bridge, candidate)
+        if why_not is None:
+            return candidate
+    if kernel == "auto":
+        return BRIDGE_KERNEL
+    raise ModelError(f"{name} cannot be read with the attention kernel {kernel}: {why_not}. Use auto.")
+
+
+@contextlib.contextmanager
+def lent_attention(bridge: Any, kernel: str) -> Iterator[None]:
+    """Let each wrapped attention module run its own `kernel`, and give the bridge's forward back on leaving.
+
+    The base attention bridge delegates to the module that it wraps; that method is lent to each block's attention. It
+    is put into the instance's dictionary because a bridge forwards attribute writes to what it wraps.
+    """
+    from transformer_lens.model_bridge.generalized_components.attention import AttentionBridge
+
+    model = bridge.original_model
+    before = model.config._attn_implementation
+    attentions = [block.attn for block in bridge.blocks]
+    model.set_attn_implementation(kernel)
+    for attention in attentions:
+        attention.__dict__["forward"] = types.MethodType(AttentionBridge.forward, attention)
+    try:
+        yield
+    finally:
+        for attention in attentions:
+            del attention.__dict__["forward"]
+        model.set_attn_implementation(before)
+
+
+def _obstacle(bridge: Any, kernel: str) -> str | None:
+    """Why a kernel cannot serve, or None if it can."""
+    layers = range(1, len(bridge.blocks) + 1)
+    needed = {(stream, layer) for stream in HOOKS if stream is not Stream.PATTERN for layer in layers}
+    try:
+        with lent_attention(bridge, kernel):
+            hidden = {stream for stream, _ in needed - _shapes(bridge).keys()}
+    except (ValueError, ImportError) as error:
+        return str(error)
+    return f"its projections are fused and hide {', '.join(sorted(hidden))}" if hidden else None
+
+
+def _shapes(bridge: Any) -> dict[tuple[Stream, int], tuple[int, ...]]:
+    """The shapes that the hook points show for four tokens, by stream and layer; what does not fire is absent."""
+    import torch
+
+    seen: dict[tuple[Stream, int], tuple[int, ...]] = {}
+
+    def watch(stream: Stream, layer: int) -> tuple[str, Callable[..., None]]:
+        def note(tensor: torch.Tensor, hook: object) -> None:  # noqa: ARG001
+            seen[stream, layer] = tuple(tensor.shape)
+
+        return Site(stream, layer).hook, note
+
+    points = bridge.hook_dict
+    taps = [watch(stream, layer) for stream in HOOKS for layer in range(1, len(bridge.blocks) + 1)]
+    device = next(bridge.original_model.parameters()).device
+    with torch.no_grad(), bridge.hooks(fwd_hooks=[tap for tap in taps if tap[0] in points]):
+        bridge.original_model.base_model(input_ids=torch.arange(4, device=device)[None], use_cache=False)
+    return seen

@@ -1,0 +1,241 @@
+"""A decoder language model, ready to be read: weights, tokenizer, sizes and fingerprints around a TransformerBridge."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from valens import fingerprints
+from valens.catalog import known, locate
+from valens.errors import ModelError
+from valens.kernels import BRIDGE_KERNEL, Sizes, choose_kernel, lent_attention, read_sizes
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+DTYPES = ("float32", "bfloat16", "float16")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A decoder and all that identifies it. Made by `load` or `wrap`; holds the weights, so keep one of each."""
+
+    name: str
+    bridge: Any = field(repr=False)
+    tokenizer: PreTrainedTokenizerBase = field(repr=False)
+    sizes: Sizes
+    n_ctx: int
+    """How many tokens the model was made to read at once."""
+    dtype: str
+    kernel: str
+    """What computes the attention: `sdpa`, `eager`, `flash_attention_2`, or `transformer_lens`."""
+    revision: str
+    weights: str = field(repr=False)
+    """The sha256 of the weights."""
+    config: str = field(repr=False)
+    """The sha256 of the configuration."""
+    tokens: str = field(repr=False)
+    """The sha256 of the tokenizer."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.bridge.original_model.parameters()).device
+
+    @property
+    def paper_layers(self) -> str | None:
+        """The layer set that the paper chose for this model, if it chose one."""
+        entry = known(self.name)
+        return entry.paper_layers if entry else None
+
+    @property
+    def n_layers(self) -> int:
+        """L, the number of blocks."""
+        return self.sizes.n_layers
+
+    def run_body(self, ids: torch.Tensor) -> None:
+        """Run the decoder on token ids [text, token] for the sake of its hooks: no logits, no cache, no mask.
+
+        Attention is causal, so what pads a text on its right cannot reach it.
+        """
+        self.bridge.original_model.base_model(input_ids=ids, use_cache=False)
+
+    def final_norm(self, residual: torch.Tensor) -> torch.Tensor:
+        """The model's final norm, as it reads the last layer's residual stream."""
+        return self.bridge.ln_final.original_component(residual)
+
+    @contextlib.contextmanager
+    def native_attention(self) -> Iterator[None]:
+        """Lend every block its own attention kernel; the bridge's comes back on leaving."""
+        if self.kernel == BRIDGE_KERNEL:
+            yield
+            return
+        with lent_attention(self.bridge, self.kernel):
+            yield
+
+
+def load(
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    kernel: str = "auto",
+    revision: str | None = None,
+) -> Model:
+    """Load a decoder: an alias (`qwen3-8b`), a hub name (`Qwen/Qwen3-8B`), a local folder, or a GGUF file.
+
+    GGUF weights are unpacked to dense ones, so that every machine computes the same numbers. `kernel` `auto` is the
+    fastest attention that the architecture supports exactly. Raises ModelError if the model cannot be found, is not a
+    decoder, or has no attention values (state-space and latent-attention models).
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    target = _choose_device(device)
+    if dtype not in DTYPES:
+        raise ModelError(f"There is no dtype {dtype!r} here. Choose one of {', '.join(DTYPES)}.")
+    where, gguf = locate(name)
+    options: dict[str, Any] = {"gguf_file": gguf} if gguf else {}
+    if revision is not None and not Path(where).exists():
+        options["revision"] = revision
+    with _quiet(), _explained(name):
+        if not gguf:
+            _refuse_unreadable(name, where, revision)
+        dense = {"quantization_config": GgufConfig(dequantize=True)} if gguf else {}
+        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+        weights = AutoModelForCausalLM.from_pretrained(where, dtype=getattr(torch, dtype), **options, **dense)
+    found = revision or getattr(weights.config, "_commit_hash", None) or "local"
+    return wrap(weights.eval().to(target), tokenizer, name=_short_name(name), kernel=kernel, revision=str(found))
+
+
+def wrap(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    name: str,
+    kernel: str = "auto",
+    revision: str = "local",
+) -> Model:
+    """Put a loaded Hugging Face decoder and its tokenizer behind a TransformerBridge.
+
+    The model is taken over, not copied: its modules become the bridge's. Raises ModelError if a block has no
+    attention values of the same width as the others.
+    """
+    config = model.config
+    _refuse_config(name, config)
+    weights, tokens = fingerprints.of_weights(model), fingerprints.of_tokenizer(tokenizer)
+    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    bridge = _bridge(name, model, tokenizer)
+    return Model(
+        name=name,
+        bridge=bridge,
+        tokenizer=tokenizer,
+        sizes=read_sizes(name, bridge),
+        n_ctx=_context_length(config),
+        dtype=dtype,
+        kernel=choose_kernel(name, bridge, kernel),
+        revision=revision,
+        weights=weights,
+        config=fingerprints.of_config(config),
+        tokens=tokens,
+    )
+
+
+def _short_name(name: str) -> str:
+    """What a model is called in tables and figures: an alias or hub name as it is, a path by its last part."""
+    return Path(name).expanduser().resolve().name if Path(name).expanduser().exists() else name
+
+
+def _choose_device(device: str) -> torch.device:
+    import torch
+
+    if device not in DEVICES:
+        raise ModelError(f"There is no device {device!r} here. Choose one of {', '.join(DEVICES)}.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError("CUDA was asked for, and PyTorch sees no CUDA device. Use --device cpu or --device auto.")
+    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if cuda else "cpu")
+
+
+def _refuse_unreadable(name: str, where: str, revision: str | None) -> None:
+    """Look at the configuration alone first, so that no unreadable model is downloaded."""
+    from transformers import AutoConfig
+
+    _refuse_config(name, AutoConfig.from_pretrained(where, revision=revision))
+
+
+def _refuse_config(name: str, config: PretrainedConfig) -> None:
+    if getattr(config, "kv_lora_rank", None):
+        raise ModelError(
+            f"{name} ({config.model_type}) has multi-head latent attention: its values are expanded from a shared "
+            "latent and have no vectors of their own to read. Choose a model with multi-head or grouped-query attention."
+        )
+    if getattr(config, "is_encoder_decoder", False) or getattr(config, "num_attention_heads", None) is None:
+        kind = (
+            "an encoder-decoder" if getattr(config, "is_encoder_decoder", False) else "a model without attention heads"
+        )
+        raise ModelError(
+            f"{name} ({config.model_type}) is {kind}; valens reads the attention values of decoder-only models. "
+            "State-space and recurrent models have none."
+        )
+
+
+def _bridge(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:
+    """Boot the bridge from a folder: it wants a tokenizer that it can read again, to set its own begin-of-sequence rule."""
+    from transformer_lens.model_bridge import TransformerBridge
+    from transformers import AutoTokenizer
+
+    with tempfile.TemporaryDirectory() as folder, _quiet(), _explained(name):
+        model.config.architectures = model.config.architectures or [type(model).__name__]
+        model.config.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        copy = AutoTokenizer.from_pretrained(folder)
+        return TransformerBridge.boot_transformers(folder, hf_model=model, tokenizer=copy, dtype=model.dtype)
+
+
+def _context_length(config: PretrainedConfig) -> int:
+    """How many tokens the model was made for; a model that states no limit has a very large one."""
+    for name in ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length"):
+        length = getattr(config, name, None)
+        if isinstance(length, int) and length > 0:
+            return length
+    return 2**31 - 1
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the bars, log lines and warnings of loading, which tell a user of valens nothing; errors pass."""
+    from transformers.utils import logging as hf_logging
+
+    bars, level = hf_logging.is_progress_bar_enabled(), logging.root.manager.disable
+    hf_logging.disable_progress_bar()
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+        if bars:
+            hf_logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turn what loading raises into one ModelError that says which model and why."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(
+            f"{name} could not be loaded: {reason[:400]} "
+            "For a hub name, check the spelling, the network, and `hf auth login` if the model is gated."
+        ) from error

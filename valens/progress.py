@@ -1,0 +1,51 @@
+"""Progress over texts: one bar with tokens a second and the time left on a terminal or in a notebook, silence elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+Advance = Callable[[int, int], None]
+"""Called with how many texts and tokens are done since the last call."""
+
+
+@contextlib.contextmanager
+def progress(what: str, *, texts: int, tokens: int) -> Iterator[Advance]:
+    """Show how far a job over this many texts and tokens is; the bar moves by tokens, which is what takes the time."""
+    if not _watched() or texts == 0:
+        yield lambda texts, tokens: None
+        return
+    with _bar() as bar:
+        task = bar.add_task(what, total=tokens, texts=0, all_texts=texts, speed="")
+
+        def advance(texts: int, tokens: int) -> None:
+            done = bar.tasks[0]
+            bar.update(task, advance=tokens, texts=done.fields["texts"] + texts)
+            seconds = max(done.elapsed or 0.0, 1e-9)
+            bar.update(task, speed=f"{done.completed / seconds:,.0f} tokens/s")
+
+        yield advance
+
+
+def _watched() -> bool:
+    """Whether somebody looks: standard error is a terminal, or a notebook runs."""
+    return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
+def _bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[texts]:,}/{task.fields[all_texts]:,} texts"),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+    )
+    return Progress(*columns, console=Console(stderr=True), transient=False)

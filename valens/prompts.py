@@ -1,0 +1,133 @@
+"""How a text is rendered for the model, and which of its tokens speak for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from valens.errors import PromptError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_SLOT = "{text}"
+_BOS = ("tokenizer", "always", "never")
+_SPEAKERS = ("all", "text")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A template with one `{text}`, the policy for the begin-of-sequence token, and the tokens that are pooled.
+
+    `bos` is `tokenizer` (special tokens as the tokenizer adds them), `always` (one is put first where the tokenizer has
+    none) or `never` (no special tokens). `speakers` is `all` (every token) or `text` (neither template nor special tokens).
+    """
+
+    template: str = _SLOT
+    bos: str = "tokenizer"
+    speakers: str = "all"
+
+    def __post_init__(self) -> None:
+        """Refuse a template without exactly one slot, and policies that do not exist."""
+        if self.template.count(_SLOT) != 1:
+            raise PromptError(f"A prompt has {_SLOT} in it exactly once; got {self.template!r}.")
+        for value, allowed in ((self.bos, _BOS), (self.speakers, _SPEAKERS)):
+            if value not in allowed:
+                raise PromptError(f"{value!r} is none of {', '.join(allowed)}.")
+
+    def identity(self) -> dict[str, str]:
+        """What of a prompt can change a number: everything."""
+        return asdict(self)
+
+
+PLAIN = Prompt()
+"""The text as it is, as the tokenizer prepares it."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One text as the model reads it."""
+
+    ids: tuple[int, ...]
+    speaks: tuple[bool, ...]
+    """Which tokens are pooled."""
+    truncated: bool
+
+    def __len__(self) -> int:
+        """How many tokens there are."""
+        return len(self.ids)
+
+
+def tokenize(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, prompt: Prompt = PLAIN, max_tokens: int
+) -> list[Tokens]:
+    """Tokenise texts; a text that would need more than `max_tokens` loses its own last tokens, never the template's.
+
+    Raises PromptError for a text that is empty or has no tokens, naming its place, and for a template that alone needs
+    `max_tokens` or more.
+    """
+    empty = [place for place, text in enumerate(texts) if not text.strip()]
+    if empty:
+        raise PromptError(
+            f"{len(empty)} of {len(texts)} texts are empty; the first is text {empty[0]} (counted from 0). "
+            "Remove empty texts first: they have no meaning to measure."
+        )
+    return [
+        _fit(tokenizer, text, whole, prompt, max_tokens)
+        for text, whole in zip(texts, _encode(tokenizer, texts, prompt), strict=True)
+    ]
+
+
+def _encode(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], prompt: Prompt) -> list[Tokens]:
+    """Tokenise rendered texts without any limit."""
+    head = prompt.template.index(_SLOT)
+    texts = list(texts)
+    rendered = [prompt.template.replace(_SLOT, text) for text in texts]
+    out: Any = tokenizer(
+        rendered,
+        add_special_tokens=prompt.bos != "never",
+        return_special_tokens_mask=True,
+        return_offsets_mapping=prompt.speakers == "text",
+        verbose=False,
+    )
+    encoded = []
+    for place, (text, ids) in enumerate(zip(texts, out["input_ids"], strict=True)):
+        speaks = [True] * len(ids)
+        if prompt.speakers == "text":
+            special, spans = out["special_tokens_mask"][place], out["offset_mapping"][place]
+            speaks = [
+                not mark and start < head + len(text) and end > head
+                for mark, (start, end) in zip(special, spans, strict=True)
+            ]
+        encoded.append(_with_bos(tokenizer, Tokens(tuple(ids), tuple(speaks), truncated=False), prompt))
+    return encoded
+
+
+def _with_bos(tokenizer: PreTrainedTokenizerBase, tokens: Tokens, prompt: Prompt) -> Tokens:
+    if prompt.bos != "always":
+        return tokens
+    if tokenizer.bos_token_id is None:
+        raise PromptError("This tokenizer has no begin-of-sequence token; use the BOS policy `tokenizer` or `never`.")
+    if tokens.ids[:1] == (tokenizer.bos_token_id,):
+        return tokens
+    speaks = (prompt.speakers == "all", *tokens.speaks)
+    return Tokens((tokenizer.bos_token_id, *tokens.ids), speaks, tokens.truncated)
+
+
+def _fit(tokenizer: PreTrainedTokenizerBase, text: str, whole: Tokens, prompt: Prompt, max_tokens: int) -> Tokens:
+    """The whole if it fits, else the prompt around as much of the text's beginning as fits."""
+    if not any(whole.speaks):
+        raise PromptError(f"The tokenizer makes no tokens of the text {text[:40]!r}.")
+    if len(whole) <= max_tokens:
+        return whole
+    spans: Any = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+    keep = min(len(spans), max_tokens) - 1
+    while keep > 0:
+        cut = _encode(tokenizer, [text[: spans[keep - 1][1]]], prompt)[0]
+        if len(cut) <= max_tokens and any(cut.speaks):
+            return Tokens(cut.ids, cut.speaks, truncated=True)
+        keep -= max(len(cut) - max_tokens, 1)
+    raise PromptError(
+        f"The prompt {prompt.template!r} leaves no room for a text within {max_tokens} tokens. Raise --max-tokens."
+    )

@@ -1,0 +1,98 @@
+"""What is read of a text at every layer, named as in the paper: `VA`, `HS`, `LT`, `WMP`, `WVA`, `AlignedWVA`."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from valens.errors import RepresentationError, SiteError
+from valens.poolings import Pooling
+from valens.prompts import PLAIN, Prompt
+from valens.sites import Site, Stream, layers_of
+
+_NOTATION = re.compile(r"(?P<stream>[a-z]+)(?P<norm>:norm)?/(?P<pooling>[a-z]+)")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A stream, read at all its layers and pooled over a text's tokens; `str` is `values/mean`, `hidden:norm/last`."""
+
+    stream: Stream
+    pooling: Pooling
+    norm: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no model has; the check is the site's."""
+        object.__setattr__(self, "stream", Stream.named(self.stream))
+        object.__setattr__(self, "pooling", Pooling.named(self.pooling))
+        Site(self.stream, 1, self.norm)
+
+    @classmethod
+    def parse(cls, text: str) -> Reading:
+        """Read `values/mean` or `hidden:norm/last`."""
+        match = _NOTATION.fullmatch(text.strip())
+        if match is None:
+            raise RepresentationError(f"{text!r} is no reading. Write stream/pooling, as `values/mean`.")
+        return cls(Stream.named(match["stream"]), Pooling.named(match["pooling"]), match["norm"] is not None)
+
+    def layers(self, n_layers: int) -> range:
+        """The layers at which this is read in a model of L = `n_layers` blocks."""
+        return layers_of(self.stream, n_layers)
+
+    def __str__(self) -> str:
+        """The name under which a store keeps it."""
+        return f"{self.stream}" + (":norm" if self.norm else "") + f"/{self.pooling}"
+
+
+@dataclass(frozen=True)
+class Representation:
+    """One vector a layer: a reading of a rendered text."""
+
+    name: str
+    reading: Reading
+    prompt: Prompt = PLAIN
+
+    def __str__(self) -> str:
+        """The paper's name, or the reading's."""
+        return self.name
+
+
+VA = Representation("VA", Reading(Stream.VALUES, Pooling.MEAN))
+"""Value aggregation: the mean of the value vectors (section 4.1)."""
+HS = Representation("HS", Reading(Stream.HIDDEN, Pooling.MEAN))
+"""The mean of the hidden states."""
+LT = Representation("LT", Reading(Stream.HIDDEN, Pooling.LAST))
+"""The last token's hidden state."""
+WMP = Representation("WMP", Reading(Stream.HIDDEN, Pooling.WEIGHTED))
+"""The position-weighted mean of the hidden states."""
+WVA = Representation("WVA", Reading(Stream.HEADS, Pooling.LAST))
+"""The last token's head outputs: values weighted by its attention (section 6.1)."""
+ALIGNED_WVA = Representation("AlignedWVA", Reading(Stream.ATTENTION, Pooling.LAST))
+"""The last token's attention output: WVA after W_O (section 6.2)."""
+
+REPRESENTATIONS = {made.name: made for made in (VA, HS, LT, WMP, WVA, ALIGNED_WVA)}
+
+
+def representation(name: str) -> Representation:
+    """The representation of this name, in any case, or one made of a reading such as `values/weighted`.
+
+    Raises RepresentationError with the names there are.
+    """
+    for known_name, made in REPRESENTATIONS.items():
+        if known_name.lower() == name.strip().lower():
+            return made
+    if "/" in name:
+        try:
+            reading = Reading.parse(name)
+        except SiteError as error:
+            raise RepresentationError(str(error)) from None
+        if reading.stream is Stream.PATTERN:
+            raise RepresentationError("Attention patterns are as wide as a text is long; they make no embedding.")
+        return Representation(str(reading), reading)
+    near = difflib.get_close_matches(name.upper(), REPRESENTATIONS, n=1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    raise RepresentationError(
+        f"There is no representation {name!r}. {hint}Choose of {', '.join(REPRESENTATIONS)}, or write a reading such as "
+        "values/weighted."
+    )
