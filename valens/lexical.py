@@ -1,0 +1,27 @@
+"""The lexical baseline: what shared words alone say, with no model. Every layer's score is read against it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from valens.errors import TaskError
+
+
+def tfidf(texts: Sequence[str]) -> Float[np.ndarray, "text vocabulary"]:
+    """TF-IDF vectors of length 1 in float32, so that a dot product is a cosine; a text without words is all zeros.
+
+    Lower-cased words of two characters or more, weighted (1 + ln count) · (1 + ln((1 + n) / (1 + n_with_word))), the n
+    counted over `texts` themselves; nothing is stemmed or left out. The array is dense, 4 bytes a text and word. Raises
+    TaskError if no text has a word.
+    """
+    try:
+        weights = TfidfVectorizer(sublinear_tf=True, dtype=np.float32).fit_transform(texts)
+    except ValueError as error:
+        raise TaskError(
+            f"TF-IDF needs a word of two characters or more in one of the texts; found none in {len(texts)} texts."
+        ) from error
+    return weights.toarray()
