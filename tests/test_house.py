@@ -25,8 +25,8 @@ capture
 store
 extract
 corpora tasks builtin
-metrics statistics lexical evaluation
-results
+metrics statistics lexical evaluation selectors
+provenance results
 plotting
 probes
 cli
