@@ -1,0 +1,348 @@
+"""Scores are mteb's own, from its own task classes on given vectors; intervals are judged by simulation."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from valens import evaluation
+from valens.errors import TaskError
+from valens.evaluation import evaluate
+from valens.tasks import Classification, Clustering, Reranking, Retrieval, Sts
+
+N = 60
+TEXTS = tuple(f"text {i}" for i in range(N))
+LABELS = tuple("abcde"[i % 5] for i in range(N))
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    """Three layers, of rising noise, in which the label can be seen; no judge's verdict is perfect."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(5, 24))[[("abcde").index(label) for label in LABELS]]
+    noise = rng.normal(size=(3, N, 24)) * np.array([0.9, 1.4, 2.0])[:, None, None]
+    return (centres + noise).astype(np.float32)
+
+
+def sts():
+    first, second = np.triu_indices(30, 1)
+    gold = [float(LABELS[i] == LABELS[j]) + (i * j % 3) for i, j in zip(first, second, strict=True)]
+    return Sts("sts", TEXTS, tuple(first.tolist()), tuple(second.tolist()), tuple(gold))
+
+
+def retrieval():
+    documents = tuple(range(20, N))
+    relevant = tuple({d: 1 + d % 3 for d in documents if LABELS[d] == LABELS[q]} for q in range(20))
+    return Retrieval("retrieval", TEXTS, tuple(range(20)), documents, relevant)
+
+
+def reranking():
+    candidates = tuple(tuple(range(20, 26 + 2 * q)) for q in range(15))
+    relevant = tuple(tuple(LABELS[c] == LABELS[q] for c in row) for q, row in enumerate(candidates))
+    return Reranking("reranking", TEXTS, tuple(range(15)), candidates, relevant)
+
+
+def clustering():
+    return Clustering("clustering", TEXTS, LABELS, experiments=6, batch_size=32, sample=50)
+
+
+def classification():
+    return Classification("classification", TEXTS, LABELS, tuple(range(0, N, 2)), tuple(range(1, N, 2)), 3, 4)
+
+
+TASKS = [sts(), retrieval(), reranking(), clustering(), classification()]
+each_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+
+
+# --- scores, judged by mteb -------------------------------------------------------------------------------------------
+
+
+class Given:
+    """An encoder, as mteb sees one, that looks each text's vector up."""
+
+    mteb_model_meta = None
+
+    def __init__(self, vectors):
+        self.vectors = dict(zip(TEXTS, vectors, strict=True))
+
+    def encode(self, inputs, **_):
+        return np.stack([self.vectors[text.strip()] for batch in inputs for text in batch["text"]])
+
+    def similarity(self, first, second):
+        from mteb.similarity_functions import cos_sim
+
+        return cos_sim(first, second)
+
+    def similarity_pairwise(self, first, second):
+        from mteb.similarity_functions import pairwise_cos_sim
+
+        return pairwise_cos_sim(first, second)
+
+
+def mtebs(task, splits, **settings):
+    """A function of vectors: mteb's score, by an unmodified task class of its own that holds these splits."""
+    from mteb.mocks import mock_tasks
+
+    judge = getattr(mock_tasks, task)()
+    for name, value in settings.items():
+        assert hasattr(judge, name)
+        setattr(judge, name, value)
+    judge.dataset, judge.data_loaded = splits, True
+    return lambda vectors: judge.evaluate(Given(vectors), split="test", encode_kwargs={})["default"]
+
+
+def by_mteb_sts(task):
+    from datasets import Dataset
+
+    columns = {"sentence1": [TEXTS[i] for i in task.first], "sentence2": [TEXTS[i] for i in task.second]}
+    judge = mtebs("MockSTSTask", {"test": Dataset.from_dict(columns | {"score": list(task.gold)})})
+    return lambda vectors: judge(vectors)["cosine_spearman"]
+
+
+def by_mteb_search(queries, documents, relevant, measure, top_ranked=None):
+    from datasets import Dataset
+
+    def table(positions):
+        return Dataset.from_dict({"id": [f"{i:04d}" for i in positions], "text": [TEXTS[i] for i in positions]})
+
+    split = {
+        "queries": table(queries),
+        "corpus": table(documents),
+        "relevant_docs": {
+            f"{q:04d}": {f"{d:04d}": g for d, g in grades.items()} for q, grades in zip(queries, relevant, strict=True)
+        },
+        "top_ranked": top_ranked,
+    }
+    judge = mtebs("MockRetrievalTask", {"default": {"test": split}})
+    return lambda vectors: judge(vectors)[measure]
+
+
+def by_mteb_retrieval(task):
+    return by_mteb_search(task.queries, task.documents, task.relevant, "ndcg_at_10")
+
+
+def by_mteb_reranking(task):
+    relevant = [
+        {c: int(r) for c, r in zip(*row, strict=True)} for row in zip(task.candidates, task.relevant, strict=True)
+    ]
+    lists = {f"{q:04d}": [f"{c:04d}" for c in row] for q, row in zip(task.queries, task.candidates, strict=True)}
+    documents = sorted({c for row in task.candidates for c in row})
+    return by_mteb_search(task.queries, documents, relevant, "map_at_1000", top_ranked=lists)
+
+
+def by_mteb_clustering(task):
+    from datasets import Dataset
+
+    def judge(vectors):
+        fresh = mtebs(  # a judge draws from its own generator: a new one for each layer
+            "LegacyMockClusteringFastTask",
+            {"test": Dataset.from_dict({"sentences": list(TEXTS), "labels": list(LABELS)})},
+            max_document_to_embed=None,
+            max_documents_per_cluster=task.sample,
+            n_clusters=task.experiments,
+            k_mean_batch_size=task.batch_size,
+        )
+        return fresh(vectors)["v_measure"]
+
+    return judge
+
+
+def by_mteb_classification(task):
+    from datasets import Dataset, DatasetDict
+
+    def table(positions):
+        return Dataset.from_dict({"text": [TEXTS[i] for i in positions], "label": [LABELS[i] for i in positions]})
+
+    judge = mtebs(
+        "MockClassificationTask",
+        DatasetDict(train=table(task.train), test=table(task.test)),
+        samples_per_label=task.samples_per_label,
+        n_experiments=task.experiments,
+    )
+    return lambda vectors: judge(vectors)["accuracy"]
+
+
+JUDGES = {
+    # mteb works in float32 and rounds what it reports of a search to five decimals; what is fitted is equal exactly
+    "sts": (by_mteb_sts, 1e-6),
+    "retrieval": (by_mteb_retrieval, 5.1e-6),
+    "reranking": (by_mteb_reranking, 5.1e-6),
+    "clustering": (by_mteb_clustering, 1e-12),
+    "classification": (by_mteb_classification, 1e-12),
+}
+
+
+@each_task
+def test_scores_are_mtebs(task, vectors):
+    judge, tolerance = JUDGES[task.name]
+    score = evaluate(task, vectors, resamples=2).score
+    assert score == pytest.approx(np.array([judge(task)(layer) for layer in vectors]), abs=tolerance)
+    assert len(set(score)) == 3
+
+
+# --- what every evaluation promises -----------------------------------------------------------------------------------
+
+
+@each_task
+def test_resamples_are_the_same_for_every_layer_and_call(task, vectors):
+    together = evaluate(task, vectors, resamples=20, seed=4)
+    alone = evaluate(task, vectors[1:2], resamples=20, seed=4)
+    assert alone.replicates[0] == pytest.approx(together.replicates[1], abs=1e-12)
+    assert not np.allclose(evaluate(task, vectors[1:2], resamples=20, seed=5).replicates, alone.replicates)
+
+
+@each_task
+def test_the_seed_moves_the_resamples_and_not_the_score(task, vectors):
+    assert np.array_equal(
+        evaluate(task, vectors, resamples=1, seed=1).score, evaluate(task, vectors, resamples=1).score
+    )
+
+
+@each_task
+def test_the_interval_holds_the_score(task, vectors):
+    found = evaluate(task, vectors, resamples=200)
+    low, high = found.interval()
+    assert (low < found.score).all()
+    assert (found.score < high).all()
+    assert found.replicates.shape == (3, 200)
+
+
+@each_task
+def test_vectors_are_left_as_they_were(task, vectors):
+    read_only = vectors.copy()
+    read_only.flags.writeable = False
+    evaluate(task, read_only, resamples=1)
+
+
+@each_task
+def test_half_precision_is_scored_as_what_it_stands_for(task, vectors):
+    half = vectors.astype(np.float16)
+    expected = evaluate(task, half.astype(np.float32), resamples=1).score
+    assert np.array_equal(evaluate(task, half, resamples=1).score, expected)
+
+
+@each_task
+def test_a_layer_with_nan_is_named(task, vectors):
+    broken = vectors.copy()
+    broken[2, 7, 3] = np.nan
+    with pytest.raises(TaskError, match=rf"{task.name}.*layer 2 of the 3.*'text 7'"):
+        evaluate(task, broken)
+
+
+@each_task
+def test_a_vector_a_text(task, vectors):
+    with pytest.raises(TaskError, match=r"\[layer, 60, d\]; got \[3, 59, 24\]"):
+        evaluate(task, vectors[:, 1:])
+
+
+@each_task
+def test_vectors_that_say_nothing_are_scored(task):
+    """All vectors equal: Spearman's correlation is undefined, as in scipy and mteb; the rest is a number."""
+    found = evaluate(task, np.ones((1, N, 4), dtype=np.float32), resamples=5)
+    assert np.isnan(found.score).all() == np.isnan(found.interval()[0]).all() == (task.metric == "spearman")
+
+
+def test_every_type_of_task_has_its_scorer():
+    assert {type(task) for task in TASKS} == set(evaluation._SCORERS)
+
+
+# --- what is resampled ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("task", "n", "unit"),
+    [(TASKS[0], 30, "text"), (TASKS[1], 20, "query"), (TASKS[3], 60, "text"), (TASKS[4], 30, "text")],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_the_unit_is_named_and_counted(task, n, unit, vectors):
+    found = evaluate(task, vectors, resamples=1)
+    assert (found.n, found.unit) == (n, unit)
+
+
+def test_a_mean_over_queries_has_the_interval_of_a_mean(vectors):
+    """The bootstrap's standard error of a mean is sd / sqrt(n); 4,000 resamples know it to 2 %."""
+    found = evaluate(TASKS[1], vectors[:1], resamples=4000)
+    alone = Retrieval("one", TEXTS, (0,), TASKS[1].documents, TASKS[1].relevant[:1])
+    scores = [
+        evaluate(
+            Retrieval("one", TEXTS, (q,), alone.documents, TASKS[1].relevant[q : q + 1]), vectors[:1], resamples=1
+        ).score[0]
+        for q in range(20)
+    ]
+    assert found.replicates.std() == pytest.approx(np.std(scores) / np.sqrt(20), rel=0.08)
+
+
+def test_a_small_sample_is_scored_though_some_resamples_miss_it(vectors):
+    found = evaluate(Clustering("small", TEXTS, LABELS, experiments=1, sample=5), vectors, resamples=2000)
+    assert np.isnan(found.replicates).any()
+    assert np.isfinite(found.interval()).all()
+
+
+def test_there_are_no_more_clusters_than_texts_to_cluster(vectors):
+    with pytest.raises(TaskError, match="draws 3 texts for 5 clusters"):
+        evaluate(Clustering("small", TEXTS, LABELS, sample=3), vectors)
+
+
+def test_clusters_that_mean_nothing_are_not_given_an_interval_above_their_score():
+    """Repeating texts makes chance agreement look better: the bare replicates would all lie above the score."""
+    noise = np.random.default_rng(0).normal(size=(3, N, 24))
+    low, high = (found := evaluate(clustering(), noise, resamples=200)).interval()
+    assert (low < found.score).all()
+    assert (found.score < high).all()
+
+
+def judged_pairs(rng, n, first, second):
+    """Pairs judged by vectors that the embedding sees with noise."""
+    truth = rng.normal(size=(n, 3))
+    truth /= np.linalg.norm(truth, axis=1, keepdims=True)
+    gold = (truth[first] * truth[second]).sum(axis=1)
+    task = Sts("s", tuple(map(str, range(n))), tuple(first.tolist()), tuple(second.tolist()), tuple(gold.tolist()))
+    return task, (truth + 0.6 * rng.normal(size=(n, 3)))[None]
+
+
+def coverage(n, first, second, simulations=150):
+    """How often the 90 % interval holds the correlation of the population, and the last evaluation."""
+    rng = np.random.default_rng(0)
+    many = np.arange(40_000)
+    population = evaluate(*judged_pairs(rng, 40_000, many[::2], many[1::2]), resamples=1).score[0]
+    hits = 0
+    for _ in range(simulations):
+        found = evaluate(*judged_pairs(rng, n, first, second), resamples=200)
+        low, high = found.interval(0.9)
+        hits += low[0] <= population <= high[0]
+    return hits / simulations, found
+
+
+def test_intervals_from_pairs_that_share_texts_hold_the_truth():
+    """435 pairs of 30 texts; resampling pairs as if they were independent would cover less than half."""
+    share, found = coverage(30, *np.triu_indices(30, 1))
+    assert (found.n, found.unit) == (30, "text")
+    assert 0.82 <= share <= 0.98
+
+
+def test_intervals_from_pairs_that_share_no_text_hold_the_truth_and_no_more():
+    """Resampling their texts would draw every pair twice over and cover 99 %."""
+    texts = np.arange(120)
+    share, found = coverage(120, texts[::2], texts[1::2])
+    assert (found.n, found.unit) == (60, "group of pairs")
+    assert 0.82 <= share <= 0.97
+
+
+def test_separate_pairs_are_resampled_as_scipy_resamples_them():
+    """Two bootstraps of 3,000 of the same 60 pairs: standard errors agree within 5 %."""
+    texts = np.arange(120)
+    task, vectors = judged_pairs(np.random.default_rng(1), 120, texts[::2], texts[1::2])
+    unit = vectors[0] / np.linalg.norm(vectors[0], axis=1, keepdims=True)
+    scipys = stats.bootstrap(
+        ((unit[::2] * unit[1::2]).sum(axis=1), np.array(task.gold)),
+        lambda x, y: stats.spearmanr(x, y)[0],
+        paired=True,
+        vectorized=False,
+        n_resamples=3000,
+        method="percentile",
+        rng=0,
+    )
+    assert evaluate(task, vectors, resamples=3000).replicates.std() == pytest.approx(scipys.standard_error, rel=0.08)

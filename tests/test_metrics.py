@@ -1,0 +1,191 @@
+import warnings
+
+import numpy as np
+import pytest
+import pytrec_eval
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.stats import spearmanr
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import v_measure_score
+from sklearn.metrics.pairwise import cosine_similarity
+
+from valens import metrics
+
+EXACT = 1e-12  # float64, a few hundred terms
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+# --- cosines ----------------------------------------------------------------------------------------------------------
+
+
+def test_cosines_are_scikit_learns(rng):
+    queries, documents = rng.normal(size=(2, 4, 8)), rng.normal(size=(2, 5, 8))
+    expected = [cosine_similarity(q, d) for q, d in zip(queries, documents, strict=True)]
+    assert metrics.cosine(queries, documents) == pytest.approx(np.array(expected), abs=EXACT)
+    assert metrics.paired_cosine(queries, documents[:, :4]) == pytest.approx(
+        np.array([np.diag(cosines) for cosines in expected]), abs=EXACT
+    )
+
+
+def test_a_pair_of_equal_vectors_has_cosine_one_exactly(rng):
+    vectors = rng.normal(size=(100, 33)).astype(np.float32)
+    assert (metrics.paired_cosine(vectors, 2 * vectors) == 1).all()
+
+
+def test_nearly_parallel_float32_vectors_do_not_tie(rng):
+    """All cosines lie within 1e-8 of 1, where float32 has one number."""
+    first = 1 + 1e-4 * rng.normal(size=(200, 16)).astype(np.float32)
+    second = 1 + 1e-4 * rng.normal(size=(200, 16)).astype(np.float32)
+    assert len(np.unique(metrics.paired_cosine(first, second))) == 200
+
+
+def test_zero_has_no_direction():
+    assert (metrics.unit(np.zeros((2, 3))) == 0).all()
+
+
+# --- Spearman ---------------------------------------------------------------------------------------------------------
+
+
+def test_spearman_is_scipys_with_ties(rng):
+    predicted, gold = rng.integers(0, 6, (5, 40)).astype(float), rng.integers(0, 4, 40).astype(float)
+    expected = [spearmanr(layer, gold)[0] for layer in predicted]
+    assert metrics.spearman(predicted, gold) == pytest.approx(np.array(expected), abs=EXACT)
+
+
+@given(data=st.data(), n=st.integers(3, 12))
+def test_a_weight_is_a_repetition(data, n):
+    values = arrays(float, n, elements=st.integers(0, 5).map(float))
+    predicted, gold = data.draw(values), data.draw(values)
+    weights = data.draw(arrays(int, n, elements=st.integers(0, 3)).filter(lambda w: w.sum() > 1))
+    x, y = np.repeat(predicted, weights), np.repeat(gold, weights)
+    found = metrics.weighted_spearman(predicted[None], gold, weights[None])[0, 0]
+    undefined = len(set(x)) == 1 or len(set(y)) == 1
+    assert found == pytest.approx(np.nan if undefined else spearmanr(x, y)[0], abs=EXACT, nan_ok=True)
+
+
+def test_spearman_of_equal_predictions_is_undefined():
+    assert np.isnan(metrics.spearman(np.full((1, 4), 0.3), np.arange(4.0))).all()
+
+
+@given(arrays(float, 9, elements=st.integers(-99, 99).map(float)))
+@example(np.zeros(9))
+def test_spearman_sees_order_alone(values):
+    gold = np.arange(9.0) % 4
+    assert metrics.spearman(values[None], gold) == pytest.approx(
+        metrics.spearman(np.cbrt(values)[None], gold), nan_ok=True
+    )
+
+
+# --- rankings ---------------------------------------------------------------------------------------------------------
+
+
+def by_trec_eval(measure, similarity, grades):
+    """pytrec_eval's value a query; documents are named so that their names rise with their position."""
+    name = "d{:04d}".format
+    judged = {f"q{q}": {name(d): int(g) for d, g in enumerate(row)} for q, row in enumerate(grades)}
+    run = {f"q{q}": {name(d): float(s) for d, s in enumerate(row)} for q, row in enumerate(similarity)}
+    found = pytrec_eval.RelevanceEvaluator(judged, {measure}).evaluate(run)
+    return np.array([found[f"q{q}"][measure.replace(".", "_")] for q in range(len(grades))])
+
+
+@pytest.mark.parametrize("n_documents", [4, 60])
+@pytest.mark.parametrize("decimals", [1, 6])
+def test_ndcg_is_trec_evals_graded_and_with_ties(rng, n_documents, decimals):
+    similarity = rng.normal(size=(3, 20, n_documents)).round(decimals)
+    grades = np.maximum(rng.integers(-4, 4, size=(20, n_documents)), 0)
+    grades[0] = 0
+    expected = [by_trec_eval("ndcg_cut.10", layer, grades) for layer in similarity]
+    assert metrics.ndcg(similarity, grades) == pytest.approx(np.array(expected), abs=1e-6)
+
+
+@pytest.mark.parametrize("decimals", [1, 6])
+def test_average_precision_is_trec_evals(rng, decimals):
+    similarity, relevant = rng.normal(size=(3, 20, 30)).round(decimals), rng.random((20, 30)) < 0.2
+    relevant[0] = False
+    expected = [by_trec_eval("map", layer, relevant) for layer in similarity]
+    assert metrics.average_precision(similarity, relevant) == pytest.approx(np.array(expected), abs=1e-6)
+
+
+def test_padding_leaves_average_precision_alone(rng):
+    similarity, relevant = rng.normal(size=(5, 7)), rng.random((5, 7)) < 0.4
+    padded = np.pad(similarity, ((0, 0), (0, 3)), constant_values=-np.inf)
+    assert metrics.average_precision(padded, np.pad(relevant, ((0, 0), (0, 3)))) == pytest.approx(
+        metrics.average_precision(similarity, relevant), abs=EXACT
+    )
+
+
+def test_a_perfect_ranking_scores_one_and_the_worst_by_hand():
+    similarity, relevant = np.array([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]]), np.array([[True, False, False]] * 2)
+    assert metrics.ndcg(similarity, relevant) == pytest.approx([1, 1 / np.log2(4)])
+    assert metrics.average_precision(similarity, relevant) == pytest.approx([1, 1 / 3])
+
+
+# --- clustering -------------------------------------------------------------------------------------------------------
+
+
+@given(data=st.data(), n=st.integers(1, 25))
+def test_v_measure_of_a_weighted_table_is_that_of_the_repeated_texts(data, n):
+    labels, clusters = (data.draw(arrays(int, n, elements=st.integers(0, k))) for k in (3, 2))
+    weights = data.draw(arrays(int, n, elements=st.integers(0, 3)).filter(lambda w: w.sum() > 0))
+    table = np.zeros((4, 3))
+    np.add.at(table, (labels, clusters), weights)
+    expected = v_measure_score(np.repeat(labels, weights), np.repeat(clusters, weights))
+    assert metrics.v_measure(table) == pytest.approx(expected, abs=1e-9)  # entropies cancel
+
+
+def test_v_measure_of_nothing_is_undefined():
+    assert np.isnan(metrics.v_measure(np.zeros((2, 3))))
+
+
+def test_clusters_are_those_of_a_fit_for_each_draw(rng):
+    vectors = rng.normal(size=(2, 30, 6)).astype(np.float32)
+    draws = metrics.cluster_draws(30, 50, 3, seed=7)
+    clusters = metrics.clustered(vectors, draws, n_clusters=4, batch_size=16, seed=7)
+    alone = MiniBatchKMeans(4, batch_size=16, n_init=1, random_state=7).fit_predict(vectors[1][draws[2]])
+    assert clusters.shape == (2, 3, 50)
+    assert np.array_equal(clusters[1, 2], alone)
+
+
+# --- classification ---------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=30)
+@given(labels=st.lists(st.sampled_from("abc"), min_size=1, max_size=40), limit=st.integers(1, 6))
+def test_training_draws_hold_as_many_of_a_label_as_they_may(labels, limit):
+    for draw in metrics.training_draws(labels, limit, experiments=3):
+        drawn = [labels[text] for text in draw]
+        assert len(set(draw)) == len(draw)
+        assert {label: drawn.count(label) for label in labels} == {x: min(labels.count(x), limit) for x in labels}
+
+
+def test_training_draws_differ_from_experiment_to_experiment():
+    draws = metrics.training_draws(["a", "b"] * 20, 4, experiments=5)
+    assert len({frozenset(draw) for draw in draws}) == 5
+
+
+def test_labels_are_those_of_a_fit_for_each_draw(rng):
+    labels = np.array(list("abc") * 10)
+    train, test = rng.normal(size=(2, 30, 6)), rng.normal(size=(2, 9, 6))
+    draws = metrics.training_draws(labels.tolist(), 4, experiments=3)
+    given_labels = metrics.classified(train, labels, test, draws)
+    alone = LogisticRegression(max_iter=100).fit(train[1][draws[2]], labels[draws[2]]).predict(test[1])
+    assert given_labels.shape == (2, 3, 9)
+    assert np.array_equal(given_labels[1, 2], alone)
+
+
+def test_only_the_expected_warning_is_kept_back(rng):
+    """Badly scaled vectors do not converge in 100 iterations, which is mteb's way; the filters are given back."""
+    train = rng.normal(size=(1, 40, 30)) * np.logspace(0, 6, 30)
+    labels = np.array(list("abcd") * 10)
+    before = list(warnings.filters)
+    metrics.classified(train, labels, train, [range(40)])
+    assert warnings.filters == before
+    with pytest.warns(UserWarning, match="failed to converge"):
+        LogisticRegression(max_iter=100).fit(train[0], labels)
