@@ -27,7 +27,7 @@ extract
 corpora tasks builtin
 metrics statistics lexical evaluation selectors
 provenance results
-plotting
+plotting display
 probes
 cli
 __init__ __main__

@@ -82,7 +82,7 @@ def output_projection(attention: torch.nn.Module) -> torch.nn.Module:
     raise AssertionError(attention)
 
 
-def values_of(architecture: str, attention: torch.nn.Module, config: hf.PretrainedConfig, fused: torch.Tensor) -> torch.Tensor:
+def values_of(architecture: str, config: hf.PretrainedConfig, fused: torch.Tensor) -> torch.Tensor:
     """The values' part of a fused projection's output [text, token, ...]."""
     n_heads = config.num_attention_heads
     if architecture == "gpt2":
@@ -94,7 +94,9 @@ def values_of(architecture: str, attention: torch.nn.Module, config: hf.Pretrain
     return fused[..., -config.num_key_value_heads * d_head :]
 
 
-def token_vectors(architecture: str, model: hf.PreTrainedModel, ids: torch.Tensor) -> dict[tuple[str, int], torch.Tensor]:
+def token_vectors(  # noqa: C901
+    architecture: str, model: hf.PreTrainedModel, ids: torch.Tensor
+) -> dict[tuple[str, int], torch.Tensor]:
     """Every stream at every layer of a bare forward, by PyTorch hooks on Hugging Face's own modules: [text, token, d]."""
     seen: dict[tuple[str, int], torch.Tensor] = {}
     handles = []
@@ -121,9 +123,7 @@ def token_vectors(architecture: str, model: hf.PreTrainedModel, ids: torch.Tenso
 
         def valuing(module, args, output, layer=layer, attention=attention):
             fused = not hasattr(attention, "v_proj")
-            seen["values", layer] = (
-                values_of(architecture, attention, model.config, output) if fused else output
-            ).detach()
+            seen["values", layer] = (values_of(architecture, model.config, output) if fused else output).detach()
 
         def attending(module, args, kwargs, output, layer=layer):
             seen["pattern", layer] = output[1].detach()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import tempfile
 import warnings
@@ -212,14 +213,14 @@ def _context_length(config: PretrainedConfig) -> int:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the bars, log lines and warnings of loading, which tell a user of valens nothing; errors pass."""
+    """Silence the bars, log lines and warnings of loading, which tell a user of valens nothing; exceptions pass."""
     from transformers.utils import logging as hf_logging
 
     bars, level = hf_logging.is_progress_bar_enabled(), logging.root.manager.disable
     hf_logging.disable_progress_bar()
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from valens.errors import RepresentationError
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
-    from torch import Tensor
 
 
 class Pooling(StrEnum):

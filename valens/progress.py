@@ -18,9 +18,9 @@ Advance = Callable[[int, int], None]
 def progress(what: str, *, texts: int, tokens: int) -> Iterator[Advance]:
     """Show how far a job over this many texts and tokens is; the bar moves by tokens, which is what takes the time."""
     if not _watched() or texts == 0:
-        yield lambda texts, tokens: None
+        yield _nothing
         return
-    with _bar() as bar:
+    with _bar("{task.fields[texts]:,}/{task.fields[all_texts]:,} texts", "{task.fields[speed]}") as bar:
         task = bar.add_task(what, total=tokens, texts=0, all_texts=texts, speed="")
 
         def advance(texts: int, tokens: int) -> None:
@@ -32,20 +32,34 @@ def progress(what: str, *, texts: int, tokens: int) -> Iterator[Advance]:
         yield advance
 
 
+@contextlib.contextmanager
+def steps(what: str, n: int) -> Iterator[Callable[[], None]]:
+    """Show how many of n steps are done."""
+    if not _watched() or n == 0:
+        yield lambda: None
+        return
+    with _bar("{task.completed}/{task.total}") as bar:
+        task = bar.add_task(what, total=n)
+        yield lambda: bar.update(task, advance=1)
+
+
+def _nothing(texts: int, tokens: int) -> None:
+    """Advance nothing."""
+
+
 def _watched() -> bool:
     """Whether somebody looks: standard error is a terminal, or a notebook runs."""
     return sys.stderr.isatty() or "ipykernel" in sys.modules
 
 
-def _bar() -> Progress:
+def _bar(*details: str) -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns: tuple[Any, ...] = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.fields[texts]:,}/{task.fields[all_texts]:,} texts"),
-        TextColumn("{task.fields[speed]}"),
+        *map(TextColumn, details),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     )
     return Progress(*columns, console=Console(stderr=True), transient=False)

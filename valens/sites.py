@@ -24,7 +24,7 @@ class Stream(StrEnum):
     HEADS = "heads"
     """z^l, the head outputs before W_O, concatenated [n_heads · d_head]."""
     ATTENTION = "attention"
-    """a^l, what attention adds to the residual stream: after W_O, and after the norm that Gemma 2 and OLMo 2 put there [d_model]."""
+    """a^l, what attention adds to the residual stream: after W_O, and the norm there in Gemma 2 and OLMo 2 [d_model]."""
     PATTERN = "pattern"
     """alpha^l, the attention weights of each head over the keys [n_heads · n_keys]."""
 

@@ -20,16 +20,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
 
 from valens.errors import StoreError
 from valens.fingerprints import digest
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 FORMAT = 1
 """The version of the layout above; it is part of every collection's identity."""
@@ -62,7 +63,7 @@ class ActivationStore:
         _refuse_foreign(self.path)
 
     def collection(self, identity: Mapping[str, Any], about: Mapping[str, Any]) -> Collection:
-        """The collection of what was read in this way; `identity` is all that could change a number, `about` is not hashed."""
+        """The collection of what was read in this way; `identity` is all that could change a number, `about` is not."""
         return Collection(self.path / digest(identity)[:_KEY_LENGTH], dict(identity), dict(about))
 
     def collections(self) -> list[Collection]:
@@ -98,8 +99,6 @@ class Collection:
 
         Raises StoreError if the folder cannot be written to.
         """
-        from safetensors.torch import save
-
         tensors = {"rows": _row_tensor(rows)} | {name: part.contiguous() for name, part in vectors.items()}
         content = save(tensors, metadata={"format": str(FORMAT), "key": self.key})
         with _writable(self.folder, len(content)):
@@ -165,14 +164,10 @@ def _read_collection(manifest: Path) -> Collection:
         content = json.loads(manifest.read_text(encoding="utf-8"))
         return Collection(manifest.parent, content["identity"], content["about"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"{manifest} is no manifest that can be read ({error}). Move its folder out of the store."
-        ) from error
+        raise StoreError(f"{manifest} is no manifest ({error}). Move its folder out of the store.") from error
 
 
 def _row_tensor(rows: Sequence[Row]) -> UInt8[Tensor, "row 32"]:
-    import torch
-
     return torch.from_numpy(np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(len(rows), 32).copy())
 
 
@@ -193,15 +188,11 @@ def _read_layer(path: Path, reading: str, layer: int) -> Float[np.ndarray, "row 
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(path, framework="pt") as shard:
             yield shard
     except (SafetensorError, OSError, KeyError) as error:
-        raise StoreError(
-            f"The shard {path} cannot be read ({error}). Remove it; its rows will be computed again."
-        ) from error
+        raise StoreError(f"The shard {path} cannot be read ({error}). Remove it, and run again.") from error
 
 
 @contextlib.contextmanager

@@ -1,0 +1,5 @@
+"""`python -m valens` is the command line."""
+
+from valens.cli import main
+
+main()

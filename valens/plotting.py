@@ -1,0 +1,143 @@
+"""Figures from result tables alone: no model, no store. Colours are told apart by colour-blind readers (Okabe and Ito)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from valens.errors import ResultError
+from valens.layers import LayerSet
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TASK_TYPE_COLOURS = {
+    "STS": "#0072B2",
+    "Retrieval": "#D55E00",
+    "Clustering": "#009E73",
+    "Classification": "#CC79A7",
+    "Reranking": "#E69F00",
+    "PairClassification": "#56B4E9",
+}
+
+_STYLE: dict[Any, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "figure.dpi": 150,
+    "savefig.dpi": 200,
+    "savefig.bbox": "tight",
+    "pdf.fonttype": 42,
+}
+
+
+def layer_curves(
+    table: pd.DataFrame, *, chosen: Mapping[str, LayerSet] | None = None, baseline: str = "TF-IDF"
+) -> Figure:
+    """Figure 3: score by layer, one panel a representation and model, one line a task type with its 95 % band.
+
+    `table` is a layer sweep's scores. The best layer of each line is marked, the chosen layers are shaded, and a short
+    dashed line at the right edge is what `baseline` (words alone) scores. Raises ResultError for a table without layers.
+    """
+    curves = _by_type(table[table.layer.notna()])
+    if curves.empty:
+        raise ResultError("The table has no single-layer scores to draw. Give the scores of a layer sweep.")
+    words = _by_type(table[table.representation == baseline])
+    panels = list(dict.fromkeys(zip(curves.model, curves.representation, strict=True)))
+    with _style() as plt:
+        width = 3.3 * len(panels) + 0.9
+        figure, axes = plt.subplots(
+            1, len(panels), figsize=(width, 3.1), sharey=True, squeeze=False, layout="constrained"
+        )
+        for axis, (model, representation) in zip(axes[0], panels, strict=True):
+            part = curves[(curves.model == model) & (curves.representation == representation)]
+            _panel(axis, part, words[words.model == model])
+            _shade(axis, (chosen or {}).get(representation))
+            axis.set_title(f"{representation} · {model}")
+        axes[0][0].set_ylabel("score (band: 95 % interval)")
+        _legend(figure, curves, words=not words.empty, shaded=bool(chosen), baseline=baseline)
+    return figure
+
+
+@contextmanager
+def _style() -> Iterator:
+    """Matplotlib with the house style, drawn without a screen; the reader's own settings come back on leaving."""
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+
+    with mpl.rc_context(_STYLE), plt.ioff():
+        yield plt
+
+
+def _by_type(table: pd.DataFrame) -> pd.DataFrame:
+    """The mean over the tasks of one type; the bounds are averaged as well, which is wider than the mean's own interval."""
+    keys = ["model", "representation", "layer", "depth", "task_type"]
+    return table.groupby(keys, dropna=False, sort=False)[["score", "low", "high"]].mean().reset_index()
+
+
+def _panel(axis: Axes, curves: pd.DataFrame, words: pd.DataFrame) -> None:
+    last = int(curves.layer.max())
+    for task_type, line in curves.sort_values("layer", kind="stable").groupby("task_type", sort=False):
+        x, colour = line.layer.to_numpy(dtype=int), _colour(str(task_type))
+        axis.fill_between(x, line.low, line.high, color=colour, alpha=0.13, linewidth=0)
+        axis.plot(x, line.score, color=colour)
+        best = int(np.nanargmax(line.score))
+        axis.plot(x[best], line.score.iloc[best], "o", color=colour, markersize=5, markeredgecolor="white")
+        for score in words.score[words.task_type == task_type]:
+            axis.plot([last + 0.6, last + 2.2], [score, score], color=colour, linestyle=(0, (2, 1)), clip_on=False)
+    _layer_axis(axis, curves)
+
+
+def _layer_axis(axis: Axes, curves: pd.DataFrame) -> None:
+    """Whole layers below, the fraction of the depth above."""
+    from matplotlib.ticker import MaxNLocator
+
+    deepest = curves.sort_values("layer").iloc[-1]
+    n_layers = float(deepest.layer) / float(deepest.depth)
+    axis.set_xlabel("layer")
+    axis.set_xlim(int(curves.layer.min()) - 0.5, int(curves.layer.max()) + 2.4)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
+    above = axis.secondary_xaxis("top", functions=(_scaled(1 / n_layers), _scaled(n_layers)))
+    above.set_xlabel("depth (fraction of the layers)")
+    above.set_xticks([0, 0.25, 0.5, 0.75, 1])
+
+
+def _scaled(factor: float) -> Callable[[ArrayLike], np.ndarray]:
+    return lambda numbers: np.asarray(numbers, dtype=float) * factor
+
+
+def _colour(task_type: str) -> str:
+    return TASK_TYPE_COLOURS.get(task_type, "#000000")
+
+
+def _shade(axis: Axes, layers: LayerSet | None) -> None:
+    for layer in layers or ():
+        axis.axvspan(layer - 0.5, layer + 0.5, color="#999999", alpha=0.16, linewidth=0, zorder=0)
+
+
+def _legend(figure: Figure, curves: pd.DataFrame, *, words: bool, shaded: bool, baseline: str) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    types: Sequence[str] = list(dict.fromkeys(curves.task_type))
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color=TASK_TYPE_COLOURS.get(name, "#000000"), label=name) for name in types
+    ]
+    handles.append(Line2D([], [], color="#555555", marker="o", linestyle="", markersize=5, label="best layer"))
+    if words:
+        handles.append(Line2D([], [], color="#555555", linestyle=(0, (2, 1)), label=baseline))
+    if shaded:
+        handles.append(Patch(color="#999999", alpha=0.3, label="chosen set"))
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=min(len(handles), 8), columnspacing=1.2, handlelength=1.6
+    )

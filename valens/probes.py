@@ -1,0 +1,30 @@
+"""The probes, under the name that users write: `from valens import probes`.
+
+They live in a package of their own, installed beside this one. A `probes.py` of somebody else's, in the folder of a notebook
+say, would hide it; then this says so instead of failing in a stranger's code.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from importlib.machinery import ModuleSpec
+
+from valens.errors import MissingPackageError
+
+
+def _refuse_stranger(spec: ModuleSpec | None) -> None:
+    places = spec.submodule_search_locations if spec else None
+    if not places or importlib.util.find_spec("probes.layer_sweep") is None:
+        found = spec.origin if spec else "nothing"
+        raise MissingPackageError(
+            f"The name `probes` leads to {found}, which is not the valens probes. Rename that file or folder, "
+            "or install valens-lm again."
+        )
+
+
+_refuse_stranger(importlib.util.find_spec("probes"))
+
+from probes.layer_sweep import LEXICAL, Sweep, layer_sweep  # noqa: E402
+from probes.layer_sweep import plan as sweep_plan  # noqa: E402
+
+__all__ = ["LEXICAL", "Sweep", "layer_sweep", "sweep_plan"]

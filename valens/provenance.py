@@ -1,0 +1,50 @@
+"""Where a number comes from: the command, the machine, the libraries, the model, the data and the seed."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+_LIBRARIES = ("torch", "transformers", "transformer-lens", "numpy", "scipy", "scikit-learn", "safetensors")
+
+
+def _own_version() -> str:
+    try:
+        return version("valens-lm")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+__version__ = _own_version()
+
+
+def provenance(**facts: Any) -> dict[str, Any]:
+    """What was run, where and when, with the facts that the caller knows (model, suite, seed, …)."""
+    import torch
+
+    return {
+        "valens": __version__,
+        "command": _command(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "processor": platform.machine(),
+            "threads": torch.get_num_threads(),
+            "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        "libraries": _installed(_LIBRARIES),
+    } | facts
+
+
+def _command() -> str | None:
+    """The command line, if valens was called from one."""
+    return " ".join(["valens", *sys.argv[1:]]) if sys.argv and sys.argv[0].rpartition("/")[2] == "valens" else None
+
+
+def _installed(names: tuple[str, ...]) -> Mapping[str, str]:
+    return {name: version(name) for name in names}

@@ -1,0 +1,87 @@
+"""A result: a tidy table, one row a number, and where the numbers come from; two files that any program reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from valens.errors import ResultError
+
+TABLE = "scores.parquet"
+PROVENANCE = "provenance.json"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a probe found. `table` has one row a number; `provenance` says how it was made."""
+
+    kind: str
+    """Which probe made it: `layer-sweep`."""
+    table: pd.DataFrame = field(repr=False)
+    provenance: Mapping[str, Any] = field(repr=False)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A copy of the table."""
+        return self.table.copy()
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `scores.parquet` and `provenance.json` into a folder, made if need be; ResultError if it cannot be."""
+        out = writable_folder(folder)
+        facts = {"kind": self.kind} | dict(self.provenance)
+        replace(out / TABLE, lambda path: self.table.to_parquet(path, index=False))
+        replace(out / PROVENANCE, lambda path: write_json(path, facts))
+        return out
+
+
+def read_result(folder: str | Path) -> Result:
+    """Read what `Result.save` wrote; ResultError if the folder has no result."""
+    where = Path(folder).expanduser()
+    try:
+        facts = json.loads((where / PROVENANCE).read_text(encoding="utf-8"))
+        return Result(facts.pop("kind"), pd.read_parquet(where / TABLE), facts)
+    except (OSError, ValueError, KeyError) as error:
+        raise ResultError(
+            f"{where} has no result that can be read ({error}). A result is a folder with {TABLE} and {PROVENANCE}, "
+            "as a probe's --out leaves it."
+        ) from error
+
+
+def writable_folder(folder: str | Path) -> Path:
+    """Make a folder if need be, and see that it can be written to, before anything costly is done for it."""
+    path = Path(folder).expanduser()
+    probe = path / f".{uuid.uuid4().hex}.tmp"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ResultError(f"{path} cannot be written to ({error.strerror}). Choose another --out.") from error
+    if not os.access(path, os.W_OK):
+        raise ResultError(f"{path} cannot be written to. Choose another --out.")
+    return path
+
+
+def replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a temporary file, then rename it to `path`, so that no reader meets half of it."""
+    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    try:
+        write(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise ResultError(
+            f"{path} cannot be written ({error.strerror}). Free space or choose another --out."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value as indented JSON, in UTF-8."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")

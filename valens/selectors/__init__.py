@@ -1,0 +1,47 @@
+"""From single-layer scores to a layer set: one rule a file, all of them in the table below."""
+
+from __future__ import annotations
+
+import difflib
+
+from valens.errors import SelectionError
+from valens.layers import LayerSet
+from valens.selectors.contiguous import Contiguous
+from valens.selectors.contract import Choice, LayerCurves, Selector, TaskCurve
+from valens.selectors.fixed import Fixed
+from valens.selectors.paper import Paper
+from valens.selectors.top_k import TopK
+
+SELECTORS: dict[str, Selector] = {
+    made.name: made
+    for made in (
+        Paper(),
+        TopK(k=1, name="best"),
+        TopK(),
+        Contiguous(),
+        Fixed("half", LayerSet.half),
+        Fixed("all", LayerSet.all),
+    )
+}
+
+__all__ = [
+    "SELECTORS",
+    "Choice",
+    "Contiguous",
+    "Fixed",
+    "LayerCurves",
+    "Paper",
+    "Selector",
+    "TaskCurve",
+    "TopK",
+    "selector",
+]
+
+
+def selector(name: str) -> Selector:
+    """The selector of this name with its default settings; SelectionError with the names there are."""
+    if name in SELECTORS:
+        return SELECTORS[name]
+    near = difflib.get_close_matches(name, SELECTORS, n=1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    raise SelectionError(f"There is no selector {name!r}. {hint}Choose one of {', '.join(SELECTORS)}.")

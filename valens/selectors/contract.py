@@ -1,0 +1,76 @@
+"""What a selector is given, what it answers, and the interface between: one recipe, one `select`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float
+
+from valens.errors import SelectionError
+from valens.layers import LayerSet
+
+
+@dataclass(frozen=True)
+class TaskCurve:
+    """One task's score at every candidate layer, with bootstrap replicates that share their resamples over layers."""
+
+    task: str
+    task_type: str
+    score: Float[np.ndarray, " layer"]
+    replicates: Float[np.ndarray, "layer resample"]
+
+
+@dataclass(frozen=True)
+class LayerCurves:
+    """The single-layer scores of one representation, from which a layer set is chosen."""
+
+    n_layers: int
+    """L of the model, which `half` and `all` need."""
+    layers: tuple[int, ...]
+    """The candidates, in increasing order: the layer axis of every curve."""
+    tasks: tuple[TaskCurve, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse curves without tasks or candidates."""
+        if not self.tasks or not self.layers:
+            raise SelectionError("There is nothing to select from: no task or no layer was scored.")
+
+    @property
+    def task_types(self) -> tuple[str, ...]:
+        """The different task types, in order of first appearance."""
+        return tuple(dict.fromkeys(curve.task_type for curve in self.tasks))
+
+    def of_type(self, task_type: str) -> TaskCurve:
+        """The mean over the tasks of one type."""
+        curves = [curve for curve in self.tasks if curve.task_type == task_type]
+        score = np.mean([curve.score for curve in curves], axis=0)
+        return TaskCurve(task_type, task_type, score, np.mean([curve.replicates for curve in curves], axis=0))
+
+    def average(self) -> TaskCurve:
+        """The mean over task types, each the mean of its tasks, so that no type outweighs another by its task count."""
+        curves = [self.of_type(task_type) for task_type in self.task_types]
+        score = np.mean([curve.score for curve in curves], axis=0)
+        return TaskCurve("average", "average", score, np.mean([curve.replicates for curve in curves], axis=0))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A layer set, and for every candidate layer why it is in or out."""
+
+    selector: str
+    layers: LayerSet
+    reasons: Mapping[int, str]
+
+
+class Selector(Protocol):
+    """A rule that turns single-layer scores into a layer set."""
+
+    @property
+    def name(self) -> str:
+        """The name under which the command line knows it."""
+
+    def select(self, curves: LayerCurves) -> Choice:
+        """Choose; SelectionError if the rule needs what the curves do not have."""

@@ -1,0 +1,26 @@
+"""The k layers with the highest average score; `best` is the one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from valens.layers import LayerSet
+from valens.selectors.contract import Choice, LayerCurves
+
+
+@dataclass(frozen=True)
+class TopK:
+    """The `k` layers whose mean over task types is highest."""
+
+    k: int = 5
+    name: str = "top-k"
+
+    def select(self, curves: LayerCurves) -> Choice:
+        """Choose; with fewer than k candidates, all of them."""
+        average = curves.average().score
+        ranked = sorted(range(len(curves.layers)), key=lambda place: (-average[place], place))
+        reasons = {
+            curves.layers[place]: f"average {average[place]:.3f}, number {rank} of {len(ranked)}"
+            for rank, place in enumerate(ranked, start=1)
+        }
+        return Choice(self.name, LayerSet.of(curves.layers[place] for place in ranked[: self.k]), reasons)
