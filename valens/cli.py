@@ -217,6 +217,9 @@ def _show_sweep(console: Console, sweep: Sweep, out: Path) -> None:
         for line in [*display.reasons(choice), *display.comparison(sweep.gaps, name)]:
             console.print(line, highlight=False)
         console.print()
+    console.print(
+        "The sets were chosen on these very scores, which flatters them: judge a set on other data.", style="dim"
+    )
     facts = sweep.result.provenance
     passes = facts["forward_passes"]
     read = (

@@ -10,9 +10,10 @@ import pandas as pd
 from valens.selectors import Choice
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod
     from rich.table import Table
 
-_SETS = {"chosen": "chosen set", "best": "best single layer", "half": "deep half", "all": "all layers"}
+_SETS = {"chosen": "chosen set", "best": "best single", "half": "deep half", "all": "all layers"}
 
 
 def sweep_table(table: pd.DataFrame, sets: pd.DataFrame, representation: str, choice: Choice, baseline: str) -> Table:
@@ -24,7 +25,7 @@ def sweep_table(table: pd.DataFrame, sets: pd.DataFrame, representation: str, ch
 
     layers = _wide(table[table.representation == representation], "layer")
     out = Table(title=f"{representation}: score by layer (* best; > in the chosen set)", title_justify="left", box=None)
-    out.add_column("layer", justify="right")
+    out.add_column("layer", justify="right", no_wrap=True)
     for task_type in layers.columns:
         out.add_column(str(task_type), justify="right")
     best = layers.idxmax()
@@ -38,7 +39,7 @@ def sweep_table(table: pd.DataFrame, sets: pd.DataFrame, representation: str, ch
     for name, label in _SETS.items():
         out.add_row(f"{label} ({names[name]})", *[f"{averaged.loc[name, column]:.3f} " for column in layers.columns])
     words = table[table.representation == baseline].groupby("task_type").score.mean()
-    out.add_row(f"{baseline} (words alone)", *[f"{words[column]:.3f} " for column in layers.columns], style="dim")
+    out.add_row(f"{baseline} (words)", *[f"{words[column]:.3f} " for column in layers.columns], style="dim")
     return out
 
 
