@@ -10,7 +10,6 @@ import pandas as pd
 from valens.selectors import Choice
 
 if TYPE_CHECKING:
-    from rich.console import JustifyMethod
     from rich.table import Table
 
 _SETS = {"chosen": "chosen set", "best": "best single", "half": "deep half", "all": "all layers"}
