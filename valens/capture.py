@@ -2,7 +2,8 @@
 
 A hook point lends the tensor that passes it; the hook multiplies it with the pooling weights at once, so what is kept of
 [text, token, d] is [text, d], summed in float32. All readings of a pass lie in one buffer, which goes to the host in one
-copy. Attention is causal and texts are padded on the right, so padding needs no mask and changes nothing.
+copy. Attention is causal and texts are padded on the right, so padding needs no mask and changes nothing; for the same
+reason one pass has the vectors of every prefix of a text, which are so many more rows of pooling weights.
 """
 
 from __future__ import annotations
@@ -24,26 +25,45 @@ from valens.prompts import Tokens
 from valens.representations import Reading
 from valens.sites import Site, Stream
 
-Vectors = dict[Reading, Float[Tensor, "layer text d"]]
+Vectors = dict[Reading, Float[Tensor, "layer row d"]]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Texts side by side, padded on the right."""
+    """Texts side by side. Each text is pooled up to each of its ends: as a rule its last token, or several for prefixes."""
 
     ids: Int[Tensor, "text token"]
-    speaks: Bool[Tensor, "text token"]
+    speaks: Bool[Tensor, "row token"]
+    """Which tokens are pooled, for each row; a row is a text up to one end, and the rows of a text are neighbours."""
+    mask: Bool[Tensor, "text token"] | None = None
+    """Which tokens are text; None where texts are padded on the right, as no mask is needed then."""
 
     @classmethod
-    def of(cls, tokens: Sequence[Tokens], device: torch.device | str = "cpu") -> Batch:
-        """Pad texts to the longest of them; what pads is token 0, which no causal model lets speak."""
-        width = max(map(len, tokens))
+    def of(
+        cls,
+        tokens: Sequence[Tokens],
+        *,
+        ends: Sequence[Sequence[int]] | None = None,
+        device: torch.device | str = "cpu",
+        left: bool = False,
+    ) -> Batch:
+        """Pad texts to the longest of them, on the right unless `left`; `ends` are how many tokens each prefix has.
+
+        What pads is token 0. Each text has as many rows as the one with most ends; spare rows repeat its last end.
+        """
+        width, n_ends = max(map(len, tokens)), max(map(len, ends)) if ends else 1
         ids = torch.zeros(len(tokens), width, dtype=torch.long)
-        speaks = torch.zeros(len(tokens), width, dtype=torch.bool)
-        for row, text in enumerate(tokens):
-            ids[row, : len(text)] = torch.tensor(text.ids)
-            speaks[row, : len(text)] = torch.tensor(text.speaks)
-        return cls(ids.to(device), speaks.to(device))
+        speaks = torch.zeros(len(tokens), n_ends, width, dtype=torch.bool)
+        mask = torch.zeros(len(tokens), width, dtype=torch.bool)
+        for place, text in enumerate(tokens):
+            start = width - len(text) if left else 0
+            mask[place, start : start + len(text)] = True
+            ids[place, mask[place]] = torch.tensor(text.ids)
+            cuts = list(ends[place]) if ends else [len(text)]
+            for row, end in enumerate(cuts + cuts[-1:] * (n_ends - len(cuts))):
+                speaks[place, row, start : start + end] = torch.tensor(text.speaks[:end])
+        rows = rearrange(speaks, "text end token -> (text end) token")
+        return cls(ids.to(device), rows.to(device), mask.to(device) if left else None)
 
 
 @contextlib.contextmanager
@@ -73,17 +93,18 @@ class _Tap:
         self.site = site
         self.poolings = poolings
         self._norm = model.final_norm if site.norm else None
-        self.weights: Float[Tensor, "text pooling token"] = torch.empty(0, len(poolings), 0)
-        self.views: list[Float[Tensor, "text d"]] = []
+        self.weights: Float[Tensor, "text pooled token"] = torch.empty(0, len(poolings), 0)
+        self.views: list[Float[Tensor, "row d"]] = []
         self.fired = False
 
     def __call__(self, tensor: Tensor, hook: object) -> None:  # noqa: ARG002
         pooled = _pool_pattern(tensor, self.weights) if self.site.stream is Stream.PATTERN else self._pool(tensor)
-        for place, view in enumerate(self.views):
-            view.copy_(pooled[:, place])
+        by_pooling = rearrange(pooled, "text (pooling end) d -> pooling (text end) d", pooling=len(self.views))
+        for part, view in zip(by_pooling, self.views, strict=True):
+            view.copy_(part)
         self.fired = True
 
-    def _pool(self, tensor: Tensor) -> Float[Tensor, "text pooling d"]:
+    def _pool(self, tensor: Tensor) -> Float[Tensor, "text pooled d"]:
         if tensor.ndim == 4:  # noqa: PLR2004
             tensor = rearrange(tensor, "text token head d -> text token (head d)")
         if self._norm is not None:
@@ -92,10 +113,10 @@ class _Tap:
 
 
 def _pool_pattern(
-    pattern: Float[Tensor, "text head query key"], weights: Float[Tensor, "text pooling query"]
-) -> Float[Tensor, "text pooling head*key"]:
-    pooled = einsum(pattern.float(), weights, "text head query key, text pooling query -> text pooling head key")
-    return rearrange(pooled, "text pooling head key -> text pooling (head key)")
+    pattern: Float[Tensor, "text head query key"], weights: Float[Tensor, "text pooled query"]
+) -> Float[Tensor, "text pooled head*key"]:
+    pooled = einsum(pattern.float(), weights, "text head query key, text pooled query -> text pooled head key")
+    return rearrange(pooled, "text pooled head key -> text pooled (head key)")
 
 
 def _wants_pattern(readings: Sequence[Reading]) -> bool:
@@ -115,12 +136,14 @@ def _run(model: Model, readings: Sequence[Reading], taps: list[_Tap], batch: Bat
     shapes = {reading: _shape(model, reading, batch) for reading in readings}
     buffer = torch.empty(sum(map(math.prod, shapes.values())), device=model.device)
     vectors = _split(buffer, shapes)
-    weights = {pooling: pooling_weights(pooling, batch.speaks) for pooling in {r.pooling for r in readings}}
+    weights = {
+        pooling: _by_text(pooling_weights(pooling, batch.speaks), batch) for pooling in {r.pooling for r in readings}
+    }
     for tap in taps:
-        tap.weights = torch.stack([weights[pooling] for pooling in tap.poolings], dim=1)
+        tap.weights = torch.cat([weights[pooling] for pooling in tap.poolings], dim=1)
         tap.views = [_view(model, vectors, tap.site, pooling) for pooling in tap.poolings]
         tap.fired = False
-    model.run_body(batch.ids)
+    model.run_body(batch.ids, batch.mask)
     silent = [str(tap.site) for tap in taps if not tap.fired]
     if silent:
         raise CaptureError(
@@ -129,19 +152,23 @@ def _run(model: Model, readings: Sequence[Reading], taps: list[_Tap], batch: Bat
     return _split(buffer.cpu(), shapes)
 
 
+def _by_text(weights: Float[Tensor, "row token"], batch: Batch) -> Float[Tensor, "text end token"]:
+    return rearrange(weights, "(text end) token -> text end token", text=len(batch.ids))
+
+
 def _shape(model: Model, reading: Reading, batch: Batch) -> tuple[int, int, int]:
-    """How a reading of this batch is shaped, [layer, text, d]; a pattern has a number for each head and key."""
-    n_texts, n_tokens = batch.ids.shape
+    """How a reading of this batch is shaped, [layer, row, d]; a pattern has a number for each head and key."""
+    n_rows, n_tokens = batch.speaks.shape
     per_key = n_tokens if reading.stream is Stream.PATTERN else 1
-    return len(reading.layers(model.n_layers)), n_texts, model.sizes.width(reading.stream) * per_key
+    return len(reading.layers(model.n_layers)), n_rows, model.sizes.width(reading.stream) * per_key
 
 
 def _split(buffer: Float[Tensor, " number"], shapes: dict[Reading, tuple[int, int, int]]) -> Vectors:
-    """Each reading's [layer, text, d] view of the buffer that all share."""
+    """Each reading's [layer, row, d] view of the buffer that all share."""
     parts = buffer.split([math.prod(shape) for shape in shapes.values()])
     return {reading: part.view(shape) for (reading, shape), part in zip(shapes.items(), parts, strict=True)}
 
 
-def _view(model: Model, vectors: Vectors, site: Site, pooling: Pooling) -> Float[Tensor, "text d"]:
+def _view(model: Model, vectors: Vectors, site: Site, pooling: Pooling) -> Float[Tensor, "row d"]:
     reading = Reading(site.stream, pooling, site.norm)
     return vectors[reading][reading.layers(model.n_layers).index(site.layer)]

@@ -1,6 +1,6 @@
 """From texts to stored vectors: every text is read once, whatever tasks, splits or runs it appears in.
 
-A job is planned before anything runs. Texts with the same tokens are one row; rows are sorted by length, the longest
+A job is planned before anything runs. Texts with the same tokens are one passage; passages are sorted by length, the longest
 first, and put side by side up to a budget of tokens, so that little is padding. The plan depends on the texts alone, not
 on what the store has: a job that was interrupted meets the same batches again, and computes those that are not stored.
 """
@@ -8,6 +8,7 @@ on what the store has: a job that was interrupted meets the same batches again, 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -19,11 +20,13 @@ from jaxtyping import Float
 
 from valens.capture import Batch, Vectors, capturing, vector_count
 from valens.errors import CaptureError, PromptError
-from valens.models import Model
+from valens.models import DTYPES, Model
 from valens.progress import progress
 from valens.prompts import PLAIN, Prompt, Tokens, tokenize
 from valens.representations import Reading
-from valens.store import FORMAT, ActivationStore, Collection, Row, row_of
+from valens.shards import Row, row_of
+from valens.sites import Stream
+from valens.store import FORMAT, ActivationStore, Collection
 
 MAX_TOKENS = 512
 """The default limit of tokens a text, as is usual for MTEB tasks; the model's context, where that is shorter."""
@@ -32,6 +35,25 @@ BATCH_TOKENS = 4096
 """The default budget of tokens, padding counted, that one forward pass reads."""
 
 _MEASURED_TOKENS = 1024
+_BATCH_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What one forward pass reads of one text, and the rows that it gives: one for each end, as a rule the whole."""
+
+    tokens: Tokens
+    ends: tuple[int, ...]
+    """How many tokens each row has: several for the prefixes of a text, which one pass gives at once."""
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """What each row is kept under: the same as if that prefix had been read alone."""
+        return tuple(row_of(self.tokens.ids[:end], self.tokens.speaks[:end]) for end in self.ends)
+
+    def __len__(self) -> int:
+        """How many tokens a pass reads."""
+        return len(self.tokens)
 
 
 @dataclass(frozen=True)
@@ -41,7 +63,7 @@ class Extraction:
     collection: Collection = field(repr=False)
     model: Model = field(repr=False)
     rows: tuple[Row, ...] = field(repr=False)
-    """One a text, in the order in which the texts were given."""
+    """One a text, in the order in which the texts were given; one a prefix, text by text, where prefixes were asked for."""
     passes: int
     """How many texts a forward pass was made for; 0 if the store had them all."""
     tokens: int
@@ -50,8 +72,8 @@ class Extraction:
     """How many texts were cut at the limit of tokens."""
     seconds: float
 
-    def vectors(self, reading: Reading, layer: int, places: Sequence[int] | None = None) -> Float[np.ndarray, "text d"]:
-        """The vectors of one layer, in float32: of all texts, or of those at these places.
+    def vectors(self, reading: Reading, layer: int, places: Sequence[int] | None = None) -> Float[np.ndarray, "row d"]:
+        """The vectors of one layer, in float32: of all rows, or of those at these places.
 
         Layers are counted as everywhere from 1; 0 is the input of the first block.
         """
@@ -71,6 +93,8 @@ class Estimate:
     """How many texts a forward pass would be made for."""
     pass_tokens: int
     """How many tokens those texts have."""
+    padding: float
+    """The part of the computed tokens that is padding."""
     stored_bytes: int
     seconds: float
 
@@ -82,80 +106,118 @@ class Job:
     model: Model = field(repr=False)
     readings: tuple[Reading, ...]
     collection: Collection
-    rows: tuple[Row, ...] = field(repr=False)
-    """One a text."""
-    tokens: dict[Row, Tokens] = field(repr=False)
-    """The different rows."""
-    batches: tuple[tuple[Row, ...], ...] = field(repr=False)
+    passages: tuple[Passage, ...] = field(repr=False)
+    """One a text, in the order of the texts."""
+    batches: tuple[tuple[Passage, ...], ...] = field(repr=False)
+    """The different passages, the longest first."""
+    stored: str = "float32"
 
-    @property
-    def truncated(self) -> int:
-        """How many texts are cut at the limit of tokens."""
-        return sum(self.tokens[row].truncated for row in self.rows)
-
-    def pending(self) -> list[Row]:
-        """The rows for which a forward pass is needed: those without vectors of some reading."""
-        lacking = {row for reading in self.readings for row in self.collection.lacks(str(reading), list(self.tokens))}
-        return [row for batch in self.batches for row in batch if row in lacking]
+    def pending(self) -> list[Passage]:
+        """The passages for which a forward pass is needed: those of which some row has no vectors of some reading."""
+        return [passage for batch in self.batches for passage in self._lacking(batch)]
 
     def run(self) -> Extraction:
         """Read what the store lacks, a shard a batch, and give what it has then. Shows a bar where somebody looks."""
+        self.collection.begin()
         pending, start = self.pending(), time.monotonic()
-        lacking, n_tokens = set(pending), _count(self.tokens, pending)
+        n_tokens = sum(map(len, pending))
         with progress(f"Reading {self.model.name}", texts=len(pending), tokens=n_tokens) as advance:
+            parts = 1
             for batch in self.batches:
-                rows = [row for row in batch if row in lacking]
-                if rows:
-                    self._read(rows)
-                    advance(len(rows), _count(self.tokens, rows))
+                lacking = self._lacking(batch)
+                if lacking:
+                    parts = self._read(lacking, parts)
+                    advance(len(lacking), sum(map(len, lacking)))
+        rows = tuple(row for passage in self.passages for row in passage.rows)
         seconds = time.monotonic() - start
-        return Extraction(self.collection, self.model, self.rows, len(pending), n_tokens, self.truncated, seconds)
+        return Extraction(self.collection, self.model, rows, len(pending), n_tokens, self._truncated(), seconds)
 
     def estimate(self) -> Estimate:
         """What `run` would cost; makes one small forward pass to measure the speed, and keeps nothing."""
         pending = self.pending()
-        n_tokens = _count(self.tokens, pending)
+        computed = [(len(lacking), len(lacking[0]), lacking) for lacking in map(self._lacking, self.batches) if lacking]
+        n_tokens = sum(map(len, pending))
         numbers = sum(vector_count(self.model, reading) for reading in self.readings)
+        row_bytes = numbers * torch.tensor([], dtype=getattr(torch, self.stored)).element_size() + len(row_of((), ()))
         return Estimate(
-            texts=len(self.rows),
-            different_texts=len(self.tokens),
-            tokens=_count(self.tokens, self.rows),
-            truncated=self.truncated,
+            texts=len(self.passages),
+            different_texts=sum(map(len, self.batches)),
+            tokens=sum(map(len, self.passages)),
+            truncated=self._truncated(),
             passes=len(pending),
             pass_tokens=n_tokens,
-            stored_bytes=len(pending) * (numbers * np.dtype(np.float32).itemsize + len(pending[0])) if pending else 0,
+            padding=1 - n_tokens / sum(count * width for count, width, _ in computed) if computed else 0.0,
+            stored_bytes=row_bytes * sum(len(passage.ends) for passage in pending),
             seconds=n_tokens * self._seconds_a_token(pending) if pending else 0.0,
         )
 
-    def _seconds_a_token(self, pending: list[Row]) -> float:
-        sample = pending[: max(1, _MEASURED_TOKENS // len(self.tokens[pending[0]]))]
+    def _truncated(self) -> int:
+        return sum(passage.tokens.truncated for passage in self.passages)
+
+    def _lacking(self, batch: Sequence[Passage]) -> list[Passage]:
+        names = [str(reading) for reading in self.readings]
+        return [passage for passage in batch if any(self.collection.lacks(name, passage.rows) for name in names)]
+
+    def _seconds_a_token(self, pending: list[Passage]) -> float:
+        sample = pending[: max(1, _MEASURED_TOKENS // len(pending[0]))]
         batch = self._batch(sample)
         with capturing(self.model, self.readings) as read:
             read(batch)  # the first pass pays for what is set up once
             start = time.monotonic()
             read(batch)
-            return (time.monotonic() - start) / _count(self.tokens, sample)
+            return (time.monotonic() - start) / sum(map(len, sample))
 
-    def _batch(self, rows: Sequence[Row]) -> Batch:
-        return Batch.of([self.tokens[row] for row in rows], self.model.device)
+    def _batch(self, passages: Sequence[Passage]) -> Batch:
+        tokens, ends = [passage.tokens for passage in passages], [passage.ends for passage in passages]
+        return Batch.of(tokens, ends=ends, device=self.model.device)
 
-    def _read(self, rows: list[Row]) -> None:
+    def _read(self, passages: list[Passage], parts: int) -> int:
+        """Read passages in so many parts; where the device's memory is too small, in twice as many. Gives the parts needed."""
+        size = -(-len(passages) // parts)
+        try:
+            for start in range(0, len(passages), size):
+                self._keep(passages[start : start + size])
+        except torch.OutOfMemoryError as error:
+            if size == 1:
+                raise CaptureError(
+                    f"One text of {len(passages[0]):,} tokens does not fit into the memory of {self.model.device}. "
+                    "Lower --max-tokens, or use a smaller dtype."
+                ) from error
+            warnings.warn(f"Out of memory with {size} texts at once; going on with half as many.", stacklevel=2)
+            torch.cuda.empty_cache()
+            return self._read(self._lacking(passages), parts * 2)
+        return parts
+
+    def _keep(self, passages: list[Passage]) -> None:
+        rows = [row for passage in passages for row in passage.rows]
         wanted = [reading for reading in self.readings if self.collection.lacks(str(reading), rows)]
         with capturing(self.model, wanted) as read:
-            vectors = read(self._batch(rows))
-        self._refuse_non_finite(rows, vectors)
-        self.collection.write(rows, {str(reading): part for reading, part in vectors.items()})
+            vectors = _without_spare_rows(read(self._batch(passages)), passages)
+        self._refuse_non_finite(passages, vectors)
+        kept = {str(reading): self._as_stored(reading, part) for reading, part in vectors.items()}
+        self.collection.write(rows, kept)
 
-    def _refuse_non_finite(self, rows: list[Row], vectors: Vectors) -> None:
+    def _refuse_non_finite(self, passages: list[Passage], vectors: Vectors) -> None:
+        owners = [passage for passage in passages for _ in passage.ends]
         for reading, part in vectors.items():
-            broken = (~torch.isfinite(part)).any(dim=2).nonzero()
-            if len(broken):
-                layer, text = broken[0].tolist()
+            if not torch.isfinite(part).all():
+                layer, row = (~torch.isfinite(part)).any(dim=2).nonzero()[0].tolist()
                 raise CaptureError(
                     f"{self.model.name} ({self.model.dtype}) gave NaN or infinity for {reading} at layer "
-                    f"{reading.layers(self.model.n_layers)[layer]} of text {self.rows.index(rows[text])} (counted from 0). "
+                    f"{reading.layers(self.model.n_layers)[layer]} of text {self.passages.index(owners[row])} (counted from 0). "
                     "Nothing of this batch was stored. Try --dtype float32, or leave the text out."
                 )
+
+    def _as_stored(self, reading: Reading, part: torch.Tensor) -> torch.Tensor:
+        dtype = getattr(torch, self.stored)
+        largest = part.abs().amax(dim=(1, 2))
+        if float(largest.max()) > torch.finfo(dtype).max:
+            layer = int(largest.argmax())
+            raise CaptureError(
+                f"{reading} at layer {reading.layers(self.model.n_layers)[layer]} reaches {float(largest[layer]):,.0f}, above "
+                f"the {torch.finfo(dtype).max:,.0f} of {self.stored}. Keep it in float32 or bfloat16 instead."
+            )
+        return part.to(dtype)
 
 
 def plan(
@@ -167,35 +229,41 @@ def plan(
     prompt: Prompt = PLAIN,
     max_tokens: int | None = None,
     on_long: str = "truncate",
+    prefixes: Sequence[Sequence[int]] | None = None,
+    stored: str = "float32",
     batch_tokens: int = BATCH_TOKENS,
 ) -> Job:
     """Plan how these readings of these texts get into the store.
 
     `on_long` is what becomes of a text that has more than `max_tokens` tokens: `truncate` keeps its beginning, `error`
-    raises PromptError. Raises PromptError for empty texts, and for a limit that the model cannot read.
+    raises PromptError. `prefixes` asks, for each text, for its prefixes of so many tokens instead of the whole: one pass
+    gives them all, and each is kept as if it had been read alone. `stored` is the dtype on disk. Raises PromptError for
+    empty texts and for limits that the model cannot read, CaptureError for readings that are not one vector a text.
     """
+    if any(reading.stream is Stream.PATTERN for reading in readings):
+        raise CaptureError("Attention patterns are as wide as a text is long; a store keeps vectors of one width.")
+    if stored not in DTYPES:
+        raise CaptureError(f"Vectors are stored as {', '.join(DTYPES)}; {stored!r} was asked for.")
     limit = _limit(model, max_tokens)
     tokens = tokenize(model.tokenizer, texts, prompt=prompt, max_tokens=limit)
-    long = [place for place, text in enumerate(tokens) if text.truncated]
-    if long and on_long == "error":
-        raise PromptError(
-            f"{len(long)} of {len(texts)} texts have more than {limit} tokens; the first is number {long[0]}, from 0. "
-            "Raise --max-tokens, or use --on-long truncate."
-        )
-    rows = tuple(row_of(text.ids, text.speaks) for text in tokens)
-    different = dict(zip(rows, tokens, strict=True))
-    identity = how_read(model, prompt=prompt, max_tokens=limit)
+    _refuse_long(tokens, limit, on_long)
+    passages = tuple(
+        Passage(text, _ends(text, place, prefixes[place] if prefixes is not None else None))
+        for place, text in enumerate(tokens)
+    )
+    identity = how_read(model, prompt=prompt, max_tokens=limit, stored=stored)
+    numbers = sum(vector_count(model, reading) for reading in readings)
     return Job(
         model=model,
         readings=tuple(dict.fromkeys(readings)),
         collection=store.collection(identity, about_of(model)),
-        rows=rows,
-        tokens=different,
-        batches=_fill(different, batch_tokens),
+        passages=passages,
+        batches=_fill(passages, batch_tokens, max_rows=max(1, _BATCH_BYTES // (4 * max(numbers, 1)))),
+        stored=stored,
     )
 
 
-def how_read(model: Model, *, prompt: Prompt, max_tokens: int) -> dict[str, Any]:
+def how_read(model: Model, *, prompt: Prompt, max_tokens: int, stored: str) -> dict[str, Any]:
     """All that can change a number besides the text and the reading. Its hash is the collection's key."""
     return {
         "format": FORMAT,
@@ -207,6 +275,7 @@ def how_read(model: Model, *, prompt: Prompt, max_tokens: int) -> dict[str, Any]
         "kernel": model.kernel,
         "prompt": prompt.identity(),
         "truncation": {"max_tokens": max_tokens, "keep": "beginning"},
+        "stored": stored,
         "libraries": {name: version(name) for name in ("torch", "transformers", "transformer-lens")},
     }
 
@@ -232,17 +301,49 @@ def _limit(model: Model, max_tokens: int | None) -> int:
     return max_tokens
 
 
-def _fill(tokens: dict[Row, Tokens], batch_tokens: int) -> tuple[tuple[Row, ...], ...]:
-    """Rows in batches, the longest first; a batch has at most `batch_tokens` tokens, padding counted, or one row."""
-    batches: list[list[Row]] = []
-    for row in sorted(tokens, key=lambda row: (-len(tokens[row]), row)):
-        width = len(tokens[batches[-1][0]]) if batches else 0
-        if batches and (len(batches[-1]) + 1) * width <= batch_tokens:
-            batches[-1].append(row)
+def _refuse_long(tokens: Sequence[Tokens], limit: int, on_long: str) -> None:
+    if on_long not in {"truncate", "error"}:
+        raise PromptError(f"--on-long is truncate or error; {on_long!r} was asked for.")
+    long = [place for place, text in enumerate(tokens) if text.truncated]
+    if long and on_long == "error":
+        raise PromptError(
+            f"{len(long)} of {len(tokens)} texts have more than {limit} tokens; the first is text {long[0]}, from 0. "
+            "Raise --max-tokens, or use --on-long truncate."
+        )
+
+
+def _ends(text: Tokens, place: int, prefixes: Sequence[int] | None) -> tuple[int, ...]:
+    if prefixes is None:
+        return (len(text),)
+    bad = [end for end in prefixes if not 1 <= end <= len(text) or not any(text.speaks[:end])]
+    if bad or not prefixes:
+        what = f"a prefix of {bad[0]} tokens" if bad else "no prefix"
+        raise PromptError(
+            f"Text {place} (from 0) has {len(text)} tokens; {what} was asked for. Ask for 1 to {len(text)}."
+        )
+    return tuple(prefixes)
+
+
+def _fill(passages: Sequence[Passage], batch_tokens: int, *, max_rows: int) -> tuple[tuple[Passage, ...], ...]:
+    """The different passages in batches, the longest first.
+
+    A batch has at most `batch_tokens` tokens, padding counted, and at most `max_rows` rows, unless it is one passage.
+    """
+    batches: list[list[Passage]] = []
+    for passage in sorted(set(passages), key=lambda passage: (-len(passage), passage.rows)):
+        last = batches[-1] if batches else []
+        n_rows = (len(last) + 1) * max(len(member.ends) for member in [*last, passage])
+        if last and (len(last) + 1) * len(last[0]) <= batch_tokens and n_rows <= max_rows:
+            last.append(passage)
         else:
-            batches.append([row])
+            batches.append([passage])
     return tuple(map(tuple, batches))
 
 
-def _count(tokens: dict[Row, Tokens], rows: Sequence[Row]) -> int:
-    return sum(len(tokens[row]) for row in rows)
+def _without_spare_rows(vectors: Vectors, passages: Sequence[Passage]) -> Vectors:
+    """Drop the rows that fill up texts with fewer ends than the one with most."""
+    most = max(len(passage.ends) for passage in passages)
+    keep = [text * most + end for text, passage in enumerate(passages) for end in range(len(passage.ends))]
+    if len(keep) == most * len(passages):
+        return vectors
+    return {reading: part[:, keep] for reading, part in vectors.items()}

@@ -62,12 +62,18 @@ class Model:
         """L, the number of blocks."""
         return self.sizes.n_layers
 
-    def run_body(self, ids: torch.Tensor) -> None:
-        """Run the decoder on token ids [text, token] for the sake of its hooks: no logits, no cache, no mask.
+    def run_body(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> None:
+        """Run the decoder on token ids [text, token] for the sake of its hooks: no logits, no cache.
 
-        Attention is causal, so what pads a text on its right cannot reach it.
+        Attention is causal, so what pads a text on its right cannot reach it, and no mask is needed. For other padding,
+        `mask` [text, token] is true where there is text; positions count text alone.
         """
-        self.bridge.original_model.base_model(input_ids=ids, use_cache=False)
+        body = self.bridge.original_model.base_model
+        if mask is None:
+            body(input_ids=ids, use_cache=False)
+        else:
+            positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+            body(input_ids=ids, attention_mask=mask.long(), position_ids=positions, use_cache=False)
 
     def final_norm(self, residual: torch.Tensor) -> torch.Tensor:
         """The model's final norm, as it reads the last layer's residual stream."""

@@ -1,0 +1,137 @@
+"""Shards: immutable safetensors files named after the sha256 of their bytes.
+
+A shard holds `rows` (uint8 [row, 32]) and one tensor a reading, [layer, row, d], so that one layer of one reading is one
+contiguous slice of the memory-mapped file. It is written under a temporary name and renamed: a name never holds half of
+it, and to verify it is to hash it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from valens.errors import StoreError
+
+SUFFIX = ".safetensors"
+
+_ROWS = "rows"
+_STALE_SECONDS = 24 * 3600
+_MEND = "Set it aside with `valens store verify --quarantine`; its rows are then computed again."
+
+Row = bytes
+"""The sha256 of what the model read for one text: 32 bytes."""
+
+
+def row_of(ids: Sequence[int], speaks: Sequence[bool]) -> Row:
+    """The row under which a text is kept: the hash of its token ids, and of which of them speak if not all do."""
+    sha = hashlib.sha256(np.asarray(ids, dtype="<u4").tobytes())
+    if not all(speaks):
+        sha.update(np.asarray(speaks, dtype=np.uint8).tobytes())
+    return sha.digest()
+
+
+class Shard:
+    """A shard that is open for reading. Raises StoreError if it is no shard; with `check`, also if a byte has changed."""
+
+    def __init__(self, path: Path, *, check: bool = False) -> None:
+        self.path = path
+        if check and not intact(path):
+            raise StoreError(
+                f"The shard {path} does not hold the bytes that its name says. Run: valens store verify --quarantine"
+            )
+        with self._explained():
+            self._file: Any = safe_open(path, framework="pt")
+            self.rows: list[Row] = [row.tobytes() for row in self._file.get_tensor(_ROWS).numpy()]
+            self.readings: tuple[str, ...] = tuple(sorted(set(self._file.keys()) - {_ROWS}))
+
+    def shape(self, reading: str) -> tuple[int, int, int]:
+        """[layer, row, d] of a reading."""
+        with self._explained():
+            return tuple(self._file.get_slice(reading).get_shape())
+
+    def layer(self, reading: str, layer: int) -> Float[np.ndarray, "row d"]:
+        """One layer of a reading, in float32: a view of the file where it is kept in float32."""
+        with self._explained():
+            return self._file.get_slice(reading)[layer].float().numpy()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (SafetensorError, OSError, KeyError, IndexError) as error:
+            raise StoreError(
+                f"The shard {self.path} cannot be read ({error}). Run: valens store verify --quarantine"
+            ) from error
+
+
+def write_shard(
+    folder: Path,
+    rows: Sequence[Row],
+    vectors: Mapping[str, Float[Tensor, "layer row d"]],
+    *,
+    metadata: Mapping[str, str],
+) -> Path:
+    """Write a shard into a folder that exists, and give its path; OSError if it cannot be."""
+    table = torch.from_numpy(np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(len(rows), -1).copy())
+    tensors = {_ROWS: table} | {name: part.contiguous() for name, part in vectors.items()}
+    content = save(tensors, metadata=dict(metadata))
+    path = folder / f"{hashlib.sha256(content).hexdigest()}{SUFFIX}"
+    write_bytes(path, content)
+    return path
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write to a temporary name beside the path, then rename: the path holds all of the content or is not there."""
+    temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def intact(path: Path) -> bool:
+    """Whether a shard holds the bytes that its name says."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == path.name.removesuffix(SUFFIX)
+
+
+def sweep_temporaries(folder: Path) -> None:
+    """Remove what killed writers left: temporary files of processes that are gone, or of another machine and a day old."""
+    for path in folder.glob(".*.tmp"):
+        host, pid, _ = path.name[1:].rsplit("-", 2)
+        with contextlib.suppress(FileNotFoundError):
+            gone = not _alive(int(pid)) if host == socket.gethostname() else _age(path) > _STALE_SECONDS
+            if gone:
+                path.unlink()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
