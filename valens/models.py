@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import logging
 import tempfile
@@ -15,7 +16,16 @@ from typing import TYPE_CHECKING, Any
 from valens import fingerprints
 from valens.catalog import known, locate
 from valens.errors import ModelError
-from valens.kernels import BRIDGE_KERNEL, Sizes, choose_kernel, lent_attention, read_sizes
+from valens.kernels import (
+    BRIDGE_KERNEL,
+    Sizes,
+    body_of,
+    check_final_norm,
+    choose_kernel,
+    lent_attention,
+    read_causally,
+    read_sizes,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +78,7 @@ class Model:
         Attention is causal, so what pads a text on its right cannot reach it, and no mask is needed. For other padding,
         `mask` [text, token] is true where there is text; positions count text alone.
         """
-        body = self.bridge.original_model.base_model
+        body = body_of(self.bridge.original_model)
         if mask is None:
             body(input_ids=ids, use_cache=False)
         else:
@@ -134,26 +144,31 @@ def wrap(
     """Put a loaded Hugging Face decoder and its tokenizer behind a TransformerBridge.
 
     The model is taken over, not copied: its modules become the bridge's. Raises ModelError if a block has no
-    attention values of the same width as the others.
+    attention values of the same width as the others, if attention is not causal, or if the bridge reads another last
+    layer than the model's own.
     """
     config = model.config
     _refuse_config(name, config)
-    weights, tokens = fingerprints.of_weights(model), fingerprints.of_tokenizer(tokenizer)
-    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    prints = fingerprints.of_weights(model), fingerprints.of_config(config), fingerprints.of_tokenizer(tokenizer)
+    with _quiet():
+        expected = read_causally(name, model)
     bridge = _bridge(name, model, tokenizer)
-    return Model(
+    made = Model(
         name=name,
         bridge=bridge,
         tokenizer=tokenizer,
         sizes=read_sizes(name, bridge),
         n_ctx=_context_length(config),
-        dtype=dtype,
+        dtype=str(model.dtype).removeprefix("torch."),
         kernel=choose_kernel(name, bridge, kernel),
         revision=revision,
-        weights=weights,
-        config=fingerprints.of_config(config),
-        tokens=tokens,
+        weights=prints[0],
+        config=prints[1],
+        tokens=prints[2],
     )
+    with made.native_attention():
+        check_final_norm(name, bridge, expected)
+    return made
 
 
 def _short_name(name: str) -> str:
@@ -180,19 +195,30 @@ def _refuse_unreadable(name: str, where: str, revision: str | None) -> None:
 
 
 def _refuse_config(name: str, config: PretrainedConfig) -> None:
+    """Raise ModelError for what a configuration alone shows to be unreadable, with the reason."""
+    reason = _why_unreadable(config)
+    if reason is not None:
+        raise ModelError(f"{name} ({config.model_type}) {reason}")
+
+
+def _why_unreadable(config: PretrainedConfig) -> str | None:
+    if getattr(config, "is_encoder_decoder", False):
+        return "is an encoder-decoder; valens reads the attention values of decoder-only models. Choose one."
+    if config.get_text_config() is not config:
+        return (
+            "reads more than text. TransformerLens would look for its image or sound processor, and install packages for "
+            "it. Choose a text-only model, or give the text decoder alone to valens.wrap."
+        )
     if getattr(config, "kv_lora_rank", None):
-        raise ModelError(
-            f"{name} ({config.model_type}) has multi-head latent attention: its values are expanded from a shared "
-            "latent and have no vectors of their own to read. Choose a model with multi-head or grouped-query attention."
+        return (
+            "has multi-head latent attention: its values are expanded from a shared latent and have no vectors of their "
+            "own to read. Choose a model with multi-head or grouped-query attention."
         )
-    if getattr(config, "is_encoder_decoder", False) or getattr(config, "num_attention_heads", None) is None:
-        kind = (
-            "an encoder-decoder" if getattr(config, "is_encoder_decoder", False) else "a model without attention heads"
+    if getattr(config, "num_attention_heads", None) is None:
+        return (
+            "is a model without attention heads, state-space or recurrent: it has no values to read. Choose a decoder."
         )
-        raise ModelError(
-            f"{name} ({config.model_type}) is {kind}; valens reads the attention values of decoder-only models. "
-            "State-space and recurrent models have none."
-        )
+    return None
 
 
 def _bridge(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:
@@ -201,20 +227,27 @@ def _bridge(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
     from transformers import AutoTokenizer
 
     with tempfile.TemporaryDirectory() as folder, _quiet(), _explained(name):
-        model.config.architectures = model.config.architectures or [type(model).__name__]
-        model.config.save_pretrained(folder)
+        config = copy.deepcopy(model.config)
+        config.architectures = [type(model).__name__]  # a configuration may name another class than was loaded
+        config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        copy = AutoTokenizer.from_pretrained(folder)
-        return TransformerBridge.boot_transformers(folder, hf_model=model, tokenizer=copy, dtype=model.dtype)
+        reread = AutoTokenizer.from_pretrained(folder)
+        return TransformerBridge.boot_transformers(folder, hf_model=model, tokenizer=reread, dtype=model.dtype)
 
 
 def _context_length(config: PretrainedConfig) -> int:
-    """How many tokens the model was made for; a model that states no limit has a very large one."""
-    for name in ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length"):
-        length = getattr(config, name, None)
-        if isinstance(length, int) and length > 0:
-            return length
-    return 2**31 - 1
+    """How many tokens the model was made for; a model that states no limit has a very large one.
+
+    LongRoPE turns every token's positions at other speeds once the longest text of a batch passes the length that the
+    model was first trained on. Such a model is read up to that length, where the company of a text changes nothing.
+    """
+    rope = getattr(config, "rope_parameters", None) or {}
+    names = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length")
+    lengths = [getattr(config, name, None) for name in names]
+    stated = next((length for length in lengths if isinstance(length, int) and length > 0), 2**31 - 1)
+    if rope.get("rope_type") == "longrope":
+        return min(stated, rope.get("original_max_position_embeddings") or stated)
+    return stated
 
 
 @contextlib.contextmanager
