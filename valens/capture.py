@@ -25,7 +25,7 @@ from valens.prompts import Tokens
 from valens.representations import Reading
 from valens.sites import Site, Stream
 
-Vectors = dict[Reading, Float[Tensor, "layer row d"]]
+Vectors = dict[Reading, Float[Tensor, "_layer _row _d"]]
 
 
 @dataclass(frozen=True)

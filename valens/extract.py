@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -46,7 +47,7 @@ class Passage:
     ends: tuple[int, ...]
     """How many tokens each row has: several for the prefixes of a text, which one pass gives at once."""
 
-    @property
+    @cached_property
     def rows(self) -> tuple[Row, ...]:
         """What each row is kept under: the same as if that prefix had been read alone."""
         return tuple(row_of(self.tokens.ids[:end], self.tokens.speaks[:end]) for end in self.ends)
@@ -172,7 +173,7 @@ class Job:
         return Batch.of(tokens, ends=ends, device=self.model.device)
 
     def _read(self, passages: list[Passage], parts: int) -> int:
-        """Read passages in so many parts; where the device's memory is too small, in twice as many. Gives the parts needed."""
+        """Read passages in so many parts; where memory is too small for that, in twice as many. Gives the parts needed."""
         size = -(-len(passages) // parts)
         try:
             for start in range(0, len(passages), size):
@@ -201,21 +202,21 @@ class Job:
         owners = [passage for passage in passages for _ in passage.ends]
         for reading, part in vectors.items():
             if not torch.isfinite(part).all():
-                layer, row = (~torch.isfinite(part)).any(dim=2).nonzero()[0].tolist()
+                place, row = (~torch.isfinite(part)).any(dim=2).nonzero()[0].tolist()
+                layer, text = reading.layers(self.model.n_layers)[place], self.passages.index(owners[row])
                 raise CaptureError(
-                    f"{self.model.name} ({self.model.dtype}) gave NaN or infinity for {reading} at layer "
-                    f"{reading.layers(self.model.n_layers)[layer]} of text {self.passages.index(owners[row])} (counted from 0). "
-                    "Nothing of this batch was stored. Try --dtype float32, or leave the text out."
+                    f"{self.model.name} ({self.model.dtype}) gave NaN or infinity for {reading} at layer {layer} of text "
+                    f"{text} (from 0). Nothing of this batch was stored. Try --dtype float32, or leave the text out."
                 )
 
     def _as_stored(self, reading: Reading, part: torch.Tensor) -> torch.Tensor:
         dtype = getattr(torch, self.stored)
         largest = part.abs().amax(dim=(1, 2))
         if float(largest.max()) > torch.finfo(dtype).max:
-            layer = int(largest.argmax())
+            layer = reading.layers(self.model.n_layers)[int(largest.argmax())]
             raise CaptureError(
-                f"{reading} at layer {reading.layers(self.model.n_layers)[layer]} reaches {float(largest[layer]):,.0f}, above "
-                f"the {torch.finfo(dtype).max:,.0f} of {self.stored}. Keep it in float32 or bfloat16 instead."
+                f"{reading} at layer {layer} reaches {float(largest.max()):,.0f}, above {torch.finfo(dtype).max:,.0f}, the "
+                f"most that {self.stored} can hold. Keep it in float32 or bfloat16 instead."
             )
         return part.to(dtype)
 

@@ -81,7 +81,7 @@ class Shard:
 def write_shard(
     folder: Path,
     rows: Sequence[Row],
-    vectors: Mapping[str, Float[Tensor, "layer row d"]],
+    vectors: Mapping[str, Float[Tensor, "_layer row _d"]],
     *,
     metadata: Mapping[str, str],
 ) -> Path:

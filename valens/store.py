@@ -102,7 +102,7 @@ class Collection:
         there = self._index.get(reading, {})
         return [row for row in rows if row not in there]
 
-    def write(self, rows: Sequence[Row], vectors: Mapping[str, Float[Tensor, "layer row d"]]) -> Path:
+    def write(self, rows: Sequence[Row], vectors: Mapping[str, Float[Tensor, "_layer row _d"]]) -> Path:
         """Keep vectors of these rows as one new shard; the manifest comes first if this is the collection's first.
 
         Raises StoreError if the folder cannot be written to; what was stored before stays valid.
