@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import transformers as hf
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 
 VOCABULARY = 97
 _SIZES = {
@@ -42,9 +42,9 @@ def tokenizer() -> hf.PreTrainedTokenizerFast:
     fast = Tokenizer(models.WordLevel(words, unk_token="w0"))
     fast.pre_tokenizer = pre_tokenizers.Whitespace()
     fast.post_processor = processors.TemplateProcessing(single="w2 $A", special_tokens=[("w2", 2)])
-    return hf.PreTrainedTokenizerFast(
-        tokenizer_object=fast, unk_token="w0", eos_token="w1", bos_token="w2", pad_token="w3"
-    )
+    # A special token is looked for inside words too, unless it says that it is a word: `w1` would be found in `w15`.
+    unk, eos, bos, pad = (AddedToken(f"w{number}", single_word=True) for number in range(4))
+    return hf.PreTrainedTokenizerFast(tokenizer_object=fast, unk_token=unk, eos_token=eos, bos_token=bos, pad_token=pad)
 
 
 def network(architecture: str, *, seed: int = 0, **changes: object) -> hf.PreTrainedModel:

@@ -77,7 +77,7 @@ def capturing(model: Model, readings: Sequence[Reading]) -> Iterator[Callable[[B
     taps = _taps(model, readings)
     native = contextlib.nullcontext() if _wants_pattern(readings) else model.native_attention()
     hooks = [(tap.site.hook, tap) for tap in taps]
-    with native, model.bridge.hooks(fwd_hooks=hooks), torch.inference_mode():
+    with native, model.bridge.hooks(fwd_hooks=hooks):
         yield lambda batch: _run(model, readings, taps, batch)
 
 
@@ -143,7 +143,8 @@ def _run(model: Model, readings: Sequence[Reading], taps: list[_Tap], batch: Bat
         tap.weights = torch.cat([weights[pooling] for pooling in tap.poolings], dim=1)
         tap.views = [_view(model, vectors, tap.site, pooling) for pooling in tap.poolings]
         tap.fired = False
-    model.run_body(batch.ids, batch.mask)
+    with torch.inference_mode():  # what is pooled into `buffer`, made outside of it, can be trained on
+        model.run_body(batch.ids, batch.mask)
     silent = [str(tap.site) for tap in taps if not tap.fired]
     if silent:
         raise CaptureError(

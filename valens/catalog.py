@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os.path
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,8 +59,8 @@ CATALOG = {
 
 
 def known(name: str) -> KnownModel | None:
-    """The catalogue's entry for an alias, in any case; None if the name is no alias."""
-    return CATALOG.get(name.lower())
+    """The catalogue's entry for an alias or hub name, in any case; None if it has none."""
+    return next((model for model in CATALOG.values() if name.lower() in {model.alias, model.source.lower()}), None)
 
 
 def locate(name: str) -> tuple[str, str | None]:
@@ -71,7 +72,7 @@ def locate(name: str) -> tuple[str, str | None]:
         return str(path.parent), path.name
     if entry is not None:
         return entry.source, None
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # noqa: PTH111 - leaves a user that there is not as it is, and does not raise
     if path.is_file() and path.suffix == ".gguf":
         return str(path.parent), path.name
     if path.is_dir():

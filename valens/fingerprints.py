@@ -61,13 +61,16 @@ def of_config(config: PretrainedConfig) -> str:
 
 
 def of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
-    """The sha256 of a tokenizer's whole pipeline; the padding and truncation it was last called with do not count."""
+    """The sha256 of a tokenizer's whole pipeline and its begin-of-sequence token.
+
+    The padding and truncation that it was last called with do not count.
+    """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         vocabulary = sorted(tokenizer.get_vocab().items())
         return digest([type(tokenizer).__name__, vocabulary, tokenizer.special_tokens_map])
     pipeline = json.loads(backend.to_str())
-    return digest({key: value for key, value in pipeline.items() if key not in {"padding", "truncation"}})
+    return digest([tokenizer.bos_token, {key: pipeline[key] for key in pipeline.keys() - {"padding", "truncation"}}])
 
 
 def _persistent_buffers(model: nn.Module) -> dict[str, Any]:

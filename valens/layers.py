@@ -55,12 +55,13 @@ class LayerSet:
             return cls.all(n_layers) if word == "all" else cls.half(n_layers)
         layers: set[int] = set()
         for part in word.split(","):
-            layers.update(_span(part.strip(), text))
-        if max(layers) > n_layers:
-            raise LayerSetError(
-                f"The model has layers 1..{n_layers}; {max(layers)} was asked for in {text!r}. "
-                "Count from 1; 0 is the input of the first block."
-            )
+            span = _span(part.strip(), text)
+            if span[-1] > n_layers:
+                raise LayerSetError(
+                    f"The model has layers 1..{n_layers}; {span[-1]} was asked for in {text!r}. "
+                    "Count from 1; 0 is the input of the first block."
+                )
+            layers.update(span)
         return cls.of(layers)
 
     def depths(self, n_layers: int) -> tuple[float, ...]:

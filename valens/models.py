@@ -6,9 +6,11 @@ import contextlib
 import copy
 import io
 import logging
+import pickle
+import struct
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,23 +116,27 @@ def load(
     decoder, or has no attention values (state-space and latent-attention models).
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     target = _choose_device(device)
     if dtype not in DTYPES:
         raise ModelError(f"There is no dtype {dtype!r} here. Choose one of {', '.join(DTYPES)}.")
     where, gguf = locate(name)
-    options: dict[str, Any] = {"gguf_file": gguf} if gguf else {}
-    if revision is not None and not Path(where).exists():
-        options["revision"] = revision
+    if revision is not None and Path(where).exists():
+        raise ModelError(f"{name} lies on this machine and has no revisions; {revision!r} was asked for. Leave it out.")
+    options: dict[str, Any] = {"gguf_file": gguf} if gguf else {"revision": revision or "main"}
+    dense = {"quantization_config": GgufConfig(dequantize=True)} if gguf else {}
     with _quiet(), _explained(name):
         if not gguf:
-            _refuse_unreadable(name, where, revision)
-        dense = {"quantization_config": GgufConfig(dequantize=True)} if gguf else {}
+            _refuse_config(name, AutoConfig.from_pretrained(where, **options))  # before anything is downloaded
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
-        weights = AutoModelForCausalLM.from_pretrained(where, dtype=getattr(torch, dtype), **options, **dense)
-    found = revision or getattr(weights.config, "_commit_hash", None) or "local"
-    return wrap(weights.eval().to(target), tokenizer, name=_short_name(name), kernel=kernel, revision=str(found))
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            where, dtype=getattr(torch, dtype), output_loading_info=True, **options, **dense
+        )
+    model, report = loaded
+    _refuse_partial(name, model, report["missing_keys"])
+    found = revision or getattr(model.config, "_commit_hash", None) or "local"
+    return wrap(model.to(target), tokenizer, name=_short_name(name), kernel=kernel, revision=str(found))
 
 
 def wrap(
@@ -143,11 +149,11 @@ def wrap(
 ) -> Model:
     """Put a loaded Hugging Face decoder and its tokenizer behind a TransformerBridge.
 
-    The model is taken over, not copied: its modules become the bridge's. Raises ModelError if a block has no
-    attention values of the same width as the others, if attention is not causal, or if the bridge reads another last
-    layer than the model's own.
+    The model is taken over, not copied: it is put into evaluation mode, and its modules become the bridge's. Raises
+    ModelError if a block has no attention values of the same width as the others, if attention is not causal, or if the
+    bridge reads another last layer than the model's own.
     """
-    config = model.config
+    config = model.eval().config
     _refuse_config(name, config)
     prints = fingerprints.of_weights(model), fingerprints.of_config(config), fingerprints.of_tokenizer(tokenizer)
     with _quiet():
@@ -187,11 +193,15 @@ def _choose_device(device: str) -> torch.device:
     return torch.device("cuda" if cuda else "cpu")
 
 
-def _refuse_unreadable(name: str, where: str, revision: str | None) -> None:
-    """Look at the configuration alone first, so that no unreadable model is downloaded."""
-    from transformers import AutoConfig
-
-    _refuse_config(name, AutoConfig.from_pretrained(where, revision=revision))
+def _refuse_partial(name: str, model: PreTrainedModel, missing: Iterable[str]) -> None:
+    """Raise ModelError if weights that a vector depends on were not in the files: they were made up at random."""
+    unembedding = {name for name, module in model.named_modules() if module is model.get_output_embeddings()}
+    absent = sorted(key for key in missing if key.rpartition(".")[0] not in unembedding)
+    if absent:
+        raise ModelError(
+            f"{len(absent)} weights of {name} are not in its files (first: {absent[0]}), and random ones would stand in. "
+            "Save or download the model again."
+        )
 
 
 def _refuse_config(name: str, config: PretrainedConfig) -> None:
@@ -257,7 +267,7 @@ def _quiet() -> Iterator[None]:
 
     bars, level = hf_logging.is_progress_bar_enabled(), logging.root.manager.disable
     hf_logging.disable_progress_bar()
-    logging.disable(logging.WARNING)
+    logging.disable(max(level, logging.WARNING))
     try:
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
@@ -271,9 +281,12 @@ def _quiet() -> Iterator[None]:
 @contextlib.contextmanager
 def _explained(name: str) -> Iterator[None]:
     """Turn what loading raises into one ModelError that says which model and why."""
+    from safetensors import SafetensorError
+
+    broken_files = (SafetensorError, struct.error, pickle.UnpicklingError, EOFError)
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, *broken_files) as error:
         reason = " ".join(str(error).split())
         raise ModelError(
             f"{name} could not be loaded: {reason[:400]} "

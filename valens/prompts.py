@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from valens.errors import PromptError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 _SLOT = "{text}"
 _BOS = ("tokenizer", "always", "never")
 _SPEAKERS = ("all", "text")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Tokens:
     ids: tuple[int, ...]
     speaks: tuple[bool, ...]
     """Which tokens are pooled."""
-    truncated: bool
+    truncated: bool = field(compare=False)
+    """Whether the text went on. What the model reads is the same."""
 
     def __len__(self) -> int:
         """How many tokens there are."""
@@ -64,14 +67,20 @@ def tokenize(
 ) -> list[Tokens]:
     """Tokenise texts; a text that would need more than `max_tokens` loses its own last tokens, never the template's.
 
-    Raises PromptError for a text that is empty or has no tokens, naming its place, and for a template that alone needs
-    `max_tokens` or more.
+    Raises PromptError for a text that is empty or broken or has no tokens, naming its place, and for a template that
+    alone needs `max_tokens` or more.
     """
     empty = [place for place, text in enumerate(texts) if not text.strip()]
     if empty:
         raise PromptError(
             f"{len(empty)} of {len(texts)} texts are empty; the first is text {empty[0]} (counted from 0). "
             "Remove empty texts first: they have no meaning to measure."
+        )
+    broken = [place for place, text in enumerate(texts) if _SURROGATE.search(text)]
+    if broken:
+        raise PromptError(
+            f"{len(broken)} of {len(texts)} texts hold half characters (surrogates); the first is text {broken[0]} "
+            "(counted from 0). Read the texts again with their right encoding."
         )
     return [
         _fit(tokenizer, text, whole, prompt, max_tokens)
@@ -122,7 +131,8 @@ def _fit(tokenizer: PreTrainedTokenizerBase, text: str, whole: Tokens, prompt: P
     if len(whole) <= max_tokens:
         return whole
     spans: Any = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"]
-    keep = min(len(spans), max_tokens) - 1
+    around = len(whole) - len(spans)
+    keep = min(len(spans), max(max_tokens - around, 1))
     while keep > 0:
         cut = _encode(tokenizer, [text[: spans[keep - 1][1]]], prompt)[0]
         if len(cut) <= max_tokens and any(cut.speaks):
