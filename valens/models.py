@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import io
 import logging
 import pickle
@@ -237,9 +236,8 @@ def _bridge(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
     from transformers import AutoTokenizer
 
     with tempfile.TemporaryDirectory() as folder, _quiet(), _explained(name):
-        config = copy.deepcopy(model.config)
-        config.architectures = [type(model).__name__]  # a configuration may name another class than was loaded
-        config.save_pretrained(folder)
+        model.config.architectures = [type(model).__name__]  # a configuration may name another class than was loaded
+        model.config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         reread = AutoTokenizer.from_pretrained(folder)
         return TransformerBridge.boot_transformers(folder, hf_model=model, tokenizer=reread, dtype=model.dtype)
