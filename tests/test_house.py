@@ -17,12 +17,12 @@ ROOT = Path(__file__).resolve().parents[1]
 # Read as a text: a module imports only from those before it. `probes` stands for everything in probes/ and its re-export.
 ORDER = """
 errors
-sites layers poolings wheels progress shards
+sites layers poolings wheels progress terminal
 catalog fingerprints kernels
 models
-prompts representations
+prompts representations shards
 capture
-store
+store upkeep
 extract
 corpora tasks builtin
 metrics statistics lexical evaluation selectors

@@ -18,14 +18,19 @@ from safetensors.torch import load_file
 
 from valens import shards
 from valens.errors import StoreError
+from valens.prompts import Tokens
 from valens.shards import Shard, row_of
 from valens.store import MANIFEST, ActivationStore, Collection
 
 IDENTITY = {"weights": "abc", "dtype": "float32"}
 
 
+def texts(*numbers: int) -> list[Tokens]:
+    return [Tokens((number,), (True,), truncated=False) for number in numbers]
+
+
 def rows(*numbers: int) -> list[bytes]:
-    return [row_of((number,), (True,)) for number in numbers]
+    return [row_of(text) for text in texts(*numbers)]
 
 
 def vectors(*numbers: int, layers: int = 3, d: int = 4) -> torch.Tensor:
@@ -44,8 +49,8 @@ def reopened(collection: Collection) -> Collection:
 
 
 def test_what_is_written_is_read_back_in_any_order_and_with_repeats(collection: Collection) -> None:
-    collection.write(rows(1, 2, 3), {"values/mean": vectors(1, 2, 3)})
-    collection.write(rows(4, 5), {"values/mean": vectors(4, 5)})
+    collection.write(texts(1, 2, 3), {"values/mean": vectors(1, 2, 3)})
+    collection.write(texts(4, 5), {"values/mean": vectors(4, 5)})
     for place in (collection, reopened(collection)):
         for layer in range(3):
             read = place.read("values/mean", layer, rows(5, 2, 2, 1))
@@ -60,14 +65,14 @@ def test_any_shards_answer_any_question(
     store = ActivationStore(tmp_path_factory.mktemp("store"))
     collection = store.collection(IDENTITY, {})
     for part in parts:
-        collection.write(rows(*part), {"hidden/last": vectors(*part)})
+        collection.write(texts(*part), {"hidden/last": vectors(*part)})
     there = sorted({number for part in parts for number in part})
     asked = data.draw(st.lists(st.sampled_from(there), min_size=1, max_size=10))
     np.testing.assert_array_equal(collection.read("hidden/last", 1, rows(*asked)), vectors(*asked)[1].numpy())
 
 
 def test_a_shard_is_plain_safetensors_named_after_its_bytes(collection: Collection) -> None:
-    path = collection.write(rows(7, 8), {"values/mean": vectors(7, 8)})
+    path = collection.write(texts(7, 8), {"values/mean": vectors(7, 8)})
     assert hashlib.sha256(path.read_bytes()).hexdigest() == path.stem
     tensors = load_file(path)
     assert tensors["rows"].dtype == torch.uint8
@@ -80,7 +85,7 @@ def test_a_shard_is_plain_safetensors_named_after_its_bytes(collection: Collecti
 
 
 def test_one_layer_is_one_contiguous_slice_of_the_file(collection: Collection) -> None:
-    path = collection.write(rows(1, 2), {"values/mean": vectors(1, 2)})
+    path = collection.write(texts(1, 2), {"values/mean": vectors(1, 2)})
     raw = path.read_bytes()
     assert vectors(1, 2)[1].numpy().tobytes() in raw
 
@@ -88,14 +93,14 @@ def test_one_layer_is_one_contiguous_slice_of_the_file(collection: Collection) -
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_kept_as_it_is_and_read_as_float32(collection: Collection, dtype: torch.dtype) -> None:
     kept = vectors(1, 2).to(dtype)
-    path = collection.write(rows(1, 2), {"values/mean": kept})
+    path = collection.write(texts(1, 2), {"values/mean": kept})
     assert load_file(path)["values/mean"].dtype == dtype
     np.testing.assert_array_equal(collection.read("values/mean", 2, rows(1, 2)), kept[2].float().numpy())
 
 
 def test_readings_of_one_row_may_lie_in_different_shards(collection: Collection) -> None:
-    collection.write(rows(1), {"values/mean": vectors(1)})
-    collection.write(rows(1, 2), {"hidden/mean": vectors(1, 2, d=6)})
+    collection.write(texts(1), {"values/mean": vectors(1)})
+    collection.write(texts(1, 2), {"hidden/mean": vectors(1, 2, d=6)})
     assert collection.lacks("values/mean", rows(1, 2)) == rows(2)
     assert collection.lacks("hidden/mean", rows(1, 2)) == []
     assert collection.readings() == {"hidden/mean": 2, "values/mean": 1}
@@ -103,7 +108,7 @@ def test_readings_of_one_row_may_lie_in_different_shards(collection: Collection)
 
 
 def test_a_row_that_is_not_there_is_an_error(collection: Collection) -> None:
-    collection.write(rows(1), {"values/mean": vectors(1)})
+    collection.write(texts(1), {"values/mean": vectors(1)})
     with pytest.raises(StoreError, match=r"1 of 2 texts have no values/mean.*Extract them first"):
         collection.read("values/mean", 0, rows(1, 2))
 
@@ -116,9 +121,23 @@ def test_the_key_is_the_content_of_the_identity_alone(tmp_path: pathlib.Path) ->
 
 
 def test_rows_tell_apart_what_the_model_reads_and_pools() -> None:
-    assert row_of((1, 2), (True, True)) != row_of((2, 1), (True, True))
-    assert row_of((1, 2), (True, True)) != row_of((1, 2), (False, True))
-    assert row_of((1, 256), (True, True)) != row_of((1, 0), (True, True))
+    def row(ids: tuple[int, ...], speaks: tuple[bool, ...] = (True, True), *, truncated: bool = False) -> bytes:
+        return row_of(Tokens(ids, speaks, truncated))
+
+    assert row((1, 2)) != row((2, 1))
+    assert row((1, 2)) != row((1, 2), (False, True))
+    assert row((1, 256)) != row((1, 0))
+    assert row((1, 2)) == row((1, 2), truncated=True)
+
+
+def test_a_sample_tells_what_the_model_read(collection: Collection) -> None:
+    odd = Tokens((5, 6, 7), (False, True, True), truncated=False)
+    collection.write([*texts(1, 2), odd], {"values/mean": vectors(1, 2, 3)})
+    collection.write(texts(9), {"values/mean": vectors(9)})
+    found = dict(reopened(collection).sample(10, seed=0))
+    assert found == {row_of(text): text for text in [*texts(1, 2, 9), odd]}
+    assert len(collection.sample(2, seed=0)) == 2
+    assert collection.sample(2, seed=0) == reopened(collection).sample(2, seed=0)
 
 
 def test_nothing_is_made_until_something_is_written(tmp_path: pathlib.Path) -> None:
@@ -138,18 +157,18 @@ class TestPathsThatAreNoStore:
             ActivationStore(tmp_path)
 
     def test_a_collection_of_some_model(self, collection: Collection) -> None:
-        collection.write(rows(1), {"values/mean": vectors(1)})
+        collection.write(texts(1), {"values/mean": vectors(1)})
         with pytest.raises(StoreError, match=r"one collection of a store, made by tiny. Give the store's own folder"):
             ActivationStore(collection.folder)
 
     def test_a_manifest_that_is_none(self, collection: Collection) -> None:
-        collection.write(rows(1), {"values/mean": vectors(1)})
+        collection.write(texts(1), {"values/mean": vectors(1)})
         (collection.folder / MANIFEST).write_text("{")
         with pytest.raises(StoreError, match="is no manifest"):
             ActivationStore(collection.folder.parent).collections()
 
     def test_a_key_that_is_not_there(self, collection: Collection) -> None:
-        collection.write(rows(1), {"values/mean": vectors(1)})
+        collection.write(texts(1), {"values/mean": vectors(1)})
         with pytest.raises(StoreError, match="No collections"):
             ActivationStore(collection.folder.parent).find("zz")
 
@@ -164,17 +183,17 @@ class TestWhenWritingFails:
     def test_the_store_stays_valid(
         self, collection: Collection, monkeypatch: pytest.MonkeyPatch, call: str, code: int
     ) -> None:
-        collection.write(rows(1), {"values/mean": vectors(1)})
+        collection.write(texts(1), {"values/mean": vectors(1)})
         with monkeypatch.context() as patch:
             self.fail(patch, call, code)
             with pytest.raises(StoreError, match=r"could not be written to .*; 48 bytes were to go there") as failure:
-                collection.write(rows(2), {"values/mean": vectors(2)})
+                collection.write(texts(2), {"values/mean": vectors(2)})
         assert str(collection.folder) in str(failure.value)
         assert not list(collection.folder.glob(".*"))
         again = reopened(collection)
         assert again.lacks("values/mean", rows(1, 2)) == rows(2)
         np.testing.assert_array_equal(again.read("values/mean", 0, rows(1)), vectors(1)[0].numpy())
-        collection.write(rows(2), {"values/mean": vectors(2)})
+        collection.write(texts(2), {"values/mean": vectors(2)})
         assert reopened(collection).lacks("values/mean", rows(1, 2)) == []
 
     @pytest.mark.parametrize("call", FAILING)
@@ -184,9 +203,9 @@ class TestWhenWritingFails:
         with monkeypatch.context() as patch:
             self.fail(patch, call, errno.ENOSPC)
             with pytest.raises(StoreError):
-                collection.write(rows(2), {"values/mean": vectors(2)})
+                collection.write(texts(2), {"values/mean": vectors(2)})
         assert not list(collection.folder.glob("*.tmp"))
-        collection.write(rows(2), {"values/mean": vectors(2)})
+        collection.write(texts(2), {"values/mean": vectors(2)})
         assert reopened(collection).lacks("values/mean", rows(2)) == []
 
     @staticmethod
@@ -219,7 +238,7 @@ class TestWhenWritingFails:
 
             def fill() -> None:
                 for number in range(100):
-                    collection.write(rows(number), {"values/mean": vectors(number, d=1000)})
+                    collection.write(texts(number), {"values/mean": vectors(number, d=1000)})
                     written.append(number)
 
             with pytest.raises(StoreError, match=r"No space left on device"):
@@ -254,7 +273,7 @@ class _Unwritable:
 class TestBrokenShards:
     @pytest.fixture
     def path(self, collection: Collection) -> pathlib.Path:
-        return collection.write(rows(1, 2), {"values/mean": vectors(1, 2)})
+        return collection.write(texts(1, 2), {"values/mean": vectors(1, 2)})
 
     @pytest.mark.parametrize("damage", ["flipped", "missing", "extra"])
     def test_a_damaged_byte_is_found(self, path: pathlib.Path, damage: str) -> None:
@@ -291,7 +310,7 @@ class TestBrokenShards:
 
 class TestTemporaries:
     def test_what_a_killed_writer_left_is_cleared_and_a_living_one_is_not_touched(self, collection: Collection) -> None:
-        collection.write(rows(1), {"values/mean": vectors(1)})
+        collection.write(texts(1), {"values/mean": vectors(1)})
         dead = collection.folder / f".{shards.socket.gethostname()}-{2**22 + 1}-ab.tmp"
         living = collection.folder / f".{shards.socket.gethostname()}-{os.getpid()}-cd.tmp"
         strange = collection.folder / ".other-host-17-ef.tmp"
@@ -305,7 +324,7 @@ class TestTemporaries:
     def test_a_store_that_cannot_be_written_to_can_be_read(
         self, collection: Collection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        collection.write(rows(1), {"values/mean": vectors(1)})
+        collection.write(texts(1), {"values/mean": vectors(1)})
 
         def refuse(*_: object, **__: object) -> None:
             raise PermissionError(errno.EROFS, "Read-only file system")
@@ -321,7 +340,7 @@ class TestTemporaries:
 def test_two_stores_join_by_copying_files(tmp_path: pathlib.Path) -> None:
     for name, numbers in (("a", (1, 2)), ("b", (2, 3))):
         ActivationStore(tmp_path / name).collection(IDENTITY, {}).write(
-            rows(*numbers), {"values/mean": vectors(*numbers)}
+            texts(*numbers), {"values/mean": vectors(*numbers)}
         )
     shutil.copytree(tmp_path / "b", tmp_path / "a", dirs_exist_ok=True)
     (joined,) = ActivationStore(tmp_path / "a").collections()
@@ -331,6 +350,6 @@ def test_two_stores_join_by_copying_files(tmp_path: pathlib.Path) -> None:
 def test_what_another_process_wrote_is_noticed_when_a_run_begins(collection: Collection) -> None:
     other = Collection(collection.folder, IDENTITY, {})
     assert collection.rows() == set()
-    other.write(rows(9), {"values/mean": vectors(9)})
+    other.write(texts(9), {"values/mean": vectors(9)})
     collection.begin()
     assert collection.lacks("values/mean", rows(9)) == []

@@ -47,10 +47,16 @@ class Passage:
     ends: tuple[int, ...]
     """How many tokens each row has: several for the prefixes of a text, which one pass gives at once."""
 
+    @property
+    def parts(self) -> tuple[Tokens, ...]:
+        """What each row is of: the text up to each end."""
+        ids, speaks = self.tokens.ids, self.tokens.speaks
+        return tuple(Tokens(ids[:end], speaks[:end], truncated=end < len(ids)) for end in self.ends)
+
     @cached_property
     def rows(self) -> tuple[Row, ...]:
         """What each row is kept under: the same as if that prefix had been read alone."""
-        return tuple(row_of(self.tokens.ids[:end], self.tokens.speaks[:end]) for end in self.ends)
+        return tuple(map(row_of, self.parts))
 
     def __len__(self) -> int:
         """How many tokens a pass reads."""
@@ -139,7 +145,7 @@ class Job:
         computed = [(len(lacking), len(lacking[0]), lacking) for lacking in map(self._lacking, self.batches) if lacking]
         n_tokens = sum(map(len, pending))
         numbers = sum(vector_count(self.model, reading) for reading in self.readings)
-        row_bytes = numbers * torch.tensor([], dtype=getattr(torch, self.stored)).element_size() + len(row_of((), ()))
+        row_bytes = numbers * torch.tensor([], dtype=getattr(torch, self.stored)).element_size()
         return Estimate(
             texts=len(self.passages),
             different_texts=sum(map(len, self.batches)),
@@ -196,7 +202,7 @@ class Job:
             vectors = _without_spare_rows(read(self._batch(passages)), passages)
         self._refuse_non_finite(passages, vectors)
         kept = {str(reading): self._as_stored(reading, part) for reading, part in vectors.items()}
-        self.collection.write(rows, kept)
+        self.collection.write([part for passage in passages for part in passage.parts], kept)
 
     def _refuse_non_finite(self, passages: list[Passage], vectors: Vectors) -> None:
         owners = [passage for passage in passages for _ in passage.ends]

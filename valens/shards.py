@@ -1,8 +1,10 @@
 """Shards: immutable safetensors files named after the sha256 of their bytes.
 
-A shard holds `rows` (uint8 [row, 32]) and one tensor a reading, [layer, row, d], so that one layer of one reading is one
-contiguous slice of the memory-mapped file. It is written under a temporary name and renamed: a name never holds half of
-it, and to verify it is to hash it.
+A shard holds one tensor a reading, [layer, row, d], so that one layer of one reading is one contiguous slice of the
+memory-mapped file, and says what its rows are: `rows` (uint8 [row, 32]), the hash of what the model read; `ids` and
+`speaks`, the tokens of all rows one after the other and which of them were pooled; `lengths`, how many each row has.
+
+It is written under a temporary name and renamed: a name never holds half of it, and to verify it is to hash it.
 """
 
 from __future__ import annotations
@@ -25,10 +27,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from valens.errors import StoreError
+from valens.prompts import Tokens
 
 SUFFIX = ".safetensors"
 
-_ROWS = "rows"
 _STALE_SECONDS = 24 * 3600
 _MEND = "Set it aside with `valens store verify --quarantine`; its rows are then computed again."
 
@@ -36,11 +38,11 @@ Row = bytes
 """The sha256 of what the model read for one text: 32 bytes."""
 
 
-def row_of(ids: Sequence[int], speaks: Sequence[bool]) -> Row:
+def row_of(tokens: Tokens) -> Row:
     """The row under which a text is kept: the hash of its token ids, and of which of them speak if not all do."""
-    sha = hashlib.sha256(np.asarray(ids, dtype="<u4").tobytes())
-    if not all(speaks):
-        sha.update(np.asarray(speaks, dtype=np.uint8).tobytes())
+    sha = hashlib.sha256(np.asarray(tokens.ids, dtype="<u4").tobytes())
+    if not all(tokens.speaks):
+        sha.update(np.asarray(tokens.speaks, dtype=np.uint8).tobytes())
     return sha.digest()
 
 
@@ -55,8 +57,8 @@ class Shard:
             )
         with self._explained():
             self._file: Any = safe_open(path, framework="pt")
-            self.rows: list[Row] = [row.tobytes() for row in self._file.get_tensor(_ROWS).numpy()]
-            self.readings: tuple[str, ...] = tuple(sorted(set(self._file.keys()) - {_ROWS}))
+            self.rows: list[Row] = [row.tobytes() for row in self._file.get_tensor("rows").numpy()]
+            self.readings: tuple[str, ...] = tuple(sorted(filter(_is_reading, self._file.keys())))
 
     def shape(self, reading: str) -> tuple[int, int, int]:
         """[layer, row, d] of a reading."""
@@ -68,6 +70,16 @@ class Shard:
         with self._explained():
             return self._file.get_slice(reading)[layer].float().numpy()
 
+    def tokens(self) -> list[Tokens]:
+        """What the model read for each row."""
+        with self._explained():
+            lengths = self._file.get_tensor("lengths").tolist()
+            ids, speaks = self._file.get_tensor("ids").split(lengths), self._file.get_tensor("speaks").split(lengths)
+        return [
+            Tokens(tuple(part.tolist()), tuple(map(bool, mark.tolist())), truncated=False)
+            for part, mark in zip(ids, speaks, strict=True)
+        ]
+
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
         try:
@@ -78,17 +90,26 @@ class Shard:
             ) from error
 
 
+def _is_reading(name: str) -> bool:
+    return "/" in name
+
+
 def write_shard(
     folder: Path,
-    rows: Sequence[Row],
+    tokens: Sequence[Tokens],
     vectors: Mapping[str, Float[Tensor, "_layer row _d"]],
     *,
     metadata: Mapping[str, str],
 ) -> Path:
-    """Write a shard into a folder that exists, and give its path; OSError if it cannot be."""
-    table = torch.from_numpy(np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(len(rows), -1).copy())
-    tensors = {_ROWS: table} | {name: part.contiguous() for name, part in vectors.items()}
-    content = save(tensors, metadata=dict(metadata))
+    """Write a shard into a folder that exists, one row a text, and give its path; OSError if it cannot be."""
+    rows = np.frombuffer(b"".join(map(row_of, tokens)), dtype=np.uint8).reshape(len(tokens), -1)
+    tensors = {
+        "rows": torch.from_numpy(rows.copy()),
+        "lengths": torch.tensor([len(text) for text in tokens], dtype=torch.int32),
+        "ids": torch.tensor([number for text in tokens for number in text.ids], dtype=torch.int32),
+        "speaks": torch.tensor([mark for text in tokens for mark in text.speaks], dtype=torch.uint8),
+    }
+    content = save(tensors | {name: part.contiguous() for name, part in vectors.items()}, metadata=dict(metadata))
     path = folder / f"{hashlib.sha256(content).hexdigest()}{SUFFIX}"
     write_bytes(path, content)
     return path

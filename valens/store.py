@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from valens.errors import StoreError
 from valens.fingerprints import digest
+from valens.prompts import Tokens
 from valens.shards import SUFFIX, Row, Shard, sweep_temporaries, write_bytes, write_shard
 
 FORMAT = 1
@@ -102,15 +104,16 @@ class Collection:
         there = self._index.get(reading, {})
         return [row for row in rows if row not in there]
 
-    def write(self, rows: Sequence[Row], vectors: Mapping[str, Float[Tensor, "_layer row _d"]]) -> Path:
-        """Keep vectors of these rows as one new shard; the manifest comes first if this is the collection's first.
+    def write(self, tokens: Sequence[Tokens], vectors: Mapping[str, Float[Tensor, "_layer row _d"]]) -> Path:
+        """Keep the vectors of texts, given as what the model read of them, as one new shard.
 
+        The collection's first write makes its folder and manifest first.
         Raises StoreError if the folder cannot be written to; what was stored before stays valid.
         """
         n_bytes = sum(part.numel() * part.element_size() for part in vectors.values())
         with _writable(self.folder, n_bytes):
             self._prepare()
-            path = write_shard(self.folder, rows, vectors, metadata={"format": str(FORMAT), "collection": self.key})
+            path = write_shard(self.folder, tokens, vectors, metadata={"format": str(FORMAT), "collection": self.key})
         self._add(path)
         return path
 
@@ -136,6 +139,13 @@ class Collection:
             vectors[_run(wanted)] = self._shards[shard].layer(reading, layer)[_run(taken)]
         return vectors
 
+    def sample(self, n: int, seed: int) -> list[tuple[Row, Tokens]]:
+        """Some `n` rows, or all if there are fewer, and what the model read for each."""
+        everything = {row: (path.name, place) for path in self.paths for place, row in enumerate(self._open(path).rows)}
+        chosen = random.Random(seed).sample(sorted(everything), min(n, len(everything)))
+        tokens = {name: self._shards[name].tokens() for name in {everything[row][0] for row in chosen}}
+        return [(row, tokens[everything[row][0]][everything[row][1]]) for row in chosen]
+
     def begin(self) -> None:
         """Begin a run: notice what others have written, clear what killed writers left, and note the use.
 
@@ -160,14 +170,17 @@ class Collection:
             self._note(path, index)
         return index
 
+    def _open(self, path: Path) -> Shard:
+        if path.name not in self._shards:
+            self._shards[path.name] = Shard(path, check=self.check)
+        return self._shards[path.name]
+
     def _add(self, path: Path) -> None:
         self._note(path, self._index)
 
     def _note(self, path: Path, index: dict[str, dict[Row, tuple[str, int]]]) -> None:
         """Open a shard and note its rows; a row that another shard has already stays there."""
-        if path.name not in self._shards:
-            self._shards[path.name] = Shard(path, check=self.check)
-        shard = self._shards[path.name]
+        shard = self._open(path)
         for reading in shard.readings:
             there = index.setdefault(reading, {})
             for place, row in enumerate(shard.rows):
