@@ -27,8 +27,10 @@ extract
 corpora tasks builtin
 metrics statistics lexical evaluation selectors
 provenance results
+audit
 plotting display
 probes
+store_cli audit_cli
 cli
 __init__ __main__
 """

@@ -114,6 +114,14 @@ def load(
     fastest attention that the architecture supports exactly. Raises ModelError if the model cannot be found, is not a
     decoder, or has no attention values (state-space and latent-attention models).
     """
+    network, tokenizer, found = fetch(name, device=device, dtype=dtype, revision=revision)
+    return wrap(network, tokenizer, name=_short_name(name), kernel=kernel, revision=found)
+
+
+def fetch(
+    name: str, *, device: str = "auto", dtype: str = "float32", revision: str | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
+    """Find and load a Hugging Face decoder, its tokenizer and its revision, of which `wrap` makes a Model."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
@@ -135,7 +143,7 @@ def load(
     model, report = loaded
     _refuse_partial(name, model, report["missing_keys"])
     found = revision or getattr(model.config, "_commit_hash", None) or "local"
-    return wrap(model.to(target), tokenizer, name=_short_name(name), kernel=kernel, revision=str(found))
+    return model.to(target), tokenizer, str(found)
 
 
 def wrap(

@@ -53,14 +53,14 @@ def info(
 ) -> None:
     """Say all about one collection: how it was read, and what is in it."""
     from valens.display import pairs_table
-    from valens.upkeep import _flat, summary
+    from valens.upkeep import flat, summary
 
     collection = _existing(store).find(key)
     found = asdict(summary(collection)) | {"identity": collection.identity, "about": collection.about}
     if as_json:
         write_json(found)
         return
-    Console().print(pairs_table({name: str(value) for name, value in _flat(found)}))
+    Console().print(pairs_table({name: str(value) for name, value in flat(found)}))
 
 
 @app.command("verify", epilog="Example: valens store verify --store activations --quarantine")

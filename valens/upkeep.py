@@ -105,15 +105,16 @@ def remove(collections: Sequence[Collection]) -> None:
 
 def difference(one: Collection, other: Collection) -> dict[str, tuple[Any, Any]]:
     """What differs in how two collections were read, by dotted name; None stands for what one does not have."""
-    left, right = dict(_flat(one.identity)), dict(_flat(other.identity))
+    left, right = dict(flat(one.identity)), dict(flat(other.identity))
     names = dict.fromkeys([*left, *right])
     return {name: (left.get(name), right.get(name)) for name in names if left.get(name) != right.get(name)}
 
 
-def _flat(identity: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(identity: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """What is nested, by dotted names."""
     for name, value in identity.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 
