@@ -1,0 +1,50 @@
+"""Poolings: rows of weights that sum to one, over the tokens that speak and no others."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from valens.errors import RepresentationError
+from valens.poolings import Pooling, pooling_weights
+
+EXACT = {"rtol": 1e-6, "atol": 1e-7}  # a few float32 roundings
+
+texts = st.lists(st.lists(st.booleans(), min_size=7, max_size=7).filter(any), min_size=1, max_size=4)
+
+
+def weights(pooling, *speaks):
+    return pooling_weights(Pooling(pooling), torch.tensor(speaks, dtype=torch.bool))
+
+
+@given(st.sampled_from(Pooling), texts)
+def test_weights_sum_to_one_and_only_what_speaks_has_any(pooling, speaks):
+    found = weights(pooling, *speaks)
+    assert found.dtype == torch.float32
+    assert (found >= 0).all()
+    torch.testing.assert_close(found.sum(dim=1), torch.ones(len(speaks)), **EXACT)
+    assert not found[~torch.tensor(speaks)].any()
+
+
+@given(st.sampled_from(Pooling), texts, st.integers(0, 3), st.integers(0, 3))
+def test_padding_on_either_side_changes_nothing(pooling, speaks, left, right):
+    padded = [[False] * left + row + [False] * right for row in speaks]
+    inside = weights(pooling, *padded)[:, left : left + 7]
+    assert torch.equal(inside, weights(pooling, *speaks))
+
+
+def test_by_hand():
+    speaks = [False, True, True, False, True, False]
+    torch.testing.assert_close(weights("mean", speaks), torch.tensor([[0, 1, 1, 0, 1, 0]]) / 3, **EXACT)
+    torch.testing.assert_close(weights("weighted", speaks), torch.tensor([[0, 1, 2, 0, 3, 0]]) / 6, **EXACT)
+    assert weights("last", speaks).tolist() == [[0, 0, 0, 0, 1, 0]]
+
+
+@given(st.sampled_from(Pooling))
+def test_one_token_is_its_own_pooling(pooling):
+    assert weights(pooling, [False, True, False]).tolist() == [[0, 1, 0]]
+
+
+def test_an_unknown_pooling_is_told_those_there_are():
+    with pytest.raises(RepresentationError, match=r"no pooling 'max'. The poolings are mean, last, weighted"):
+        Pooling.named("max")

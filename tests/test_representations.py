@@ -1,0 +1,75 @@
+"""Readings and the paper's representations: named once, read back as written."""
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from valens.errors import RepresentationError, SiteError
+from valens.poolings import Pooling
+from valens.prompts import PLAIN
+from valens.representations import REPRESENTATIONS, Reading, representation
+from valens.sites import Stream
+
+readings = st.builds(lambda *parts: parts, st.sampled_from(Stream), st.sampled_from(Pooling), st.booleans())
+
+
+@given(readings)
+def test_a_reading_is_read_back_as_it_was_written(parts):
+    stream, pooling, norm = parts
+    assume(stream is Stream.HIDDEN or not norm)
+    reading = Reading(stream, pooling, norm)
+    assert Reading.parse(str(reading)) == reading
+
+
+@pytest.mark.parametrize(
+    ("name", "reading"),
+    [
+        ("VA", "values/mean"),
+        ("HS", "hidden/mean"),
+        ("LT", "hidden/last"),
+        ("WMP", "hidden/weighted"),
+        ("WVA", "heads/last"),
+        ("AlignedWVA", "attention/last"),
+    ],
+)
+def test_the_papers_names(name, reading):
+    found = representation(name)
+    assert (found.name, str(found.reading), found.prompt) == (name, reading, PLAIN)
+    assert representation(f" {name.lower()} ") is found
+
+
+def test_every_representation_is_found_under_its_own_name():
+    assert all(representation(str(made)) is made for made in REPRESENTATIONS.values())
+
+
+def test_a_reading_makes_a_representation():
+    made = representation("hidden:norm/weighted")
+    assert made.reading == Reading(Stream.HIDDEN, Pooling.WEIGHTED, norm=True)
+    assert str(made) == "hidden:norm/weighted"
+
+
+def test_layers_are_the_streams():
+    assert Reading.parse("hidden/mean").layers(30) == range(31)
+    assert Reading.parse("values/mean").layers(30) == range(1, 31)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("VAA", "no representation 'VAA'. Did you mean VA"),
+        ("zzz", "Choose of VA, HS, LT, WMP, WVA, AlignedWVA"),
+        ("value/mean", "no stream 'value'"),
+        ("values/max", "no pooling 'max'"),
+        ("values:norm/mean", "final norm reads the residual stream only"),
+        ("values/mean/mean", "no reading. Write stream/pooling"),
+        ("pattern/mean", "they make no embedding"),
+    ],
+)
+def test_what_does_not_exist_is_told_what_does(name, what):
+    with pytest.raises(RepresentationError, match=what):
+        representation(name)
+
+
+def test_the_norm_is_the_residual_streams():
+    with pytest.raises(SiteError, match="residual stream only"):
+        Reading(Stream.HEADS, Pooling.LAST, norm=True)
