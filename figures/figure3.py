@@ -6,20 +6,24 @@ import argparse
 import json
 from pathlib import Path
 
+from valens.errors import ResultError
 from valens.layers import LayerSet
-from valens.plotting import layer_curves
-from valens.results import read_result, writable_folder
+from valens.plotting import layer_curves, save_figure
+from valens.results import read_result
 
 
 def draw(result: Path, out: Path) -> list[Path]:
-    """Redraw the figure of a stored layer sweep as PDF and PNG; gives the paths written."""
-    sets = json.loads((result / "layers.json").read_text(encoding="utf-8"))["representations"]
-    chosen = {name: LayerSet.of(found["list"]) for name, found in sets.items()}
-    figure = layer_curves(read_result(result).table, chosen=chosen)
-    paths = [writable_folder(out) / f"figure3.{suffix}" for suffix in ("pdf", "png")]
-    for path in paths:
-        figure.savefig(path)
-    return paths
+    """Redraw the figure of a stored layer sweep as PDF and PNG; gives the paths written. ResultError if it is no sweep."""
+    return save_figure(layer_curves(read_result(result).table, chosen=_chosen(result / "layers.json")), out, "figure3")
+
+
+def _chosen(path: Path) -> dict[str, LayerSet]:
+    """The layer set of each representation."""
+    try:
+        sets = json.loads(path.read_text(encoding="utf-8"))["representations"]
+        return {name: LayerSet.of(found["list"]) for name, found in sets.items()}
+    except (OSError, ValueError, KeyError) as error:
+        raise ResultError(f"{path} does not hold a sweep's layer sets ({error}). Give its --out folder.") from error
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ are compared on the same resamples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -19,7 +19,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from valens import extract
-from valens.errors import SelectionError, SiteError, TaskError
+from valens.errors import SelectionError, SiteError
 from valens.evaluation import Evaluation, evaluate
 from valens.layers import LayerSet
 from valens.lexical import tfidf
@@ -27,8 +27,8 @@ from valens.models import Model
 from valens.progress import steps
 from valens.provenance import provenance
 from valens.representations import HS, VA, Representation
-from valens.results import Result, replace, write_json
-from valens.selectors import Choice, LayerCurves, TaskCurve, TopK, selector
+from valens.results import Result, records, replace, write_json
+from valens.selectors import Choice, LayerCurves, TaskCurve, TopK, refuse_lacking, selector
 from valens.statistics import paired_difference
 from valens.store import ActivationStore
 from valens.tasks import Suite, Task
@@ -50,6 +50,9 @@ class Sweep:
     """The averaged embedding over each set: representation, set, layers, task, task_type, metric, score, low, high, n."""
     gaps: pd.DataFrame = field(repr=False)
     """How far the chosen set is from each other set, paired: representation, against, task_type, difference, low, high."""
+    rivals: pd.DataFrame = field(repr=False)
+    """How far the first representation is from the second, paired, with the chosen sets and with the best single layers:
+    first, second, set, first_layers, second_layers, task_type, difference, low, high. Empty where one was swept."""
 
     @property
     def choice(self) -> Choice:
@@ -77,20 +80,22 @@ class Sweep:
                     str(layer): {"in": layer in choice.layers, "why": why}
                     for layer, why in sorted(choice.reasons.items())
                 },
-                "scores": _records(self.sets[self.sets.representation == name], drop="representation"),
-                "chosen_minus_other": _records(self.gaps[self.gaps.representation == name], drop="representation"),
+                "scores": _records_of(self.sets, name),
+                "chosen_minus_other": _records_of(self.gaps, name),
             }
             for name, choice in self.choices.items()
         }
 
     def save(self, folder: str | Path) -> Path:
         """Write the result, `layers.json`, `figure3.pdf` and `figure3.png` into a folder."""
+        from valens.plotting import save_figure
+
         out = self.result.save(folder)
         first, *_ = self.choices
-        content = {"representation": first} | self.to_json()[first] | {"representations": self.to_json()}
+        sets = self.to_json()
+        content = {"representation": first, **sets[first], "representations": sets, "rivals": records(self.rivals)}
         replace(out / "layers.json", lambda path: write_json(path, content))
-        for suffix in ("pdf", "png"):
-            replace(out / f"figure3.{suffix}", self.plot().savefig)
+        save_figure(self.plot(), out, "figure3")
         return out
 
     def plot(self) -> Any:
@@ -120,18 +125,17 @@ def layer_sweep(
     SiteError or PromptError for settings that the model or suite does not allow, before the model runs where possible.
     """
     chooser = selector(select)
-    _check(model, suite, layers)
+    refuse_lacking(chooser, [task.task_type for task in suite.tasks])
+    _refuse_layers(model, representations, layers)
     job = plan(model, suite, representations, store=store, max_tokens=max_tokens, on_long=on_long)
     extraction = job.run()
     bench = _Bench(model, suite, extraction, _row_places(suite), resamples, seed)
-    tables, choices, sets, gaps = [bench.lexical()], {}, [], []
+    tables, choices, averaged = [bench.lexical()], {}, {}
     for representation in representations:
         curves = bench.curves(representation, layers)
         tables.append(_tidy(curves, model))
-        choices[representation.name] = chooser.select(_candidates(curves, model))
-        rows, differences = bench.compare(curves, choices[representation.name])
-        sets.append(rows)
-        gaps.append(differences)
+        choice = choices[representation.name] = chooser.select(_candidates(curves, model))
+        averaged[representation.name] = bench.averaged(curves, choice)
     facts = provenance(
         model=extraction.collection.about,
         how_read=extraction.collection.identity,
@@ -146,8 +150,8 @@ def layer_sweep(
         resamples=resamples,
         seed=seed,
     )
-    table = pd.concat(tables, ignore_index=True)
-    return Sweep(Result(KIND, table, facts), choices, pd.concat(sets), pd.concat(gaps))
+    result = Result(KIND, pd.concat(tables, ignore_index=True), facts)
+    return Sweep(result, choices, _set_table(averaged), _gap_table(averaged), _rival_table(averaged))
 
 
 def plan(
@@ -163,7 +167,8 @@ def plan(
     prompts = {representation.prompt for representation in representations}
     if len(prompts) != 1:
         raise SelectionError(
-            f"A sweep compares representations of one prompt; {len(prompts)} were given. Sweep one by one."
+            f"A sweep compares representations of one prompt; {len(representations)} representations of {len(prompts)} "
+            "prompts were given. Sweep one or more that share their prompt."
         )
     return extract.plan(
         model,
@@ -186,6 +191,14 @@ class _Scored:
 
 
 @dataclass(frozen=True)
+class _Averaged:
+    """An embedding that averages a layer set, scored on every task."""
+
+    layers: LayerSet
+    tasks: tuple[tuple[Task, Evaluation], ...]
+
+
+@dataclass(frozen=True)
 class _Bench:
     """A suite and the vectors of its texts."""
 
@@ -198,8 +211,7 @@ class _Bench:
 
     def curves(self, representation: Representation, layers: LayerSet | None) -> _Scored:
         """Every layer alone on every task."""
-        there = representation.reading.layers(self.model.n_layers)
-        wanted = tuple(layer for layer in there if layers is None or layer in layers)
+        wanted = _wanted(self.model, representation, layers)
         evaluations = []
         with steps(f"Scoring {representation}", len(self.suite.tasks)) as step:
             for task in self.suite.tasks:
@@ -208,35 +220,21 @@ class _Bench:
                 step()
         return _Scored(representation, wanted, tuple(evaluations))
 
-    def compare(self, curves: _Scored, choice: Choice) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def averaged(self, curves: _Scored, choice: Choice) -> dict[str, _Averaged]:
         """The averaged embedding over the chosen set, the best single layer, the deep half and all layers."""
         best = TopK(k=1, name="best").select(_candidates(curves, self.model)).layers
         n_layers = self.model.n_layers
         sets = {"chosen": choice.layers, "best": best, "half": LayerSet.half(n_layers), "all": LayerSet.all(n_layers)}
-        scores: dict[str, list[tuple[Task, Evaluation]]] = {}
-        for name, layers in sets.items():
-            scores[name] = [(task, self._evaluate(task, self._mean(task, curves, layers))) for task in self.suite.tasks]
-        rows = [
-            _row(curves.representation.name, self.model.name, None, task, evaluation, place=0)
-            | {"set": name, "layers": str(sets[name])}
-            for name, evaluations in scores.items()
-            for task, evaluation in evaluations
-        ]
-        columns = ["representation", "set", "layers", "task", "task_type", "metric", "score", "low", "high", "n"]
-        gaps = [
-            {"representation": curves.representation.name, "against": other} | gap
-            for other in ("best", "half", "all")
-            for gap in _gaps(scores["chosen"], scores[other])
-        ]
-        return pd.DataFrame(rows)[columns], pd.DataFrame(gaps)
+        scored = {layers: _Averaged(layers, self._score(curves, layers)) for layers in dict.fromkeys(sets.values())}
+        return {name: scored[layers] for name, layers in sets.items()}
 
     def lexical(self) -> pd.DataFrame:
         """The baseline that knows words and nothing else."""
         rows = []
         for task in self.suite.tasks:
             evaluation = self._evaluate(task, tfidf(task.texts)[None])
-            rows.append(_row(LEXICAL, self.model.name, None, task, evaluation, place=0))
-        return _typed(pd.DataFrame(rows))
+            rows.append(_row(LEXICAL, self.model, None) | _numbers(task, evaluation, place=0))
+        return _typed(rows)
 
     def _evaluate(self, task: Task, vectors: Float[np.ndarray, "layer text d"]) -> Evaluation:
         return evaluate(task, vectors, resamples=self.resamples, seed=self.seed)
@@ -253,18 +251,31 @@ class _Bench:
         for start in range(0, len(layers), at_once):
             yield np.stack([self._vectors(task, representation, layer) for layer in layers[start : start + at_once]])
 
+    def _score(self, curves: _Scored, layers: LayerSet) -> tuple[tuple[Task, Evaluation], ...]:
+        return tuple((task, self._evaluate(task, self._mean(task, curves, layers))) for task in self.suite.tasks)
+
     def _mean(self, task: Task, curves: _Scored, layers: LayerSet) -> Float[np.ndarray, "one text d"]:
         total = sum(self._vectors(task, curves.representation, layer).astype(np.float64) for layer in layers)
         return (np.asarray(total) / len(layers)).astype(np.float32)[None]
 
 
-def _check(model: Model, suite: Suite, layers: LayerSet | None) -> None:
-    if not suite.tasks:
-        raise TaskError("The suite has no tasks. Name at least one, or use --suite builtin.")
+def _wanted(model: Model, representation: Representation, layers: LayerSet | None) -> tuple[int, ...]:
+    """The layers of a representation that are to be scored."""
+    there = representation.reading.layers(model.n_layers)
+    return tuple(layer for layer in there if layers is None or layer in layers)
+
+
+def _refuse_layers(model: Model, representations: Sequence[Representation], layers: LayerSet | None) -> None:
     if layers is not None and max(layers) > model.n_layers:
         raise SiteError(
             f"{model.name} has layers 1..{model.n_layers}; {max(layers)} was asked for. "
             "Count from 1; 0 is the input of the first block."
+        )
+    barren = [name for name in representations if not any(_wanted(model, name, layers))]
+    if barren:
+        raise SiteError(
+            f"There is nothing to choose for {barren[0]} in the layers {layers}. Give one or more of "
+            f"1..{model.n_layers}; 0, the input of the first block, is scored for comparison and never chosen."
         )
 
 
@@ -292,23 +303,21 @@ def _candidates(curves: _Scored, model: Model) -> LayerCurves:
 
 def _tidy(curves: _Scored, model: Model) -> pd.DataFrame:
     rows = [
-        _row(curves.representation.name, model.name, layer, task, evaluation, place=place)
-        | {"depth": layer / model.n_layers}
+        _row(curves.representation.name, model, layer) | _numbers(task, evaluation, place=place)
         for task, evaluation in curves.tasks
         for place, layer in enumerate(curves.layers)
     ]
-    return _typed(pd.DataFrame(rows))
+    return _typed(rows)
 
 
-def _row(
-    representation: str, model: str, layer: int | None, task: Task, evaluation: Evaluation, *, place: int
-) -> dict[str, Any]:
+def _row(representation: str, model: Model, layer: int | None) -> dict[str, Any]:
+    depth = None if layer is None else layer / model.n_layers
+    return {"model": model.name, "representation": representation, "layer": layer, "depth": depth}
+
+
+def _numbers(task: Task, evaluation: Evaluation, *, place: int) -> dict[str, Any]:
     low, high = evaluation.interval()
     return {
-        "model": model,
-        "representation": representation,
-        "layer": layer,
-        "depth": None,
         "task": task.name,
         "task_type": task.task_type,
         "metric": task.metric,
@@ -319,15 +328,46 @@ def _row(
     }
 
 
-def _typed(table: pd.DataFrame) -> pd.DataFrame:
-    return table.astype({"layer": "Int64", "depth": "Float64"})
+def _typed(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows).astype({"layer": "Int64", "depth": "Float64"})
 
 
-def _gaps(
-    chosen: Sequence[tuple[Task, Evaluation]], other: Sequence[tuple[Task, Evaluation]]
-) -> Iterator[dict[str, Any]]:
-    """The difference of two sets with its paired interval, by task type and over all types."""
-    ours, theirs = _single(chosen), _single(other)
+def _set_table(averaged: Mapping[str, Mapping[str, _Averaged]]) -> pd.DataFrame:
+    rows = [
+        {"representation": name, "set": kind, "layers": str(one.layers)} | _numbers(task, evaluation, place=0)
+        for name, sets in averaged.items()
+        for kind, one in sets.items()
+        for task, evaluation in one.tasks
+    ]
+    return pd.DataFrame(rows)
+
+
+def _gap_table(averaged: Mapping[str, Mapping[str, _Averaged]]) -> pd.DataFrame:
+    rows = [
+        {"representation": name, "against": kind} | gap
+        for name, sets in averaged.items()
+        for kind in ("best", "half", "all")
+        for gap in _gaps(sets["chosen"], sets[kind])
+    ]
+    return pd.DataFrame(rows)
+
+
+def _rival_table(averaged: Mapping[str, Mapping[str, _Averaged]]) -> pd.DataFrame:
+    names = list(averaged)[:2]
+    if len(names) == 1:
+        return pd.DataFrame()
+    rows = []
+    for kind in ("chosen", "best"):
+        first, second = (averaged[name][kind] for name in names)
+        what = {"first": names[0], "second": names[1], "set": kind}
+        what |= {"first_layers": str(first.layers), "second_layers": str(second.layers)}
+        rows += [what | gap for gap in _gaps(first, second)]
+    return pd.DataFrame(rows)
+
+
+def _gaps(one: _Averaged, other: _Averaged) -> Iterator[dict[str, Any]]:
+    """The difference of two embeddings with its paired interval, by task type and over all types."""
+    ours, theirs = _single(one), _single(other)
     for task_type in (*ours.task_types, "average"):
         mine, yours = (
             curves.average() if task_type == "average" else curves.of_type(task_type) for curves in (ours, theirs)
@@ -337,11 +377,11 @@ def _gaps(
         yield {"task_type": task_type, "difference": difference, "low": float(gap.low), "high": float(gap.high)}
 
 
-def _single(scores: Sequence[tuple[Task, Evaluation]]) -> LayerCurves:
+def _single(averaged: _Averaged) -> LayerCurves:
     """The scores of one averaged embedding as curves of one point."""
-    tasks = tuple(TaskCurve(task.name, task.task_type, found.score, found.replicates) for task, found in scores)
+    tasks = tuple(TaskCurve(task.name, task.task_type, found.score, found.replicates) for task, found in averaged.tasks)
     return LayerCurves(1, (1,), tasks)
 
 
-def _records(table: pd.DataFrame, *, drop: str) -> list[dict[str, Any]]:
-    return table.drop(columns=drop).to_dict(orient="records")
+def _records_of(table: pd.DataFrame, representation: str) -> list[dict[str, Any]]:
+    return records(table[table.representation == representation].drop(columns="representation"))

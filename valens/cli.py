@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -27,6 +26,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+_INTERRUPTED = 130
+"""The exit code that typer makes of Ctrl-C."""
+
 _INPUT, _READING, _CHOOSING, _OUTPUT = "What is read", "How it is read", "What is chosen", "Where it goes"
 
 
@@ -49,9 +51,7 @@ def sweep_layers(  # noqa: PLR0917
     representations: Annotated[
         str, typer.Option(help="What is swept, with commas between; the first is the main one.", rich_help_panel=_INPUT)
     ] = "VA,HS",
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="At most this many texts a task.", rich_help_panel=_INPUT)
-    ] = None,
+    limit: Annotated[int | None, typer.Option(help="At most this many texts a task.", rich_help_panel=_INPUT)] = None,
     revision: Annotated[
         str | None, typer.Option(help="Branch, tag or commit on the hub.", rich_help_panel=_INPUT)
     ] = None,
@@ -92,17 +92,18 @@ def sweep_layers(  # noqa: PLR0917
     from valens.models import load
     from valens.probes import layer_sweep, sweep_plan
     from valens.results import writable_folder
-    from valens.selectors import selector
+    from valens.selectors import refuse_lacking, selector
     from valens.store import ActivationStore
     from valens.tasks import Suite
 
     console = Console(stderr=as_json)
-    selector(select)
+    chooser = selector(select)
     wanted = _representations(representations)
     activations = ActivationStore(store)
     tasks = suite_named(suite)
     if limit is not None:
         tasks = Suite(tasks.name, tuple(task.limited(limit) for task in tasks.tasks))
+    refuse_lacking(chooser, [task.task_type for task in tasks.tasks])
     if not dry_run:
         writable_folder(out)
     with console.status(f"Loading {model}"):
@@ -143,6 +144,7 @@ def models(
     if as_json:
         _write_json({name: asdict(known) | {"d_values": known.d_values} for name, known in CATALOG.items()})
         return
+    console = Console()
     columns = ("alias", "layers", "d_model", "heads", "d_v", "paper's set", "where")
     rows = [
         (
@@ -152,11 +154,10 @@ def models(
             f"{known.n_heads}/{known.n_kv_heads}",
             f"{known.d_values:,}",
             known.paper_layers or "–",
-            known.source,
+            _source(known.source, room=console.width - 58),
         )
         for known in CATALOG.values()
     ]
-    console = Console()
     console.print(plain_table(columns, rows, right=columns[1:5]))
     console.print(
         "heads: query heads / key-value heads; d_v: width of a layer's values; layers are counted from 1.", style="dim"
@@ -172,9 +173,10 @@ def main() -> None:
             f"[bold red]Error:[/bold red] {_escaped(str(error))}", highlight=False
         )
         sys.exit(2)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("Stopped. What was read is in the store; the same command goes on from there.")
-        sys.exit(130)
+    except SystemExit as done:
+        if done.code == _INTERRUPTED:
+            Console(stderr=True).print("Stopped. What was read is in the store; the same command goes on from there.")
+        raise
 
 
 def _representations(names: str) -> list[Representation]:
@@ -189,6 +191,13 @@ def _layers(text: str | None, n_layers: int) -> LayerSet | None:
     return None if text is None else LayerSet.parse(text, n_layers)
 
 
+def _source(source: str, *, room: int) -> str:
+    """Where a model is found, on two lines if it needs more room; of a wheel, its name alone."""
+    if source.startswith("wheel:"):
+        return source.split("/", maxsplit=1)[0].replace(":", " ")
+    return source if len(source) <= room else source.replace("/", "/\n")
+
+
 def _show_estimate(console: Console, estimate: Estimate, *, as_json: bool) -> None:
     from dataclasses import asdict
 
@@ -199,8 +208,9 @@ def _show_estimate(console: Console, estimate: Estimate, *, as_json: bool) -> No
         return
     pairs = {
         "texts": f"{estimate.texts:,}",
-        "tokens": f"{estimate.tokens:,} ({estimate.truncated:,} texts cut at the limit)",
-        "forward passes": f"{estimate.passes:,} texts, {estimate.pass_tokens:,} tokens; the store has the rest",
+        "tokens": f"{estimate.tokens:,}, after {estimate.truncated:,} texts were cut at the limit",
+        "forward passes": f"{estimate.passes:,} of {estimate.different_texts:,} different texts, "
+        f"{estimate.pass_tokens:,} tokens; the store has the others",
         "to be stored": f"{estimate.stored_bytes / 2**20:,.1f} MiB",
         "time to read": f"about {timedelta(seconds=round(estimate.seconds))}, measured on a first batch",
     }
@@ -213,38 +223,43 @@ def _show_sweep(console: Console, sweep: Sweep, out: Path) -> None:
 
     for name, choice in sweep.choices.items():
         console.print(display.sweep_table(sweep.table, sweep.sets, name, choice, LEXICAL))
-        console.print(f"\n{name}: layers [bold]{choice.layers}[/bold], chosen by `{choice.selector}`", highlight=False)
+        console.print()
         for line in [*display.reasons(choice), *display.comparison(sweep.gaps, name)]:
             console.print(line, highlight=False)
         console.print()
+    for line in display.rivalry(sweep.rivals):
+        console.print(line, highlight=False)
     console.print(
-        "The sets were chosen on these very scores, which flatters them: judge a set on other data.", style="dim"
+        "Differences are means over task types with paired 95 % intervals. Layers were chosen on these very scores, "
+        "which flatters them: judge a set on other data.",
+        style="dim",
     )
     facts = sweep.result.provenance
     passes = facts["forward_passes"]
-    read = (
-        f"{passes} texts read in {facts['seconds_reading']} s"
-        if passes
-        else "No forward pass: the store had every text"
-    )
+    seconds = timedelta(seconds=round(facts["seconds_reading"]))
+    read = f"{passes:,} texts read in {seconds}" if passes else "No forward pass: the store had every text"
     cut = f"; {facts['texts_truncated']} texts were cut at the limit of tokens" if facts["texts_truncated"] else ""
-    console.print(f"{read}{cut}. Results, layers.json and figure3 are in {out}.", highlight=False)
+    console.print(f"{read}{cut}. Scores, layers.json and figure3 are in {out}", highlight=False, soft_wrap=True)
 
 
 def _sweep_json(sweep: Sweep, out: Path) -> dict[str, Any]:
-    first = next(iter(sweep.choices))
+    from valens.results import records
+
     return {
-        "representation": first,
+        "representation": next(iter(sweep.choices)),
         "layers": str(sweep.layers),
         "representations": sweep.to_json(),
-        "scores": json.loads(sweep.table.to_json(orient="records")),
+        "rivals": records(sweep.rivals),
+        "scores": records(sweep.table),
         "provenance": sweep.result.provenance,
         "out": str(out),
     }
 
 
 def _write_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    from valens.results import to_json
+
+    sys.stdout.write(to_json(value) + "\n")
 
 
 def _escaped(text: str) -> str:

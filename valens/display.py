@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -12,50 +12,71 @@ from valens.selectors import Choice
 if TYPE_CHECKING:
     from rich.table import Table
 
-_SETS = {"chosen": "chosen set", "best": "best single", "half": "deep half", "all": "all layers"}
+_SETS = {"chosen": "chosen set", "best": "best layer", "half": "deep half", "all": "all layers"}
+_METRICS = {"spearman": "Spearman", "ndcg_at_10": "nDCG@10", "map": "MAP", "v_measure": "V-measure"}
+_LABEL_LENGTH = 18
+"""With labels no longer than this, five task types fit into 80 columns."""
+_RIVALS = {"chosen": "chosen sets", "best": "best single layers"}
 
 
 def sweep_table(table: pd.DataFrame, sets: pd.DataFrame, representation: str, choice: Choice, baseline: str) -> Table:
-    """One representation's scores: layers down, task types across; the best of each column is marked `*`.
+    """One representation's scores: layers down, task types with their metric across; the best of each column has a `*`.
 
-    Below the layers stand the averaged embeddings over the layer sets, and the lexical baseline.
+    Below the layers stand the averaged embeddings over the layer sets, and the lexical baseline. A score that is
+    undefined (all texts alike) is a dash.
     """
     from rich.table import Table
 
-    layers = _wide(table[table.representation == representation], "layer")
-    out = Table(title=f"{representation}: score by layer (* best; > in the chosen set)", title_justify="left", box=None)
+    single = table[table.representation == representation]
+    layers = _wide(single, "layer")
+    out = Table(title=f"{representation}: score by layer (* best, > in the chosen set)", title_justify="left", box=None)
     out.add_column("layer", justify="right", no_wrap=True)
+    metrics = single.drop_duplicates("task_type").set_index("task_type").metric
     for task_type in layers.columns:
-        out.add_column(str(task_type), justify="right")
-    best = layers.idxmax()
+        out.add_column(f"{task_type}\n{_METRICS.get(metrics[task_type], metrics[task_type])}", justify="right")
+    best = layers.max()
     for layer, row in layers.iterrows():
         chosen = layer in choice.layers
-        cells = [_marked(row[name], best=best[name] == layer) for name in layers.columns]
+        cells = [_cell(score, best=bool(score == best[name])) for name, score in row.items()]
         out.add_row(f"{'> ' if chosen else ''}{layer}", *cells, style="bold" if chosen else None)
-    out.add_section()
-    averaged = _wide(sets[sets.representation == representation], "set")
-    names = sets[sets.representation == representation].drop_duplicates("set").set_index("set").layers
+    out.add_row()
+    ours = sets[sets.representation == representation]
+    averaged = _wide(ours, "set")
+    names = ours.drop_duplicates("set").set_index("set").layers
     for name, label in _SETS.items():
-        out.add_row(f"{label} ({names[name]})", *[f"{averaged.loc[name, column]:.3f} " for column in layers.columns])
+        out.add_row(_label(label, names[name]), *map(_cell, averaged.loc[name]))
     words = table[table.representation == baseline].groupby("task_type").score.mean()
-    out.add_row(f"{baseline} (words)", *[f"{words[column]:.3f} " for column in layers.columns], style="dim")
+    out.add_row(f"{baseline}, words only", *[_cell(words[name]) for name in layers.columns], style="dim")
     return out
 
 
 def reasons(choice: Choice) -> list[str]:
-    """A line for every chosen layer that says why it is in, and one for how many are out."""
-    inside = [f"  {layer}: {choice.reasons[layer]}" for layer in choice.layers if layer in choice.reasons]
+    """The chosen set, a line for each of its layers that says why it is in, and one for how many are out."""
+    layers = f"{'layer' if len(choice.layers) == 1 else 'layers'} [bold]{choice.layers}[/bold]"
+    inside = [f"  {layer}: {choice.reasons[layer]}" for layer in choice.layers]
     n_outside = len(set(choice.reasons) - set(choice.layers))
-    return [*inside, f"  {n_outside} other layers are out; layers.json says why for each."] if n_outside else inside
+    outside = [f"  The other {n_outside} are out; layers.json says why for each."] if n_outside else []
+    return [f"The `{choice.selector}` rule chooses {layers}:", *inside, *outside]
 
 
 def comparison(gaps: pd.DataFrame, representation: str) -> list[str]:
-    """How the chosen set compares with each other set on average, with the paired interval."""
+    """How the chosen set compares with each other set on average; sets that are the chosen one have no line."""
     rows = gaps[(gaps.representation == representation) & (gaps.task_type == "average")]
     return [
-        f"  chosen − {_SETS[row.against]}: {row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}], mean over task types"
+        f"  chosen − {_SETS[row.against]}: {_gap(row)}"
         for row in rows.itertuples()
         if not row.difference == row.low == row.high
+    ]
+
+
+def rivalry(rivals: pd.DataFrame) -> list[str]:
+    """How the first representation compares with the second, each with its chosen set and with its best single layer."""
+    if rivals.empty:
+        return []
+    rows = rivals[rivals.task_type == "average"].drop_duplicates(["first_layers", "second_layers"])
+    return [
+        f"{row.first} − {row.second}, {_RIVALS[row.set]} ({row.first_layers} and {row.second_layers}): {_gap(row)}"
+        for row in rows.itertuples()
     ]
 
 
@@ -73,7 +94,7 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right:
     """A table of strings; the columns named in `right` are set to the right."""
     from rich.table import Table
 
-    out = Table(box=None)
+    out = Table(box=None, pad_edge=False)
     for column in columns:
         out.add_column(
             column, justify="right" if column in right else "left", overflow="fold", min_width=min(len(column), 7)
@@ -89,5 +110,17 @@ def _wide(table: pd.DataFrame, index: str) -> pd.DataFrame:
     return table.pivot_table(index=index, columns="task_type", values="score", aggfunc="mean", dropna=False)[types]
 
 
-def _marked(score: float, *, best: bool) -> str:
+def _cell(score: float, *, best: bool = False) -> str:
+    if pd.isna(score):
+        return "– "
     return f"[bold]{score:.3f}*[/bold]" if best else f"{score:.3f} "
+
+
+def _gap(row: Any) -> str:
+    return f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+
+
+def _label(name: str, layers: str) -> str:
+    """A set's name with its layers, where there is room for them."""
+    whole = f"{name} ({layers})"
+    return whole if len(whole) <= _LABEL_LENGTH else name

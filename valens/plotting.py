@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from valens.errors import ResultError
 from valens.layers import LayerSet
+from valens.results import replace, writable_folder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +27,12 @@ TASK_TYPE_COLOURS = {
     "Reranking": "#E69F00",
     "PairClassification": "#56B4E9",
 }
+
+_TITLE_LENGTH = 45
+"""How many letters fit above a panel."""
+
+_LEGEND_ENTRY = 0.92
+"""How many inches an entry of the legend takes."""
 
 _STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -47,7 +55,8 @@ def layer_curves(
     """Figure 3: score by layer, one panel a representation and model, one line a task type with its 95 % band.
 
     `table` is a layer sweep's scores. The best layer of each line is marked, the chosen layers are shaded, and a short
-    dashed line at the right edge is what `baseline` (words alone) scores. Raises ResultError for a table without layers.
+    dashed line at the right edge is what `baseline` (words alone) scores. The figure is the caller's alone: pyplot does
+    not keep it. Raises ResultError for a table without layers.
     """
     curves = _by_type(table[table.layer.notna()])
     if curves.empty:
@@ -63,10 +72,20 @@ def layer_curves(
             part = curves[(curves.model == model) & (curves.representation == representation)]
             _panel(axis, part, words[words.model == model])
             _shade(axis, (chosen or {}).get(representation))
-            axis.set_title(f"{representation} · {model}")
+            axis.set_title(_title(representation, model))
         axes[0][0].set_ylabel("score (band: 95 % interval)")
         _legend(figure, curves, words=not words.empty, shaded=bool(chosen), baseline=baseline)
+        plt.close(figure)
     return figure
+
+
+def save_figure(figure: Figure, folder: str | Path, name: str) -> list[Path]:
+    """Write a figure as PDF, with fonts that publishers take, and as PNG; gives the paths. ResultError if it cannot be."""
+    paths = [writable_folder(folder) / f"{name}.{suffix}" for suffix in ("pdf", "png")]
+    with _style():
+        for path in paths:
+            replace(path, figure.savefig)
+    return paths
 
 
 @contextmanager
@@ -91,8 +110,9 @@ def _panel(axis: Axes, curves: pd.DataFrame, words: pd.DataFrame) -> None:
         x, colour = line.layer.to_numpy(dtype=int), _colour(str(task_type))
         axis.fill_between(x, line.low, line.high, color=colour, alpha=0.13, linewidth=0)
         axis.plot(x, line.score, color=colour)
-        best = int(np.nanargmax(line.score))
-        axis.plot(x[best], line.score.iloc[best], "o", color=colour, markersize=5, markeredgecolor="white")
+        if line.score.notna().any():
+            best = int(np.nanargmax(line.score))
+            axis.plot(x[best], line.score.iloc[best], "o", color=colour, markersize=5, markeredgecolor="white")
         for score in words.score[words.task_type == task_type]:
             axis.plot([last + 0.6, last + 2.2], [score, score], color=colour, linestyle=(0, (2, 1)), clip_on=False)
     _layer_axis(axis, curves)
@@ -110,6 +130,12 @@ def _layer_axis(axis: Axes, curves: pd.DataFrame) -> None:
     above = axis.secondary_xaxis("top", functions=(_scaled(1 / n_layers), _scaled(n_layers)))
     above.set_xlabel("depth (fraction of the layers)")
     above.set_xticks([0, 0.25, 0.5, 0.75, 1])
+
+
+def _title(representation: str, model: str) -> str:
+    """What a panel shows, on two lines if it would not fit on one."""
+    fits = len(representation) + len(model) < _TITLE_LENGTH
+    return f"{representation}{' · ' if fits else chr(10)}{model}"
 
 
 def _scaled(factor: float) -> Callable[[ArrayLike], np.ndarray]:
@@ -130,14 +156,11 @@ def _legend(figure: Figure, curves: pd.DataFrame, *, words: bool, shaded: bool, 
     from matplotlib.patches import Patch
 
     types: Sequence[str] = list(dict.fromkeys(curves.task_type))
-    handles: list[Line2D | Patch] = [
-        Line2D([], [], color=TASK_TYPE_COLOURS.get(name, "#000000"), label=name) for name in types
-    ]
+    handles: list[Line2D | Patch] = [Line2D([], [], color=_colour(name), label=name) for name in types]
     handles.append(Line2D([], [], color="#555555", marker="o", linestyle="", markersize=5, label="best layer"))
     if words:
         handles.append(Line2D([], [], color="#555555", linestyle=(0, (2, 1)), label=baseline))
     if shaded:
         handles.append(Patch(color="#999999", alpha=0.3, label="chosen set"))
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(len(handles), 8), columnspacing=1.2, handlelength=1.6
-    )
+    columns = min(len(handles), int(figure.get_figwidth() / _LEGEND_ENTRY))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2, handlelength=1.6)

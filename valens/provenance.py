@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 _LIBRARIES = ("torch", "transformers", "transformer-lens", "numpy", "scipy", "scikit-learn", "safetensors")
@@ -42,8 +44,10 @@ def provenance(**facts: Any) -> dict[str, Any]:
 
 
 def _command() -> str | None:
-    """The command line, if valens was called from one."""
-    return " ".join(["valens", *sys.argv[1:]]) if sys.argv and sys.argv[0].rpartition("/")[2] == "valens" else None
+    """The command line, if valens was called from one (`python -m valens` too), as a shell would read it again."""
+    program = Path(*sys.argv[:1])
+    called = program.stem == "valens" or program.parts[-2:] == ("valens", "__main__.py")
+    return shlex.join(["valens", *sys.argv[1:]]) if called else None
 
 
 def _installed(names: tuple[str, ...]) -> Mapping[str, str]:

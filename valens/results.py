@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -63,8 +62,6 @@ def writable_folder(folder: str | Path) -> Path:
         probe.unlink()
     except OSError as error:
         raise ResultError(f"{path} cannot be written to ({error.strerror}). Choose another --out.") from error
-    if not os.access(path, os.W_OK):
-        raise ResultError(f"{path} cannot be written to. Choose another --out.")
     return path
 
 
@@ -84,4 +81,17 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write a value as indented JSON, in UTF-8."""
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+    path.write_text(to_json(value) + "\n", encoding="utf-8")
+
+
+def to_json(value: object) -> str:
+    """Indented JSON that every program reads: ValueError for NaN and infinity, which JSON does not have."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str)
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A table's rows as plain values; None for what is missing or NaN."""
+    return [
+        {name: None if pd.isna(value) else value for name, value in row.items()}
+        for row in table.astype(object).to_dict(orient="records")
+    ]

@@ -7,7 +7,7 @@ import difflib
 from valens.errors import SelectionError
 from valens.layers import LayerSet
 from valens.selectors.contiguous import Contiguous
-from valens.selectors.contract import Choice, LayerCurves, Selector, TaskCurve
+from valens.selectors.contract import Choice, LayerCurves, Selector, TaskCurve, refuse_lacking
 from valens.selectors.fixed import Fixed
 from valens.selectors.paper import Paper
 from valens.selectors.top_k import TopK
@@ -34,6 +34,7 @@ __all__ = [
     "Selector",
     "TaskCurve",
     "TopK",
+    "refuse_lacking",
     "selector",
 ]
 

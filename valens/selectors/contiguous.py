@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from valens.selectors.contract import Choice, LayerCurves
 @dataclass(frozen=True)
 class Contiguous:
     """The `width` neighbouring candidates whose mean over layers and task types is highest."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
     width: int = 5
     name: str = "contiguous"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -65,6 +65,7 @@ class Choice:
     reasons: Mapping[int, str]
 
 
+@runtime_checkable
 class Selector(Protocol):
     """A rule that turns single-layer scores into a layer set."""
 
@@ -72,5 +73,19 @@ class Selector(Protocol):
     def name(self) -> str:
         """The name under which the command line knows it."""
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The task types without which it cannot choose."""
+
     def select(self, curves: LayerCurves) -> Choice:
         """Choose; SelectionError if the rule needs what the curves do not have."""
+
+
+def refuse_lacking(selector: Selector, task_types: Collection[str]) -> None:
+    """Raise SelectionError if tasks of these types are not enough for a selector; worth asking before anything is read."""
+    lacking = [task_type for task_type in selector.needs if task_type not in task_types]
+    if lacking:
+        raise SelectionError(
+            f"The selector `{selector.name}` needs a task of type {lacking[0]}; the tasks given are of type "
+            f"{', '.join(dict.fromkeys(task_types))}. Add one, or use --select top-k."
+        )

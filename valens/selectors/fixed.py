@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
+from valens.errors import SelectionError
 from valens.layers import LayerSet
 from valens.selectors.contract import Choice, LayerCurves
 
@@ -13,13 +15,22 @@ from valens.selectors.contract import Choice, LayerCurves
 class Fixed:
     """A layer set that follows from the number of layers alone."""
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
     name: str
     layers: Callable[[int], LayerSet]
 
     def select(self, curves: LayerCurves) -> Choice:
-        """Choose, whatever the scores are."""
-        chosen = self.layers(curves.n_layers)
+        """Choose of the candidates, whatever they score; SelectionError if none of them is in the set."""
+        fixed = self.layers(curves.n_layers)
+        chosen = [layer for layer in curves.layers if layer in fixed]
+        if not chosen:
+            raise SelectionError(
+                f"None of the layers {LayerSet.of(curves.layers)} is in `{self.name}`, which is {fixed}. "
+                "Give other --layers, or another --select."
+            )
         reasons = {
-            layer: f"{'in' if layer in chosen else 'not in'} {self.name}, whatever it scores" for layer in curves.layers
+            layer: f"{'in' if layer in fixed else 'not in'} {self.name} ({fixed}), whatever it scores"
+            for layer in curves.layers
         }
-        return Choice(self.name, chosen, reasons)
+        return Choice(self.name, LayerSet.of(chosen), reasons)

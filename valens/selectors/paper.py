@@ -8,12 +8,12 @@ layer's, and it degrades a task type if it is significantly below the candidates
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from valens.errors import SelectionError
 from valens.layers import LayerSet
-from valens.selectors.contract import Choice, LayerCurves, TaskCurve
+from valens.selectors.contract import Choice, LayerCurves, TaskCurve, refuse_lacking
 from valens.statistics import paired_difference
 
 _RETRIEVAL = "Retrieval"
@@ -27,6 +27,8 @@ class Paper:
     dropped; significance is a paired bootstrap at `confidence`, not corrected for the number of layers.
     """
 
+    needs: ClassVar[tuple[str, ...]] = (_RETRIEVAL,)
+
     max_layers: int = 8
     degraded_types: int = 2
     confidence: float = 0.95
@@ -34,22 +36,17 @@ class Paper:
 
     def select(self, curves: LayerCurves) -> Choice:
         """Choose; SelectionError without a retrieval task."""
-        if _RETRIEVAL not in curves.task_types:
-            raise SelectionError(
-                f"The selector `paper` starts from retrieval, and only {', '.join(curves.task_types)} was scored. "
-                "Add a retrieval task, or use --select top-k."
-            )
+        refuse_lacking(self, curves.task_types)
         retrieval = curves.of_type(_RETRIEVAL)
         candidates, reasons = self._candidates(curves, retrieval)
         bad = {place: self._degraded(curves, candidates, place) for place in candidates}
         kept = [place for place in candidates if len(bad[place]) < self.degraded_types]
-        kept = kept or [int(retrieval.score.argmax())]
-        for place in candidates:
-            layer = curves.layers[place]
-            if place not in kept:
-                reasons[layer] += f"; significantly below the candidates' median in {' and '.join(bad[place])}"
-            elif bad[place]:
-                reasons[layer] += f"; below the candidates' median in {bad[place][0]} only"
+        for place in filter(bad.get, candidates):
+            types = " and ".join(bad[place]) + (" only" if place in kept else "")
+            reasons[curves.layers[place]] += f"; significantly below the candidates' median in {types}"
+        if not kept:
+            kept = [int(retrieval.score.argmax())]
+            reasons[curves.layers[kept[0]]] += "; kept all the same, as no candidate is better"
         return Choice(self.name, LayerSet.of(curves.layers[place] for place in kept), reasons)
 
     def _candidates(self, curves: LayerCurves, retrieval: TaskCurve) -> tuple[list[int], dict[int, str]]:
@@ -59,20 +56,16 @@ class Paper:
         for place, layer in enumerate(curves.layers):
             gap = paired_difference(retrieval.replicates[place], retrieval.replicates[best], confidence=self.confidence)
             difference = retrieval.score[place] - retrieval.score[best]
-            text = f"retrieval {retrieval.score[place]:.3f}"
-            beside = f"layer {curves.layers[best]} ({difference:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}])"
-            if place == best:
-                text += ", the best"
-            elif gap.high < 0:
-                text += f", significantly below {beside}"
-            else:
-                text += f", not significantly below {beside}"
-            reasons[layer] = text
+            below = (
+                f"significantly below layer {curves.layers[best]} ({difference:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}])"
+            )
+            found = "the best" if place == best else f"not {below}" if gap.high >= 0 else below
+            reasons[layer] = f"retrieval {retrieval.score[place]:.3f}, {found}"
             if place == best or gap.high >= 0:
                 equals.append(place)
         ranked = sorted(equals, key=lambda place: (-retrieval.score[place], place))
         for place in ranked[self.max_layers :]:
-            reasons[curves.layers[place]] += f"; {self.max_layers} layers score higher"
+            reasons[curves.layers[place]] += f"; only the {self.max_layers} best are taken"
         return sorted(ranked[: self.max_layers]), reasons
 
     def _degraded(self, curves: LayerCurves, candidates: list[int], place: int) -> list[str]:

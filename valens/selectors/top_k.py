@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from valens.layers import LayerSet
 from valens.selectors.contract import Choice, LayerCurves
@@ -11,6 +12,8 @@ from valens.selectors.contract import Choice, LayerCurves
 @dataclass(frozen=True)
 class TopK:
     """The `k` layers whose mean over task types is highest."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
 
     k: int = 5
     name: str = "top-k"

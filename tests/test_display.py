@@ -1,0 +1,164 @@
+"""Tables on a terminal: what stands in which row, what is marked, and that nothing wraps."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console, RenderableType
+
+from valens import display
+from valens.layers import LayerSet
+from valens.selectors import Choice
+
+METRICS = {
+    "STS": "spearman",
+    "Retrieval": "ndcg_at_10",
+    "Reranking": "map",
+    "Clustering": "v_measure",
+    "Classification": "accuracy",
+}
+LAYERS = range(1, 41)
+CHOICE = Choice("paper", LayerSet.of([26, 27, 29, 30, 31]), {layer: f"because {layer}" for layer in LAYERS})
+
+
+def rows(representation: str, layer: int | None, score: float) -> list[dict[str, object]]:
+    return [
+        {
+            "representation": representation,
+            "layer": layer,
+            "task": name,
+            "task_type": name,
+            "metric": metric,
+            "score": score,
+        }
+        for name, metric in METRICS.items()
+    ]
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """Layer l scores l / 100 everywhere, and words alone 0.5; another representation must not show."""
+    found = [*rows("TF-IDF", None, 0.5), *rows("HS", 1, 0.99)]
+    found += [row for layer in LAYERS for row in rows("VA", layer, layer / 100)]
+    return pd.DataFrame(found).astype({"layer": "Int64"})
+
+
+@pytest.fixture
+def sets() -> pd.DataFrame:
+    found = []
+    for place, (name, layers) in enumerate(
+        {"chosen": "26,27,29-31", "best": "40", "half": "20-40", "all": "1-40"}.items()
+    ):
+        found += [row | {"set": name, "layers": layers} for row in rows("VA", None, 0.6 + place / 100)]
+    return pd.DataFrame(found)
+
+
+def shown(what: RenderableType, width: int = 80) -> list[str]:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(what)
+    return console.file.getvalue().splitlines()
+
+
+def cells(lines: list[str], label: str) -> list[str]:
+    (line,) = [line for line in lines if line.strip().startswith(f"{label} ")]
+    return line.strip().removeprefix(label).split()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_five_task_types_fit_a_terminal_one_line_a_layer(table: pd.DataFrame, sets: pd.DataFrame, width: int) -> None:
+    lines = shown(display.sweep_table(table, sets, "VA", CHOICE, "TF-IDF"), width)
+    assert max(map(len, lines)) <= width
+    assert len(lines) == 1 + 2 + len(LAYERS) + 1 + 4 + 1  # title, header, layers, a gap, sets, words
+    for word in (*METRICS, "Spearman", "nDCG@10", "MAP", "V-measure", "accuracy"):
+        assert sum(word in line.split() for line in lines) == 1
+
+
+def test_layers_sets_and_words_have_their_own_scores(table: pd.DataFrame, sets: pd.DataFrame) -> None:
+    lines = shown(display.sweep_table(table, sets, "VA", CHOICE, "TF-IDF"))
+    assert cells(lines, "12") == ["0.120"] * 5
+    assert cells(lines, "> 26") == ["0.260"] * 5
+    assert cells(lines, "40") == ["0.400*"] * 5
+    assert cells(lines, "chosen set") == ["0.600"] * 5
+    assert cells(lines, "best layer (40)") == ["0.610"] * 5
+    assert cells(lines, "deep half (20-40)") == ["0.620"] * 5
+    assert cells(lines, "all layers (1-40)") == ["0.630"] * 5
+    assert cells(lines, "TF-IDF, words only") == ["0.500"] * 5
+    marked = [line.split()[1] for line in lines if line.strip().startswith(">")]
+    assert marked == [str(layer) for layer in CHOICE.layers]
+
+
+def test_the_best_of_each_column_is_marked_ties_too(table: pd.DataFrame, sets: pd.DataFrame) -> None:
+    table.loc[(table.layer == 7) & (table.task == "STS") & (table.representation == "VA"), "score"] = 0.9
+    table.loc[(table.layer == 8) & (table.task == "STS") & (table.representation == "VA"), "score"] = 0.9
+    lines = shown(display.sweep_table(table, sets, "VA", CHOICE, "TF-IDF"))
+    assert cells(lines, "7") == ["0.900*", *["0.070"] * 4]
+    assert cells(lines, "8") == ["0.900*", *["0.080"] * 4]
+    assert cells(lines, "40") == ["0.400", *["0.400*"] * 4]
+
+
+def test_an_undefined_score_is_a_dash_and_never_the_best(table: pd.DataFrame, sets: pd.DataFrame) -> None:
+    table.loc[table.task == "STS", "score"] = np.nan
+    sets.loc[sets.task == "STS", "score"] = np.nan
+    lines = shown(display.sweep_table(table, sets, "VA", CHOICE, "TF-IDF"))
+    assert cells(lines, "40") == ["–", *["0.400*"] * 4]
+    assert cells(lines, "chosen set")[0] == cells(lines, "TF-IDF, words only")[0] == "–"
+
+
+def test_tasks_of_one_type_are_averaged(table: pd.DataFrame, sets: pd.DataFrame) -> None:
+    other = table[table.task == "STS"].assign(task="another", score=lambda part: part.score + 0.1)
+    lines = shown(display.sweep_table(pd.concat([table, other]), sets, "VA", CHOICE, "TF-IDF"))
+    assert cells(lines, "12") == ["0.170", *["0.120"] * 4]
+    assert cells(lines, "TF-IDF, words only") == ["0.550", *["0.500"] * 4]
+
+
+def test_every_chosen_layer_has_its_reason() -> None:
+    first, *inside, last = display.reasons(CHOICE)
+    assert "`paper`" in first
+    assert "26,27,29-31" in first
+    assert inside == [f"  {layer}: because {layer}" for layer in CHOICE.layers]
+    assert "35 are out" in last
+    everything = Choice("all", LayerSet.all(3), dict.fromkeys((1, 2, 3), "in all"))
+    assert len(display.reasons(everything)) == 4
+
+
+def test_a_set_is_not_compared_with_itself() -> None:
+    same = {
+        "representation": "VA",
+        "task_type": "average",
+        "against": "best",
+        "difference": 0.0,
+        "low": 0.0,
+        "high": 0.0,
+    }
+    other = same | {"against": "half", "difference": 0.1, "low": -0.05, "high": 0.2}
+    gaps = pd.DataFrame([same, other, other | {"task_type": "STS"}, other | {"representation": "HS"}])
+    assert display.comparison(gaps, "VA") == ["  chosen − deep half: +0.100 [-0.050, +0.200]"]
+
+
+def test_two_representations_are_compared_by_their_sets_and_their_best_layers() -> None:
+    chosen = {"first": "VA", "second": "HS", "set": "chosen", "first_layers": "26,27", "second_layers": "30"}
+    chosen |= {"task_type": "average", "difference": 0.05, "low": 0.01, "high": 0.09}
+    best = chosen | {"set": "best", "first_layers": "27", "difference": -0.01}
+    rivals = pd.DataFrame([chosen, chosen | {"task_type": "STS", "difference": 1}, best])
+    assert display.rivalry(rivals) == [
+        "VA − HS, chosen sets (26,27 and 30): +0.050 [+0.010, +0.090]",
+        "VA − HS, best single layers (27 and 30): -0.010 [+0.010, +0.090]",
+    ]
+    assert display.rivalry(rivals.head(0)) == []
+
+
+def test_a_plain_table_keeps_every_word_at_80_columns() -> None:
+    columns, row = ("alias", "layers", "where"), ("qwen3-8b", "36", "Qwen/Qwen3-8B")
+    lines = shown(display.plain_table(columns, [row], right=("layers",)))
+    assert [line.split() for line in lines] == [list(columns), list(row)]
+    assert lines[0].index("layers") + len("layers") == lines[1].index("36") + len("36")
+
+
+def test_pairs_stand_one_a_line() -> None:
+    assert [line.split() for line in shown(display.pairs_table({"texts": "570", "tokens": "49,950"}))] == [
+        ["texts", "570"],
+        ["tokens", "49,950"],
+    ]

@@ -1,0 +1,398 @@
+"""The sweep on a tiny model: its numbers are those worked by hand from a bare forward, and each text is read once."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+import torch
+
+from probes.layer_sweep import LEXICAL, Sweep, layer_sweep, plan
+from valens import models
+from valens.builtin import suite_named
+from valens.errors import LayerSetError, PromptError, SelectionError, SiteError, TaskError
+from valens.evaluation import evaluate
+from valens.layers import LayerSet
+from valens.lexical import tfidf
+from valens.models import Model
+from valens.prompts import Prompt
+from valens.representations import HS, VA, Representation
+from valens.results import read_result
+from valens.tasks import Classification, Clustering, Reranking, Retrieval, Sts, Suite, Task
+
+N_LAYERS = 3
+COLUMNS = ["model", "representation", "layer", "depth", "task", "task_type", "metric", "score", "low", "high", "n"]
+SETTINGS = {"resamples": 60}
+
+# --- small tasks of w-words: texts of five topics, each a vocabulary of its own ----------------------------------------
+
+
+def _texts() -> tuple[str, ...]:
+    chance = random.Random(0)
+    vocabularies = [range(5 + 15 * topic, 25 + 15 * topic) for topic in range(5)]  # neighbours share five words
+    return tuple(
+        " ".join(f"w{min(chance.choice(vocabularies[place % 5]), 96)}" for _ in range(chance.choice((6, 14, 30))))
+        for place in range(60)
+    )
+
+
+TEXTS = _texts()
+TOPICS = tuple("abcde"[place % 5] for place in range(60))
+
+
+def _alike(one: int, other: int) -> bool:
+    return TOPICS[one] == TOPICS[other]
+
+
+PAIRS = [(one, other) for one in range(20) for other in range(one)]
+STS = Sts(
+    "SmallSTS",
+    TEXTS,
+    *(tuple(side) for side in zip(*PAIRS, strict=True)),
+    tuple(float(_alike(*pair)) + sum(pair) % 3 for pair in PAIRS),
+)
+RETRIEVAL = Retrieval(
+    "SmallRetrieval",
+    TEXTS,
+    tuple(range(15)),
+    tuple(range(15, 60)),
+    tuple({document: 1 for document in range(15, 60) if _alike(query, document)} for query in range(15)),
+)
+RERANKING = Reranking(
+    "SmallReranking",
+    TEXTS[:40],
+    tuple(range(10)),
+    (tuple(range(10, 40)),) * 10,
+    tuple(tuple(_alike(query, candidate) for candidate in range(10, 40)) for query in range(10)),
+)
+CLUSTERING = Clustering("SmallClustering", TEXTS, TOPICS, experiments=3)
+CLASSIFICATION = Classification(
+    "SmallClassification", TEXTS, TOPICS, tuple(range(30)), tuple(range(30, 60)), samples_per_label=4, experiments=3
+)
+SUITE = Suite("small", (STS, RETRIEVAL, RERANKING, CLUSTERING, CLASSIFICATION))
+
+
+# --- a tiny model, and a bare forward of the same -----------------------------------------------------------------------
+
+
+def small_model() -> Model:
+    return models.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return small_model()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other are most of the time of a model this small, on a machine that is shared."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def by_hand() -> dict[str, np.ndarray]:
+    """Each representation as [layer, text, d], from a bare forward of each text alone and a mean over its tokens."""
+    network, tokenizer = tiny.network("llama"), tiny.tokenizer()
+    found: dict[str, list[list[np.ndarray]]] = {"VA": [], "HS": []}
+
+    def keep(name: str, tokens: torch.Tensor) -> None:
+        found[name][-1].append(tokens[0].mean(dim=0).numpy())
+
+    network.model.layers[0].register_forward_pre_hook(lambda _, inputs: keep("HS", inputs[0]))
+    for block in network.model.layers:
+        block.self_attn.v_proj.register_forward_hook(lambda _, inputs, output: keep("VA", output))
+        block.register_forward_hook(lambda _, inputs, output: keep("HS", output))
+    for text in TEXTS:
+        for layers in found.values():
+            layers.append([])
+        with torch.no_grad():
+            network.model(torch.tensor([tokenizer(text)["input_ids"]]), use_cache=False)
+    return {name: np.array(texts).swapaxes(0, 1) for name, texts in found.items()}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sweep") / "store"
+
+
+class Readings:
+    """Which texts the model was run on, by their tokens: padding and rows that only fill a batch left out."""
+
+    def __init__(self) -> None:
+        self.texts: Counter[tuple[int, ...]] = Counter()
+
+    def note(self, ids: torch.Tensor) -> None:
+        rows = [tuple(row) for row in ids.tolist()]
+        for row in dict.fromkeys(rows):
+            self.texts[tuple(np.trim_zeros(row, "b"))] += 1
+
+
+@pytest.fixture(scope="module")
+def readings() -> Iterator[Readings]:
+    """Count from here to the end of the module."""
+    noted, run = Readings(), Model.run_body
+
+    def counting(self: Model, ids: torch.Tensor, *rest: torch.Tensor) -> None:
+        noted.note(ids)
+        run(self, ids, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Model, "run_body", counting)
+        yield noted
+
+
+@pytest.fixture(scope="module")
+def sweep(model: Model, store: Path, readings: Readings) -> Sweep:
+    return layer_sweep(model, SUITE, [VA, HS], store=store, **SETTINGS)
+
+
+@pytest.fixture
+def no_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(self: Model, ids: torch.Tensor, *rest: torch.Tensor) -> None:
+        pytest.fail("A forward pass was made.")
+
+    monkeypatch.setattr(Model, "run_body", refused)
+
+
+def rows(table: pd.DataFrame, **wanted: object) -> pd.DataFrame:
+    for column, value in wanted.items():
+        table = table[table[column] == value]
+    return table
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", SUITE.tasks, ids=lambda task: task.name)
+@pytest.mark.parametrize(("representation", "first"), [("VA", 1), ("HS", 0)])
+def test_a_layer_alone_scores_what_its_vectors_by_hand_score(
+    sweep: Sweep, by_hand: dict[str, np.ndarray], task: Task, representation: str, first: int
+) -> None:
+    expected = evaluate(task, by_hand[representation][:, : len(task.texts)], **SETTINGS)
+    found = rows(sweep.table, representation=representation, task=task.name)
+    assert list(found.layer) == list(range(first, N_LAYERS + 1))
+    assert list(found.depth) == pytest.approx([layer / N_LAYERS for layer in found.layer])
+    # Ranks and labels only move where two cosines are equal to 1e-5, and no two of these are.
+    np.testing.assert_allclose(found.score, expected.score, atol=1e-6)
+    np.testing.assert_allclose(found[["low", "high"]], np.stack(expected.interval(), axis=1), atol=1e-6)
+    assert set(found.n) == {expected.n}
+
+
+@pytest.mark.parametrize("task", SUITE.tasks, ids=lambda task: task.name)
+@pytest.mark.parametrize(
+    ("name", "layers"), [("all", [1, 2, 3]), ("half", [1, 2, 3]), ("chosen", None), ("best", None)]
+)
+@pytest.mark.parametrize(("representation", "first"), [("VA", 1), ("HS", 0)])
+def test_a_set_scores_what_the_average_by_hand_scores(
+    sweep: Sweep,
+    by_hand: dict[str, np.ndarray],
+    task: Task,
+    name: str,
+    layers: list[int] | None,
+    representation: str,
+    first: int,
+) -> None:
+    (found,) = rows(sweep.sets, representation=representation, set=name, task=task.name).itertuples()
+    wanted = layers or list(LayerSet.parse(found.layers, N_LAYERS))
+    averaged = by_hand[representation][[layer - first for layer in wanted], : len(task.texts)].mean(axis=0)
+    assert list(LayerSet.parse(found.layers, N_LAYERS)) == wanted
+    assert found.score == pytest.approx(evaluate(task, averaged[None], **SETTINGS).score[0], abs=1e-6)
+
+
+def test_the_chosen_and_the_best_set_are_the_selectors_own(sweep: Sweep, model: Model, store: Path) -> None:
+    best = layer_sweep(model, SUITE, [VA, HS], store=store, select="best", **SETTINGS)
+    for name, choice in sweep.choices.items():
+        assert set(rows(sweep.sets, representation=name, set="chosen").layers) == {str(choice.layers)}
+        assert set(rows(sweep.sets, representation=name, set="best").layers) == {str(best.choices[name].layers)}
+        average = rows(sweep.table, representation=name).groupby("layer").score.mean()
+        assert [average[1:].idxmax() if 0 in average.index else average.idxmax()] == list(best.choices[name].layers)
+    assert sweep.layers == sweep.choices["VA"].layers == sweep.choice.layers
+
+
+def test_words_alone_are_a_row_a_task(sweep: Sweep) -> None:
+    found = rows(sweep.table, representation=LEXICAL)
+    assert list(found.task) == [task.name for task in SUITE.tasks]
+    assert found.layer.isna().all()
+    assert found.depth.isna().all()
+    for task, score in zip(SUITE.tasks, found.score, strict=True):
+        assert score == pytest.approx(evaluate(task, tfidf(task.texts)[None], **SETTINGS).score[0])
+
+
+def test_the_table_is_tidy(sweep: Sweep) -> None:
+    table = sweep.table
+    assert list(table.columns) == COLUMNS
+    assert set(table.model) == {"tiny"}
+    assert not table.duplicated(["representation", "layer", "task"]).any()
+    assert len(table) == len(SUITE.tasks) * (1 + N_LAYERS + N_LAYERS + 1)
+    assert (table.low <= table.high).all()
+    assert dict(zip(table.task, zip(table.task_type, table.metric, strict=True), strict=True)) == {
+        task.name: (task.task_type, task.metric) for task in SUITE.tasks
+    }
+
+
+# --- differences ------------------------------------------------------------------------------------------------------
+
+
+def average(sweep: Sweep, representation: str, name: str) -> float:
+    return rows(sweep.sets, representation=representation, set=name).score.mean()
+
+
+def test_differences_are_those_of_the_scores_and_lie_in_their_interval(sweep: Sweep) -> None:
+    for gap in rows(sweep.gaps, task_type="average").itertuples():
+        expected = average(sweep, gap.representation, "chosen") - average(sweep, gap.representation, gap.against)
+        assert gap.difference == pytest.approx(expected)
+    for gap in rows(sweep.rivals, task_type="average").itertuples():
+        assert gap.difference == pytest.approx(average(sweep, "VA", gap.set) - average(sweep, "HS", gap.set))
+        assert gap.low <= gap.high
+    assert set(sweep.rivals.set) == {"chosen", "best"}
+    assert set(sweep.rivals.task_type) == {"average", *(task.task_type for task in SUITE.tasks)}
+
+
+def test_changing_sides_changes_the_sign(sweep: Sweep, model: Model, store: Path) -> None:
+    turned = layer_sweep(model, SUITE, [HS, VA], store=store, **SETTINGS)
+    assert (set(turned.rivals["first"]), set(turned.rivals.second)) == ({"HS"}, {"VA"})
+    ours, theirs = sweep.rivals[["difference", "low", "high"]], turned.rivals[["difference", "high", "low"]]
+    np.testing.assert_allclose(ours, -theirs, atol=1e-12)
+
+
+def test_equal_vectors_differ_by_nothing_at_all(model: Model, store: Path) -> None:
+    """The resamples are paired: what is the same under two names differs by 0 in each of them."""
+    twin = Representation("twin", VA.reading)
+    rivals = layer_sweep(model, SUITE, [VA, twin], store=store, **SETTINGS).rivals
+    assert (rivals[["difference", "low", "high"]] == 0).all(axis=None)
+
+
+def test_one_representation_has_no_rival(model: Model, store: Path) -> None:
+    alone = layer_sweep(model, SUITE, [VA], store=store, **SETTINGS)
+    assert alone.rivals.empty
+    assert list(alone.choices) == ["VA"]
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def test_each_text_is_read_once_for_all_tasks_layers_and_representations(sweep: Sweep, readings: Readings) -> None:
+    assert set(readings.texts.values()) == {1}
+    assert len(readings.texts) == sweep.result.provenance["forward_passes"] == len(set(TEXTS))
+
+
+def test_a_second_run_reads_nothing_and_finds_the_same(sweep: Sweep, store: Path, no_forward: None) -> None:
+    again = layer_sweep(small_model(), SUITE, [VA, HS], store=store, **SETTINGS)
+    assert again.result.provenance["forward_passes"] == 0
+    for name in ("table", "sets", "gaps", "rivals"):
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(sweep, name), check_exact=True)
+    assert again.choices == sweep.choices
+
+
+def test_the_seed_moves_the_intervals_and_no_score(sweep: Sweep, model: Model, store: Path) -> None:
+    other = layer_sweep(model, SUITE, [VA, HS], store=store, seed=1, **SETTINGS)
+    pd.testing.assert_series_equal(other.table.score, sweep.table.score, check_exact=True)
+    assert not other.table.low.equals(sweep.table.low)
+    assert (other.result.provenance["seed"], sweep.result.provenance["seed"]) == (1, 0)
+
+
+def test_layers_limit_what_is_scored_and_chosen(sweep: Sweep, model: Model, store: Path) -> None:
+    limited = layer_sweep(model, SUITE, [VA, HS], store=store, layers=LayerSet.of([0, 2]), select="all", **SETTINGS)
+    scored = limited.table[limited.table.layer.notna()]
+    assert {name: set(part.layer) for name, part in scored.groupby("representation")} == {"VA": {2}, "HS": {0, 2}}
+    assert {name: str(choice.layers) for name, choice in limited.choices.items()} == {"VA": "2", "HS": "2"}
+    same = sweep.table.merge(scored, on=["representation", "layer", "task"])
+    np.testing.assert_array_equal(same.score_x, same.score_y)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_saved_says_all_that_was_found(sweep: Sweep, tmp_path: Path) -> None:
+    folder = sweep.save(tmp_path / "out")
+    assert {path.name for path in folder.iterdir()} == {
+        "scores.parquet",
+        "provenance.json",
+        "layers.json",
+        "figure3.pdf",
+        "figure3.png",
+    }
+    pd.testing.assert_frame_equal(read_result(folder).table, sweep.table, check_exact=True)
+    found = json.loads((folder / "layers.json").read_text(encoding="utf-8"))
+    assert found["representation"] == "VA"
+    assert list(found["representations"]) == ["VA", "HS"]
+    assert LayerSet.parse(found["layers"], N_LAYERS) == LayerSet.of(found["list"]) == sweep.layers
+    assert found["selector"] == "paper"
+    assert {int(layer): reason["in"] for layer, reason in found["reasons"].items()} == {
+        layer: layer in sweep.layers for layer in (1, 2, 3)
+    }
+    assert {row["set"] for row in found["scores"]} == {"chosen", "best", "half", "all"}
+    assert {(row["first"], row["second"]) for row in found["rivals"]} == {("VA", "HS")}
+
+
+def test_texts_that_the_model_cannot_tell_apart_end_in_no_error_and_no_nan_on_disk(
+    model: Model, store: Path, tmp_path: Path
+) -> None:
+    """Unknown words are one token here: every cosine is 1, and Spearman's correlation does not exist."""
+    words = ("apple", "pear", "plum", "fig")
+    sts = Sts("Same", words, (0, 0, 0), (1, 2, 3), (1.0, 2.0, 3.0))
+    retrieval = Retrieval("SameRetrieval", words, (0,), (1, 2, 3), ({1: 1},))
+    sweep = layer_sweep(model, Suite("same", (sts, retrieval)), [VA, HS], store=store, **SETTINGS)
+    assert rows(sweep.table, task="Same", representation="VA").score.isna().all()
+    folder = sweep.save(tmp_path)
+    for name in ("layers.json", "provenance.json"):
+        json.loads((folder / name).read_text(encoding="utf-8"), parse_constant=pytest.fail)
+
+
+# --- what is refused before the model runs ----------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_forward")
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"layers": LayerSet.of([2, 4])}, SiteError, r"tiny has layers 1\.\.3; 4 was asked for"),
+        ({"layers": LayerSet.of([0])}, SiteError, "nothing to choose for VA in the layers 0"),
+        ({"select": "papr"}, SelectionError, "no selector 'papr'. Did you mean paper"),
+        ({"max_tokens": 0}, PromptError, "--max-tokens 0 was asked for"),
+        ({"max_tokens": 5, "on_long": "error"}, PromptError, "texts have more than 5 tokens"),
+    ],
+    ids=lambda value: "" if isinstance(value, str | type) else str(value),
+)
+def test_settings_that_cannot_be_are_refused_first(
+    model: Model, tmp_path: Path, settings: dict[str, object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        layer_sweep(model, SUITE, [VA, HS], store=tmp_path / "new", **settings)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.usefixtures("no_forward")
+def test_suites_that_cannot_be_are_refused_first(model: Model, tmp_path: Path) -> None:
+    with pytest.raises(SelectionError, match=r"`paper` needs a task of type Retrieval; .* STS"):
+        layer_sweep(model, Suite("alone", (STS,)), [VA], store=tmp_path / "new")
+    with pytest.raises(TaskError, match="one or more tasks"):
+        Suite("empty", ())
+    with pytest.raises(TaskError, match=r"no built-in task 'WikiRetrival'\. Did you mean WikiRetrieval"):
+        suite_named("WikiRetrival")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.usefixtures("no_forward")
+@pytest.mark.parametrize("representations", [[], [VA, Representation("asked", HS.reading, Prompt("Meaning: {text}"))]])
+def test_representations_of_one_prompt_are_swept(
+    model: Model, tmp_path: Path, representations: list[Representation]
+) -> None:
+    with pytest.raises(SelectionError, match="representations of one prompt"):
+        plan(model, SUITE, representations, store=tmp_path / "new")
+
+
+def test_a_layer_set_above_the_model_is_refused_where_it_is_read() -> None:
+    with pytest.raises(LayerSetError, match=r"layers 1\.\.3; 4 was asked for"):
+        LayerSet.parse("2-4", N_LAYERS)

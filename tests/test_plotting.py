@@ -1,0 +1,217 @@
+"""Figure 3 from a table alone: what is on it, where, and that all of it can be read."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from valens import tasks
+from valens.errors import ResultError
+from valens.layers import LayerSet
+from valens.plotting import TASK_TYPE_COLOURS, layer_curves, save_figure
+
+TYPES = ("STS", "Retrieval", "Reranking", "Clustering", "Classification")
+
+
+def scores(
+    representation: str = "VA", model: str = "tiny", layers: range = range(1, 31), seed: int = 0
+) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    rows = [
+        {"layer": layer, "depth": layer / 30, "task": f"a {name}", "task_type": name, "score": rng.uniform(0.2, 0.9)}
+        for name in TYPES
+        for layer in layers
+    ]
+    table = pd.DataFrame(rows).assign(model=model, representation=representation)
+    return table.assign(low=table.score - 0.1, high=table.score + 0.1)
+
+
+def words(model: str = "tiny") -> pd.DataFrame:
+    row = {
+        "layer": None,
+        "depth": None,
+        "model": model,
+        "representation": "TF-IDF",
+        "score": 0.5,
+        "low": 0.4,
+        "high": 0.6,
+    }
+    return pd.DataFrame([row | {"task": f"a {name}", "task_type": name} for name in TYPES])
+
+
+def joined(*parts: pd.DataFrame) -> pd.DataFrame:
+    kinds = {"layer": "Int64", "depth": "Float64"}
+    return pd.concat([part.astype(kinds) for part in parts], ignore_index=True)
+
+
+TABLES = {
+    "one representation": joined(words(), scores()),
+    "without words": joined(scores()),
+    "two representations": joined(words(), scores(), scores("HS", layers=range(31), seed=1)),
+    "two models": joined(words(), words("other"), scores(), scores(model="other", seed=2)),
+    "few layers": joined(words(), scores(layers=range(9, 12)), scores("HS", layers=range(9, 12))),
+    "one layer": joined(words(), scores(layers=range(9, 10))),
+    "long names": joined(
+        *(
+            scores(name, "HuggingFaceTB/SmolLM2-360M-Instruct")
+            for name in ("hidden:norm/weighted", "attention/weighted")
+        )
+    ),
+}
+CHOSEN = {"VA": LayerSet.of([9, 10, 28]), "HS": LayerSet.of([10])}
+
+each_table = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+
+
+def panels(figure: Figure) -> list[Axes]:
+    return [axis for axis in figure.axes if axis.get_xlabel() == "layer"]
+
+
+def curve(axis: Axes, task_type: str) -> tuple[np.ndarray, np.ndarray]:
+    """The line of a task type, told by its colour among the unmarked, solid ones."""
+    (line,) = [
+        line
+        for line in axis.lines
+        if line.get_color() == TASK_TYPE_COLOURS[task_type]
+        and line.get_marker() == "None"
+        and line.get_linestyle() == "-"
+    ]
+    return np.asarray(line.get_xdata()), np.asarray(line.get_ydata(), dtype=float)
+
+
+def marks(axis: Axes) -> dict[str, tuple[float, float]]:
+    found = {line.get_color(): line.get_xydata()[0] for line in axis.lines if line.get_marker() == "o"}
+    return {name: tuple(found[colour]) for name, colour in TASK_TYPE_COLOURS.items() if colour in found}
+
+
+# --- what is drawn ----------------------------------------------------------------------------------------------------
+
+
+@each_table
+def test_every_line_is_the_table_s_with_its_band_and_its_best_layer(table: pd.DataFrame) -> None:
+    figure = layer_curves(table)
+    single = table[table.layer.notna()]
+    shown = list(dict.fromkeys(zip(single.model, single.representation, strict=True)))
+    assert len(panels(figure)) == len(shown)
+    for axis, (model, representation) in zip(panels(figure), shown, strict=True):
+        part = single[(single.model == model) & (single.representation == representation)]
+        assert axis.get_title(loc="left").replace("\n", " · ") == f"{representation} · {model}"
+        assert sum(isinstance(band, PolyCollection) for band in axis.collections) == len(TYPES)
+        for task_type in TYPES:
+            ours = part[part.task_type == task_type]
+            x, y = curve(axis, task_type)
+            np.testing.assert_array_equal(x, ours.layer)
+            np.testing.assert_array_equal(y, ours.score)
+            best = ours.loc[ours.score.idxmax()]
+            assert marks(axis)[task_type] == (best.layer, best.score)
+
+
+def test_tasks_of_one_type_are_one_line_their_mean() -> None:
+    table = joined(scores(), scores(seed=1).assign(task="another"))
+    (axis,) = panels(layer_curves(table))
+    _, y = curve(axis, "STS")
+    np.testing.assert_allclose(y, table[table.task_type == "STS"].groupby("layer").score.mean())
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    table = TABLES["one representation"]
+    (straight,), (mixed,) = panels(layer_curves(table)), panels(layer_curves(table.sample(frac=1, random_state=0)))
+    for task_type in TYPES:
+        np.testing.assert_array_equal(curve(straight, task_type), curve(mixed, task_type))
+
+
+def test_the_chosen_layers_are_shaded_each_panel_its_own() -> None:
+    figure = layer_curves(TABLES["two representations"], chosen=CHOSEN)
+    for axis, name in zip(panels(figure), ("VA", "HS"), strict=True):
+        shades = [patch for patch in axis.patches if isinstance(patch, Rectangle)]
+        assert {shade.get_x() + shade.get_width() / 2 for shade in shades} == set(CHOSEN[name])
+
+
+def test_a_task_type_is_recognised_by_its_colour() -> None:
+    known = [task.task_type for task in vars(tasks).values() if hasattr(task, "task_type")]
+    assert known
+    assert set(known) <= set(TASK_TYPE_COLOURS)
+    # 0.2 of the colour cube's side: a difference that is seen at a glance.
+    assert all(
+        np.linalg.norm(np.subtract(to_rgb(a), to_rgb(b))) > 0.2 for a, b in combinations(TASK_TYPE_COLOURS.values(), 2)
+    )
+
+
+def test_undefined_scores_are_gaps_and_a_line_without_any_has_no_best() -> None:
+    table = TABLES["one representation"].copy()
+    table.loc[(table.task_type == "STS") & (table.layer == 3), ["score", "low", "high"]] = np.nan
+    table.loc[table.task_type == "Retrieval", ["score", "low", "high"]] = np.nan
+    (axis,) = panels(layer_curves(table))
+    assert np.isnan(curve(axis, "STS")[1][2])
+    assert set(marks(axis)) == set(TYPES) - {"Retrieval"}
+
+
+def test_a_table_without_layers_is_refused() -> None:
+    with pytest.raises(ResultError, match="no single-layer scores to draw"):
+        layer_curves(words())
+
+
+# --- that it can be read ----------------------------------------------------------------------------------------------
+
+
+@each_table
+def test_axes_are_labelled_in_whole_layers_and_in_depth(table: pd.DataFrame) -> None:
+    figure = layer_curves(table, chosen=CHOSEN)
+    figure.draw_without_rendering()
+    for axis in panels(figure):
+        assert all(tick == int(tick) for tick in axis.get_xticks())
+        (above,) = axis.child_axes
+        assert above.get_xlabel() == "depth (fraction of the layers)"
+        left, right = axis.get_xlim()
+        assert above.get_xlim() == pytest.approx((left / 30, right / 30))
+    assert panels(figure)[0].get_ylabel()
+
+
+@each_table
+def test_no_text_is_cut_or_lies_on_another(table: pd.DataFrame) -> None:
+    figure = layer_curves(table, chosen=CHOSEN)
+    figure.draw_without_rendering()
+    texts = [text.get_window_extent() for text in figure.legends[0].get_texts()]
+    for axis in panels(figure):
+        texts += [axis._left_title.get_window_extent(), axis.xaxis.label.get_window_extent()]
+        texts += [axis.child_axes[0].xaxis.label.get_window_extent()]
+    for box in [*texts, *(axis.get_tightbbox() for axis in figure.axes)]:
+        assert figure.bbox.padded(1).contains(box.x0, box.y0), box  # a pixel for the roundness of letters
+        assert figure.bbox.padded(1).contains(box.x1, box.y1), box
+    assert not [pair for pair in combinations(texts, 2) if pair[0].overlaps(pair[1])]
+
+
+@each_table
+def test_the_legend_names_every_task_type_once(table: pd.DataFrame) -> None:
+    names = [text.get_text() for text in layer_curves(table, chosen=CHOSEN).legends[0].get_texts()]
+    extra = ["TF-IDF"] if "TF-IDF" in set(table.representation) else []
+    assert names == [*TYPES, "best layer", *extra, "chosen set"]
+
+
+def test_the_reader_s_matplotlib_is_as_it_was(tmp_path: Path) -> None:
+    before = dict(mpl.rcParams)
+    save_figure(layer_curves(TABLES["two models"]), tmp_path, "figure3")
+    assert dict(mpl.rcParams) == before
+    assert plt.get_fignums() == []
+
+
+def test_the_files_are_what_a_paper_takes(tmp_path: Path) -> None:
+    figure = layer_curves(TABLES["two representations"])
+    pdf, png = save_figure(figure, tmp_path / "new", "figure3")
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"figure3.pdf", "figure3.png"}
+    content = pdf.read_bytes()
+    assert content.startswith(b"%PDF")
+    assert b"/Type3" not in content  # publishers refuse bitmap-like fonts
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert plt.imread(png).shape[1] >= 190 * figure.get_figwidth()  # 200 dots an inch, less what is trimmed

@@ -1,0 +1,154 @@
+"""Results on disk: what is saved is what is read, and no reader meets half of a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from valens import provenance
+from valens.errors import ResultError
+from valens.results import Result, read_result, records, replace, to_json, writable_folder
+
+TABLE = pd.DataFrame(
+    {
+        "representation": ["VA", "VA", "TF-IDF"],
+        "layer": pd.array([1, 2, None], dtype="Int64"),
+        "depth": pd.array([0.5, 1.0, None], dtype="Float64"),
+        "score": [0.1 + 0.2, np.nan, 1 / 3],
+        "n": [10, 10, 10],
+    }
+)
+
+
+@pytest.fixture
+def result() -> Result:
+    return Result("layer-sweep", TABLE, {"seed": 3, "model": {"name": "Ærø"}})
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_what_is_saved_is_read_back_to_the_last_digit(result: Result, tmp_path: Path) -> None:
+    folder = result.save(tmp_path / "new" / "folder")
+    again = read_result(folder)
+    pd.testing.assert_frame_equal(again.table, TABLE, check_exact=True)
+    assert (again.kind, again.provenance) == ("layer-sweep", result.provenance)
+    assert files(folder) == {"scores.parquet", "provenance.json"}
+
+
+def test_a_second_save_takes_the_place_of_the_first(result: Result, tmp_path: Path) -> None:
+    result.save(tmp_path)
+    other = Result("layer-sweep", TABLE.head(1), {"seed": 4})
+    other.save(tmp_path)
+    assert read_result(tmp_path).provenance == {"seed": 4}
+    assert len(read_result(tmp_path).table) == 1
+
+
+def test_a_table_that_is_given_out_can_be_changed_without_harm(result: Result) -> None:
+    copy = result.to_pandas()
+    copy.loc[:, "score"] = 0.0
+    assert result.table.score[0] == 0.1 + 0.2
+
+
+def test_a_save_that_fails_leaves_the_old_file_and_no_half_of_a_new_one(
+    result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result.save(tmp_path)
+
+    def half(self: pd.DataFrame, path: Path, **_: object) -> None:
+        path.write_bytes(b"PAR1 half of a table")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", half)
+    with pytest.raises(ResultError, match=r"scores.parquet cannot be written \(No space left on device\). Free space"):
+        Result("layer-sweep", TABLE.head(1), {}).save(tmp_path)
+    assert files(tmp_path) == {"scores.parquet", "provenance.json"}
+    pd.testing.assert_frame_equal(read_result(tmp_path).table, TABLE)
+
+
+def test_any_other_error_passes_and_leaves_nothing_either(tmp_path: Path) -> None:
+    def stopped(path: Path) -> None:
+        path.write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        replace(tmp_path / "layers.json", stopped)
+    assert files(tmp_path) == set()
+
+
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(ResultError, match=r"cannot be written to .* Choose another --out"):
+        writable_folder(tmp_path / "file" / below)
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Permissions do not bind every user that tests run as, so the refusal is put in by hand."""
+
+    def refused(self: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refused)
+    with pytest.raises(ResultError, match=r"cannot be written to \(Permission denied\)"):
+        writable_folder(tmp_path)
+
+
+def test_looking_whether_a_folder_can_be_written_to_leaves_nothing_there(tmp_path: Path) -> None:
+    assert files(writable_folder(tmp_path / "out")) == set()
+
+
+@pytest.mark.parametrize("broken", ["missing", "empty", "no json", "no kind", "no table"])
+def test_a_folder_that_is_no_result_is_named(result: Result, tmp_path: Path, broken: str) -> None:
+    folder = tmp_path / "folder"
+    if broken != "missing":
+        folder.mkdir()
+    if broken in {"no json", "no kind", "no table"}:
+        result.save(folder)
+    if broken in {"no json", "no kind"}:
+        (folder / "provenance.json").write_text("{" if broken == "no json" else "{}")
+    if broken == "no table":
+        (folder / "scores.parquet").write_bytes(b"half")
+    with pytest.raises(ResultError, match=r"folder has no result that can be read .* as a probe's --out leaves it"):
+        read_result(folder)
+
+
+def test_json_has_no_nan(tmp_path: Path) -> None:
+    rows = records(TABLE)
+    assert rows[1]["score"] is None
+    assert (rows[2]["layer"], rows[2]["depth"]) == (None, None)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    assert json.loads(to_json(rows), parse_constant=refuse)[0] == rows[0]
+    with pytest.raises(ValueError, match="JSON"):
+        to_json({"score": float("nan")})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["/usr/bin/valens", "sweep-layers", "--out", "a folder"], "valens sweep-layers --out 'a folder'"),
+        (["/site-packages/valens/__main__.py", "models"], "valens models"),
+        (["/usr/bin/pytest", "valens"], None),
+        ([""], None),
+        ([], None),
+    ],
+)
+def test_the_command_is_kept_as_a_shell_reads_it(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], command: str | None
+) -> None:
+    monkeypatch.setattr("sys.argv", arguments)
+    assert provenance.provenance()["command"] == command
+
+
+def test_provenance_can_be_written_and_holds_what_the_caller_knows() -> None:
+    facts = json.loads(to_json(provenance.provenance(seed=7)))
+    assert facts["seed"] == 7
+    assert {"valens", "date", "machine", "libraries"} < set(facts)

@@ -1,0 +1,211 @@
+"""From curves to a layer set: each rule on curves worked by hand, and what every rule promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from valens.errors import SelectionError
+from valens.selectors import SELECTORS, Contiguous, LayerCurves, Paper, TaskCurve, TopK, refuse_lacking, selector
+
+CERTAIN, UNSURE = 0.0, 1.0
+"""The noise of replicates that make every difference significant, or none."""
+
+SCATTER = np.random.default_rng(0).normal(size=(12, 200))
+
+
+def curve(task_type: str, scores: list[float], noise: float | list[float] = CERTAIN, task: str = "") -> TaskCurve:
+    """A task whose layers have these scores, and replicates that scatter about them independently."""
+    score = np.array(scores, dtype=float)
+    noises = np.broadcast_to(np.array(noise, dtype=float), score.shape)
+    return TaskCurve(task or task_type, task_type, score, score[:, None] + noises[:, None] * SCATTER[: len(scores)])
+
+
+def curves(*tasks: TaskCurve, layers: tuple[int, ...] | None = None, n_layers: int | None = None) -> LayerCurves:
+    there = layers or tuple(range(1, len(tasks[0].score) + 1))
+    return LayerCurves(n_layers or there[-1], there, tasks)
+
+
+# --- the paper's rule -------------------------------------------------------------------------------------------------
+
+
+def test_a_layer_is_in_unless_its_retrieval_is_significantly_below_the_best() -> None:
+    choice = Paper().select(curves(curve("Retrieval", [0.50, 0.70, 0.69, 0.40], [0, 0, 0.05, 0])))
+    assert str(choice.layers) == "2,3"
+    assert choice.reasons[2] == "retrieval 0.700, the best"
+    assert choice.reasons[3].startswith("retrieval 0.690, not significantly below layer 2 (-0.010 [")
+    assert choice.reasons[1] == "retrieval 0.500, significantly below layer 2 (-0.200 [-0.200, -0.200])"
+
+
+def test_a_candidate_is_dropped_for_degrading_two_other_types_and_kept_for_one() -> None:
+    choice = Paper().select(
+        curves(
+            curve("Retrieval", [0.7, 0.7, 0.7, 0.7]),
+            curve("STS", [0.1, 0.1, 0.5, 0.5]),  # the median is 0.3: layers 1 and 2 are below
+            curve("Clustering", [0.1, 0.5, 0.5, 0.5]),  # the median is 0.5: layer 1 is below
+        )
+    )
+    assert str(choice.layers) == "2-4"
+    assert choice.reasons[1].endswith("; significantly below the candidates' median in sts and clustering")
+    assert choice.reasons[2].endswith("; significantly below the candidates' median in sts only")
+
+
+def test_a_difference_that_may_be_chance_degrades_nothing() -> None:
+    low = [0.1, 0.5, 0.5, 0.5]
+    sure = [curve("Retrieval", [0.7] * 4), curve("STS", low), curve("Clustering", low)]
+    unsure = [sure[0], curve("STS", low, UNSURE), curve("Clustering", low, UNSURE)]
+    assert str(Paper().select(curves(*sure)).layers) == "2-4"
+    assert str(Paper().select(curves(*unsure)).layers) == "1-4"
+
+
+def test_the_median_is_that_of_the_candidates_alone() -> None:
+    """Were the layers that fail in retrieval counted, both candidates would be below the median 0.7, and 1 would stay."""
+    other = [0.3, 0.5, 0.9, 0.9]
+    choice = Paper().select(
+        curves(curve("Retrieval", [0.7, 0.7, 0.1, 0.1]), curve("STS", other), curve("Clustering", other))
+    )
+    assert str(choice.layers) == "2"
+
+
+def test_at_most_max_layers_by_retrieval_score() -> None:
+    rising = [0.60 + 0.01 * place for place in range(10)]
+    choice = Paper().select(curves(curve("Retrieval", rising, UNSURE)))
+    assert str(choice.layers) == "3-10"
+    assert choice.reasons[2].endswith("; only the 8 best are taken")
+    assert str(Paper(max_layers=2).select(curves(curve("Retrieval", rising, UNSURE))).layers) == "9,10"
+
+
+def test_of_equal_layers_the_shallower_are_taken() -> None:
+    assert str(Paper(max_layers=3).select(curves(curve("Retrieval", [0.5] * 6))).layers) == "1-3"
+
+
+def test_where_every_candidate_degrades_the_best_in_retrieval_stays() -> None:
+    choice = Paper().select(
+        curves(
+            curve("Retrieval", [0.70, 0.71], UNSURE),
+            curve("STS", [0.1, 0.5]),
+            curve("Clustering", [0.1, 0.5]),
+            curve("Reranking", [0.5, 0.1]),
+            curve("Classification", [0.5, 0.1]),
+        )
+    )
+    assert str(choice.layers) == "2"
+    assert choice.reasons[2].endswith("in reranking and classification; kept all the same, as no candidate is better")
+
+
+def test_without_retrieval_the_paper_s_rule_says_what_it_needs() -> None:
+    with pytest.raises(SelectionError, match=r"`paper` needs a task of type Retrieval; .* STS, Clustering"):
+        Paper().select(curves(curve("STS", [0.1, 0.2]), curve("Clustering", [0.1, 0.2])))
+
+
+# --- the other rules --------------------------------------------------------------------------------------------------
+
+
+def test_a_type_weighs_the_same_however_many_tasks_it_has() -> None:
+    """By tasks, layer 1 would lead with 0.4 against 0.3; by types, layer 2 does with 0.45 against 0.3."""
+    tasks = [curve("STS", [0.6, 0.0], task="a"), curve("STS", [0.6, 0.0], task="b"), curve("Retrieval", [0.0, 0.9])]
+    assert str(selector("best").select(curves(*tasks)).layers) == "2"
+
+
+def test_top_k_takes_the_k_best_averages() -> None:
+    choice = TopK(k=2).select(curves(curve("STS", [0.1, 0.4, 0.2, 0.3]), curve("Retrieval", [0.1, 0.4, 0.6, 0.3])))
+    assert str(choice.layers) == "2,3"
+    assert choice.reasons == {
+        1: "average 0.100, number 4 of 4",
+        2: "average 0.400, number 1 of 4",
+        3: "average 0.400, number 2 of 4",
+        4: "average 0.300, number 3 of 4",
+    }
+
+
+def test_contiguous_prefers_a_good_run_to_a_peak() -> None:
+    lone_peak = curves(curve("STS", [0.9, 0, 0, 0, 0, 0.3, 0.3, 0.3, 0.3, 0.3]))
+    assert str(selector("best").select(lone_peak).layers) == "1"
+    assert str(Contiguous(width=5).select(lone_peak).layers) == "6-10"
+    assert str(Contiguous(width=99).select(lone_peak).layers) == "1-10"
+
+
+def test_half_and_all_follow_from_the_number_of_layers_within_the_candidates() -> None:
+    six = curves(curve("STS", [0.5, 0.4, 0.3, 0.2, 0.1, 0.0]))
+    assert [str(selector(name).select(six).layers) for name in ("half", "all")] == ["3-6", "1-6"]
+    two = curves(curve("STS", [0.5, 0.4]), layers=(2, 3), n_layers=6)
+    assert [str(selector(name).select(two).layers) for name in ("half", "all")] == ["3", "2,3"]
+
+
+def test_no_candidate_in_the_half_is_an_error() -> None:
+    shallow = curves(curve("STS", [0.5, 0.4]), layers=(1, 2), n_layers=6)
+    with pytest.raises(SelectionError, match="None of the layers 1,2 is in `half`, which is 3-6"):
+        selector("half").select(shallow)
+
+
+# --- what every rule promises -----------------------------------------------------------------------------------------
+
+
+@st.composite
+def drawn(draw: st.DrawFn) -> tuple[tuple[int, ...], list[tuple[str, list[float]]], float]:
+    """Some layers of a model, a retrieval task and others, scored coarsely, so that ties happen, and how noisily."""
+    layers = tuple(sorted(draw(st.sets(st.integers(1, 12), min_size=1))))
+    scores = st.lists(st.sampled_from([0.0, 0.2, 0.4, 0.6]), min_size=len(layers), max_size=len(layers))
+    types = ["Retrieval", *draw(st.lists(st.sampled_from(["STS", "Clustering", "Reranking", "Retrieval"]), max_size=4))]
+    return layers, [(name, draw(scores)) for name in types], draw(st.sampled_from([CERTAIN, 0.1, UNSURE]))
+
+
+def made(layers: tuple[int, ...], scores: list[tuple[str, list[float]]], noise: float) -> LayerCurves:
+    """The drawn curves; the run-time checks draw at random too, which a strategy must not."""
+    return curves(
+        *(curve(name, part, noise, f"{name}{place}") for place, (name, part) in enumerate(scores)), layers=layers
+    )
+
+
+each_selector = pytest.mark.parametrize("name", SELECTORS)
+
+
+@each_selector
+@given(what=drawn())
+def test_a_choice_is_some_of_the_candidates_with_a_reason_for_each(name: str, what: tuple) -> None:
+    given_curves = made(*what)
+    choice = selector(name).select(given_curves)
+    assert choice.selector == name
+    assert set(choice.layers) <= set(given_curves.layers)
+    assert set(choice.reasons) == set(given_curves.layers)
+    assert all(reason.strip() for reason in choice.reasons.values())
+
+
+@each_selector
+@given(what=drawn())
+def test_the_same_curves_give_the_same_choice_and_stay_as_they_are(name: str, what: tuple) -> None:
+    given_curves = made(*what)
+    before = [(task.score.copy(), task.replicates.copy()) for task in given_curves.tasks]
+    assert selector(name).select(given_curves) == selector(name).select(given_curves)
+    for task, (score, replicates) in zip(given_curves.tasks, before, strict=True):
+        np.testing.assert_array_equal(task.score, score)
+        np.testing.assert_array_equal(task.replicates, replicates)
+
+
+@each_selector
+def test_a_selector_chooses_wherever_what_it_needs_is_there(name: str) -> None:
+    rule = selector(name)
+    types = rule.needs or ("STS",)
+    refuse_lacking(rule, types)
+    rule.select(curves(*(curve(task_type, [0.1, 0.2, 0.3]) for task_type in types)))
+    for needed in rule.needs:
+        with pytest.raises(SelectionError, match=needed):
+            refuse_lacking(rule, [other for other in ("STS", *rule.needs) if other != needed])
+
+
+@given(what=drawn())
+def test_the_best_layer_is_among_the_best_few(what: tuple) -> None:
+    given_curves = made(*what)
+    assert set(selector("best").select(given_curves).layers) <= set(selector("top-k").select(given_curves).layers)
+
+
+def test_an_unknown_selector_is_answered_with_the_nearest() -> None:
+    with pytest.raises(SelectionError, match=r"no selector 'topk'. Did you mean top-k\? Choose one of paper, best"):
+        selector("topk")
+
+
+def test_nothing_to_select_from_is_an_error() -> None:
+    with pytest.raises(SelectionError, match="nothing to select from"):
+        LayerCurves(3, (1, 2, 3), ())
