@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from valens.errors import CaptureError
+from valens.kernels import forgotten_patterns
 from valens.models import Model
 from valens.poolings import Pooling, pooling_weights
 from valens.prompts import Tokens
@@ -77,7 +78,7 @@ def capturing(model: Model, readings: Sequence[Reading]) -> Iterator[Callable[[B
     taps = _taps(model, readings)
     native = contextlib.nullcontext() if _wants_pattern(readings) else model.native_attention()
     hooks = [(tap.site.hook, tap) for tap in taps]
-    with native, model.bridge.hooks(fwd_hooks=hooks):
+    with native, forgotten_patterns(model.bridge), model.bridge.hooks(fwd_hooks=hooks):
         yield lambda batch: _run(model, readings, taps, batch)
 
 

@@ -163,6 +163,24 @@ def lent_attention(bridge: Any, kernel: str) -> Iterator[None]:
         model.set_attn_implementation(before)
 
 
+@contextlib.contextmanager
+def forgotten_patterns(bridge: Any) -> Iterator[None]:
+    """Drop the pattern that a block's attention keeps, as soon as it is done: n_heads · token² numbers a block.
+
+    TransformerLens keeps the last one where projections are fused, and does not read it again.
+    """
+
+    def forget(attention: Any, *_: object) -> None:
+        attention.__dict__["_pattern"] = None
+
+    handles = [block.attn.register_forward_hook(forget) for block in bridge.blocks]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def _obstacle(bridge: Any, kernel: str) -> str | None:
     """Why a kernel cannot serve, or None if it can."""
     layers = range(1, len(bridge.blocks) + 1)
