@@ -84,6 +84,14 @@ def test_a_shard_is_plain_safetensors_named_after_its_bytes(collection: Collecti
     assert manifest["about"]["model"] == "tiny"
 
 
+def test_the_same_content_makes_the_same_file(tmp_path: pathlib.Path) -> None:
+    names = set()
+    for place in range(5):
+        collection = ActivationStore(tmp_path / str(place)).collection(IDENTITY, {})
+        names.add(collection.write(texts(1, 2), {"values/mean": vectors(1, 2), "hidden/mean": vectors(1, 2)}).name)
+    assert len(names) == 1
+
+
 def test_one_layer_is_one_contiguous_slice_of_the_file(collection: Collection) -> None:
     path = collection.write(texts(1, 2), {"values/mean": vectors(1, 2)})
     raw = path.read_bytes()

@@ -99,9 +99,12 @@ def write_shard(
     tokens: Sequence[Tokens],
     vectors: Mapping[str, Float[Tensor, "_layer row _d"]],
     *,
-    metadata: Mapping[str, str],
+    made_by: str,
 ) -> Path:
-    """Write a shard into a folder that exists, one row a text, and give its path; OSError if it cannot be."""
+    """Write a shard into a folder that exists, one row a text, and give its path; OSError if it cannot be.
+
+    The same content makes the same bytes, so a shard's metadata has one entry: safetensors writes several in any order.
+    """
     rows = np.frombuffer(b"".join(map(row_of, tokens)), dtype=np.uint8).reshape(len(tokens), -1)
     tensors = {
         "rows": torch.from_numpy(rows.copy()),
@@ -109,7 +112,7 @@ def write_shard(
         "ids": torch.tensor([number for text in tokens for number in text.ids], dtype=torch.int32),
         "speaks": torch.tensor([mark for text in tokens for mark in text.speaks], dtype=torch.uint8),
     }
-    content = save(tensors | {name: part.contiguous() for name, part in vectors.items()}, metadata=dict(metadata))
+    content = save(tensors | {name: part.contiguous() for name, part in vectors.items()}, metadata={"valens": made_by})
     path = folder / f"{hashlib.sha256(content).hexdigest()}{SUFFIX}"
     write_bytes(path, content)
     return path

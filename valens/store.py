@@ -113,7 +113,7 @@ class Collection:
         n_bytes = sum(part.numel() * part.element_size() for part in vectors.values())
         with _writable(self.folder, n_bytes):
             self._prepare()
-            path = write_shard(self.folder, tokens, vectors, metadata={"format": str(FORMAT), "collection": self.key})
+            path = write_shard(self.folder, tokens, vectors, made_by=f"valens format {FORMAT}, collection {self.key}")
         self._add(path)
         return path
 
