@@ -92,6 +92,8 @@ def _encode(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], prompt: Pr
     """Tokenise rendered texts without any limit."""
     head = prompt.template.index(_SLOT)
     texts = list(texts)
+    if not texts:
+        return []
     rendered = [prompt.template.replace(_SLOT, text) for text in texts]
     out: Any = tokenizer(
         rendered,

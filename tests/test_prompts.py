@@ -1,0 +1,208 @@
+"""Prompts: the template stays whole, the text keeps its beginning, and no more tokens are made than the limit."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+import tiny
+import transformers as hf
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+from valens.errors import PromptError
+from valens.prompts import PLAIN, Prompt, Tokens, tokenize
+
+ECHO = "Repeat: {text}\nAgain"
+SAMPLES = ["the quick brown fox jumps over the lazy dog; Repeat: Again", "größer, κόσμος, 世界, 👩‍👩‍👧 and café " * 3]
+
+
+@cache
+def byte_pairs(special: str = "$A") -> hf.PreTrainedTokenizerFast:
+    """A byte-level tokenizer as GPT-2, Qwen and Llama 3 have: any text can be written, and read back from its tokens."""
+    fast = Tokenizer(models.BPE())
+    fast.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    fast.decoder = decoders.ByteLevel()
+    fast.train_from_iterator(
+        SAMPLES * 5,
+        trainers.BpeTrainer(
+            vocab_size=330,
+            special_tokens=["<bos>", "<eos>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    if special != "$A":
+        fast.post_processor = processors.TemplateProcessing(single=special, special_tokens=[("<bos>", 0), ("<eos>", 1)])
+    return hf.PreTrainedTokenizerFast(tokenizer_object=fast, bos_token="<bos>", eos_token="<eos>")
+
+
+SPECIALS = ["$A", "<bos> $A", "$A <eos>", "<bos> $A <eos>"]
+
+any_text = st.text(min_size=1, max_size=60).filter(str.strip)
+some_text = st.one_of(any_text, st.sampled_from(SAMPLES), st.text("the quick ", min_size=20).filter(str.strip))
+
+
+def one(tokenizer: hf.PreTrainedTokenizerFast, text: str, prompt: Prompt = PLAIN, max_tokens: int = 512) -> Tokens:
+    return tokenize(tokenizer, [text], prompt=prompt, max_tokens=max_tokens)[0]
+
+
+def decoded(tokenizer: hf.PreTrainedTokenizerFast, ids: list[int] | tuple[int, ...]) -> str:
+    return tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+# --- truncation -------------------------------------------------------------------------------------------------------
+
+
+@given(
+    special=st.sampled_from(SPECIALS),
+    template=st.sampled_from(["{text}", ECHO]),
+    speakers=st.sampled_from(["all", "text"]),
+    text=some_text,
+    room=st.integers(8, 30),
+)
+@example(special="<bos> $A <eos>", template=ECHO, speakers="text", text="👩‍👩‍👧" * 5, room=9)
+def test_a_cut_text_keeps_its_beginning_and_the_template_whole(special, template, speakers, text, room):
+    tokenizer, prompt = byte_pairs(special), Prompt(template, speakers=speakers)
+    around = len(one(tokenizer, "a", prompt)) - 1
+    cut = one(tokenizer, text, prompt, around + room)
+    whole = tokenizer(template.replace("{text}", text)).input_ids
+    assert len(cut) <= around + room
+    assert cut.truncated == (len(whole) > around + room)
+    if not cut.truncated:
+        assert list(cut.ids) == whole
+    head, tail = template.split("{text}")
+    rendered = decoded(tokenizer, cut.ids)
+    assert rendered.startswith(head)
+    assert rendered.endswith(tail)
+    kept = rendered[len(head) : len(rendered) - len(tail)]
+    assert kept
+    assert text.startswith(kept)
+    assert (kept == text) != cut.truncated
+    assert ("<bos>" in special) == (cut.ids[0] == tokenizer.bos_token_id)
+    assert ("<eos>" in special) == (cut.ids[-1] == tokenizer.eos_token_id)
+
+
+@given(st.lists(st.integers(4, tiny.VOCABULARY - 1), min_size=1, max_size=40), st.integers(2, 30))
+def test_a_cut_text_fills_the_limit(words, max_tokens):
+    """Where a token is a word, exactly; one begin-of-sequence token is put first."""
+    tokens = one(tiny.tokenizer(), " ".join(f"w{word}" for word in words), max_tokens=max_tokens)
+    assert list(tokens.ids) == [2, *words][:max_tokens]
+    assert tokens.truncated == (len(words) >= max_tokens)
+
+
+@pytest.mark.parametrize("special", SPECIALS)
+def test_a_limit_may_be_met_to_the_token(special):
+    tokenizer = byte_pairs(special)
+    whole = one(tokenizer, SAMPLES[0])
+    assert one(tokenizer, SAMPLES[0], max_tokens=len(whole)) == whole
+    less = one(tokenizer, SAMPLES[0], max_tokens=len(whole) - 1)
+    assert less.truncated
+    assert len(less) == len(whole) - 1
+
+
+def test_a_template_that_is_too_long_is_an_error():
+    alone = Prompt("Repeat\n{text}\nAgain")
+    around = len(one(byte_pairs(), "a", alone)) - 1
+    with pytest.raises(PromptError, match=rf"leaves no room for a text within {around} tokens. Raise --max-tokens"):
+        one(byte_pairs(), "the quick brown fox", alone, max_tokens=around)
+    assert one(byte_pairs(), "the quick brown fox", alone, max_tokens=around + 1).truncated
+
+
+# --- special tokens and speakers --------------------------------------------------------------------------------------
+
+
+@given(st.sampled_from(SPECIALS), some_text)
+def test_begin_of_sequence_policies(special, text):
+    tokenizer = byte_pairs(special)
+    bare = tokenizer(text, add_special_tokens=False).input_ids
+    as_it_does, always, never = (one(tokenizer, text, Prompt(bos=bos)) for bos in ("tokenizer", "always", "never"))
+    assert list(as_it_does.ids) == tokenizer(text).input_ids
+    assert list(never.ids) == bare
+    assert always.ids[0] == tokenizer.bos_token_id
+    assert always.ids.count(tokenizer.bos_token_id) == 1
+    assert all(tokens.speaks == (True,) * len(tokens) for tokens in (as_it_does, always, never))
+
+
+@given(st.sampled_from(SPECIALS), st.sampled_from(["tokenizer", "always", "never"]), some_text)
+def test_only_the_text_speaks_if_that_is_asked_for(special, bos, text):
+    """Around the text are line ends, so that no token is shared between it and the template."""
+    tokenizer = byte_pairs(special)
+    tokens = one(tokenizer, "a" + text + "a", Prompt("Repeat\n{text}\nAgain", bos=bos, speakers="text"))
+    speaking = [token for token, speaks in zip(tokens.ids, tokens.speaks, strict=True) if speaks]
+    assert not {tokenizer.bos_token_id, tokenizer.eos_token_id}.intersection(speaking)
+    assert decoded(tokenizer, speaking) == "a" + text + "a"
+    assert decoded(tokenizer, tokens.ids) == f"Repeat\na{text}a\nAgain"
+
+
+def test_the_limit_counts_the_token_that_is_always_put_first():
+    tokens = one(byte_pairs(), SAMPLES[0], Prompt(bos="always"), max_tokens=5)
+    assert len(tokens) == 5
+    assert tokens.ids[0] == byte_pairs().bos_token_id
+
+
+def test_always_needs_a_token_to_put_first():
+    tokenizer = hf.PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, unk_token="a")))
+    with pytest.raises(PromptError, match="no begin-of-sequence token; use the BOS policy `tokenizer` or `never`"):
+        one(tokenizer, "a", Prompt(bos="always"))
+
+
+def test_a_text_that_looks_like_a_slot_is_a_text():
+    assert decoded(byte_pairs(), one(byte_pairs(), "{text} and {text}", Prompt(ECHO)).ids) == (
+        "Repeat: {text} and {text}\nAgain"
+    )
+
+
+def test_padding_and_truncation_that_a_tokenizer_remembers_are_not_used():
+    tokenizer = tiny.tokenizer()
+    tokenizer(["w5 w6", "w7"], padding="max_length", truncation=True, max_length=2)
+    assert one(tokenizer, "w5 w6 w7 w8").ids == (2, 5, 6, 7, 8)
+
+
+def test_texts_keep_their_order_and_do_not_meet():
+    texts = ["w5 w6 w7 w8", "w9", "w10 w11"]
+    together = tokenize(tiny.tokenizer(), texts, max_tokens=4)
+    assert together == [one(tiny.tokenizer(), text, max_tokens=4) for text in texts]
+    assert [tokens.truncated for tokens in together] == [True, False, False]
+    assert tokenize(tiny.tokenizer(), [], max_tokens=4) == []
+
+
+# --- bad input --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n\t", "\u2003"])
+def test_an_empty_text_is_named_by_its_place(blank):
+    with pytest.raises(PromptError, match=r"2 of 4 texts are empty; the first is text 1 \(counted from 0\)"):
+        tokenize(tiny.tokenizer(), ["w5", blank, "w6", blank], max_tokens=8)
+
+
+def test_half_a_character_is_named_by_its_place():
+    with pytest.raises(PromptError, match=r"1 of 2 texts hold half characters .* text 1 .* right encoding"):
+        tokenize(tiny.tokenizer(), ["w5", "w6 \ud83d"], max_tokens=8)
+
+
+def test_a_text_without_tokens_is_an_error():
+    no_byte = Tokenizer(models.BPE())  # no vocabulary and no token for the unknown
+    tokenizer = hf.PreTrainedTokenizerFast(tokenizer_object=no_byte)
+    with pytest.raises(PromptError, match="makes no tokens of the text 'hello'"):
+        one(tokenizer, "hello")
+
+
+@pytest.mark.parametrize("template", ["no slot", "{text} twice {text}", "", "{Text}"])
+def test_a_template_has_one_slot(template):
+    with pytest.raises(PromptError, match=r"\{text\} in it exactly once; got"):
+        Prompt(template)
+
+
+@pytest.mark.parametrize(
+    ("policy", "allowed"), [({"bos": "yes"}, "tokenizer, always"), ({"speakers": "me"}, "all, text")]
+)
+def test_a_policy_that_does_not_exist_is_told_those_that_do(policy, allowed):
+    with pytest.raises(PromptError, match=f"is none of {allowed}"):
+        Prompt(**policy)
+
+
+def test_everything_about_a_prompt_is_its_identity():
+    prompts = [PLAIN, Prompt(ECHO), Prompt(bos="never"), Prompt(speakers="text")]
+    assert len({tuple(prompt.identity().items()) for prompt in prompts}) == len(prompts)
