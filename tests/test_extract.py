@@ -123,13 +123,13 @@ def test_batches_keep_to_the_budget_and_hold_every_passage_once(lengths: list[in
         extract.Passage(Tokens((number, *range(length - 1)), (True,) * length, truncated=False), (length,))
         for number, length in enumerate(lengths)
     ]
-    batches = extract._fill(passages, budget, max_rows=7)
+    batches = extract.fill_batches(passages, budget, max_rows=7)
     assert sorted(passage.tokens.ids for batch in batches for passage in batch) == sorted(
         p.tokens.ids for p in passages
     )
     for batch in batches:
         assert len(batch) == 1 or (len(batch) * max(map(len, batch)) <= budget and len(batch) <= 7)
-    assert extract._fill(passages[::-1], budget, max_rows=7) == batches
+    assert extract.fill_batches(passages[::-1], budget, max_rows=7) == batches
 
 
 def test_real_lengths_make_little_padding(model: Model, store: ActivationStore) -> None:

@@ -23,7 +23,7 @@ models
 prompts representations shards
 capture
 store upkeep
-extract
+extract tokenwise
 corpora tasks builtin
 metrics statistics lexical evaluation selectors
 provenance results

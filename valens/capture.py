@@ -76,10 +76,17 @@ def capturing(model: Model, readings: Sequence[Reading]) -> Iterator[Callable[[B
     hooks did not fire.
     """
     taps = _taps(model, readings)
-    native = contextlib.nullcontext() if _wants_pattern(readings) else model.native_attention()
-    hooks = [(tap.site.hook, tap) for tap in taps]
-    with native, forgotten_patterns(model.bridge), model.bridge.hooks(fwd_hooks=hooks):
+    pattern = any(reading.stream is Stream.PATTERN for reading in readings)
+    with lent_hooks(model, [(tap.site.hook, tap) for tap in taps], pattern=pattern):
         yield lambda batch: _run(model, readings, taps, batch)
+
+
+@contextlib.contextmanager
+def lent_hooks(model: Model, hooks: Sequence[tuple[str, Callable[..., None]]], *, pattern: bool) -> Iterator[None]:
+    """Lend hooks to the model; its own attention kernel runs, unless a `pattern` is read: TransformerLens alone shows it."""
+    native = contextlib.nullcontext() if pattern else model.native_attention()
+    with native, forgotten_patterns(model.bridge), model.bridge.hooks(fwd_hooks=list(hooks)):
+        yield
 
 
 def vector_count(model: Model, reading: Reading) -> int:
@@ -120,10 +127,6 @@ def _pool_pattern(
     return rearrange(pooled, "text pooled head key -> text pooled (head key)")
 
 
-def _wants_pattern(readings: Sequence[Reading]) -> bool:
-    return any(reading.stream is Stream.PATTERN for reading in readings)
-
-
 def _taps(model: Model, readings: Sequence[Reading]) -> list[_Tap]:
     """One tap a site, with the poolings that are asked for there, in the order of the readings."""
     poolings: dict[Site, list[Pooling]] = {}
@@ -151,7 +154,17 @@ def _run(model: Model, readings: Sequence[Reading], taps: list[_Tap], batch: Bat
         raise CaptureError(
             f"{len(silent)} sites of {model.name} were not read (first: {silent[0]}): no hook fired there."
         )
-    return _split(buffer.cpu(), shapes)
+    return _split(_to_host(buffer), shapes)
+
+
+def _to_host(buffer: Float[Tensor, " number"]) -> Float[Tensor, " number"]:
+    """What a pass kept, on the host: from a GPU in one copy into pinned memory, where alone the pass is waited for."""
+    if buffer.device.type == "cpu":
+        return buffer
+    host = torch.empty_like(buffer, device="cpu", pin_memory=True)
+    host.copy_(buffer, non_blocking=True)
+    torch.cuda.current_stream(buffer.device).synchronize()
+    return host
 
 
 def _by_text(weights: Float[Tensor, "row token"], batch: Batch) -> Float[Tensor, "text end token"]:

@@ -251,7 +251,7 @@ def plan(
         raise CaptureError("Attention patterns are as wide as a text is long; a store keeps vectors of one width.")
     if stored not in DTYPES:
         raise CaptureError(f"Vectors are stored as {', '.join(DTYPES)}; {stored!r} was asked for.")
-    limit = _limit(model, max_tokens)
+    limit = token_limit(model, max_tokens)
     tokens = tokenize(model.tokenizer, texts, prompt=prompt, max_tokens=limit)
     _refuse_long(tokens, limit, on_long)
     passages = tuple(
@@ -265,7 +265,7 @@ def plan(
         readings=tuple(dict.fromkeys(readings)),
         collection=store.collection(identity, about_of(model)),
         passages=passages,
-        batches=_fill(passages, batch_tokens, max_rows=max(1, _BATCH_BYTES // (4 * max(numbers, 1)))),
+        batches=fill_batches(passages, batch_tokens, max_rows=max(1, _BATCH_BYTES // (4 * max(numbers, 1)))),
         stored=stored,
     )
 
@@ -300,7 +300,8 @@ def about_of(model: Model) -> dict[str, Any]:
     }
 
 
-def _limit(model: Model, max_tokens: int | None) -> int:
+def token_limit(model: Model, max_tokens: int | None) -> int:
+    """How many tokens of a text are read; PromptError for a limit that the model cannot read."""
     if max_tokens is None:
         return min(MAX_TOKENS, model.n_ctx)
     if not 1 <= max_tokens <= model.n_ctx:
@@ -331,7 +332,7 @@ def _ends(text: Tokens, place: int, prefixes: Sequence[int] | None) -> tuple[int
     return tuple(prefixes)
 
 
-def _fill(passages: Sequence[Passage], batch_tokens: int, *, max_rows: int) -> tuple[tuple[Passage, ...], ...]:
+def fill_batches(passages: Sequence[Passage], batch_tokens: int, *, max_rows: int) -> tuple[tuple[Passage, ...], ...]:
     """The different passages in batches, the longest first.
 
     A batch has at most `batch_tokens` tokens, padding counted, and at most `max_rows` rows, unless it is one passage.

@@ -58,6 +58,7 @@ class Shard:
         with self._explained():
             self._file: Any = safe_open(path, framework="pt")
             self.rows: list[Row] = [row.tobytes() for row in self._file.get_tensor("rows").numpy()]
+            self.lengths: list[int] = self._file.get_tensor("lengths").tolist()
             self.readings: tuple[str, ...] = tuple(sorted(filter(_is_reading, self._file.keys())))
 
     def shape(self, reading: str) -> tuple[int, int, int]:
@@ -70,11 +71,16 @@ class Shard:
         with self._explained():
             return self._file.get_slice(reading)[layer].float().numpy()
 
+    def items(self, name: str, start: int, stop: int) -> Float[np.ndarray, "item d"]:
+        """Some items of a reading of tokens, [item, d], in float32."""
+        with self._explained():
+            return self._file.get_slice(name)[start:stop].float().numpy()
+
     def tokens(self) -> list[Tokens]:
         """What the model read for each row."""
         with self._explained():
-            lengths = self._file.get_tensor("lengths").tolist()
-            ids, speaks = self._file.get_tensor("ids").split(lengths), self._file.get_tensor("speaks").split(lengths)
+            ids = self._file.get_tensor("ids").split(self.lengths)
+            speaks = self._file.get_tensor("speaks").split(self.lengths)
         return [
             Tokens(tuple(part.tolist()), tuple(map(bool, mark.tolist())), truncated=False)
             for part, mark in zip(ids, speaks, strict=True)
@@ -97,7 +103,7 @@ def _is_reading(name: str) -> bool:
 def write_shard(
     folder: Path,
     tokens: Sequence[Tokens],
-    vectors: Mapping[str, Float[Tensor, "_layer row _d"]],
+    vectors: Mapping[str, Float[Tensor, "..."]],
     *,
     made_by: str,
 ) -> Path:

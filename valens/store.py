@@ -13,7 +13,7 @@ import contextlib
 import json
 import os
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -104,9 +104,10 @@ class Collection:
         there = self._index.get(reading, {})
         return [row for row in rows if row not in there]
 
-    def write(self, tokens: Sequence[Tokens], vectors: Mapping[str, Float[Tensor, "_layer row _d"]]) -> Path:
+    def write(self, tokens: Sequence[Tokens], vectors: Mapping[str, Float[Tensor, "..."]]) -> Path:
         """Keep the vectors of texts, given as what the model read of them, as one new shard.
 
+        A reading is [layer, text, d]; one of tokens is [item, d], the items of each text after those of the one before.
         The collection's first write makes its folder and manifest first.
         Raises StoreError if the folder cannot be written to; what was stored before stays valid.
         """
@@ -138,6 +139,15 @@ class Collection:
         for shard, (wanted, taken) in owners.items():
             vectors[_run(wanted)] = self._shards[shard].layer(reading, layer)[_run(taken)]
         return vectors
+
+    def read_items(self, name: str, row: Row, items: Callable[[int], int]) -> Float[np.ndarray, "item d"]:
+        """The vectors of one text's tokens, in float32; `items` says how many a text of so many tokens has."""
+        if self.lacks(name, [row]):
+            raise StoreError(f"The text has no {name} in {self.folder}. Extract it first.")
+        owner, place = self._index[name][row]
+        shard = self._shards[owner]
+        start = sum(map(items, shard.lengths[:place]))
+        return shard.items(name, start, start + items(shard.lengths[place]))
 
     def sample(self, n: int, seed: int) -> list[tuple[Row, Tokens]]:
         """Some `n` rows, or all if there are fewer, and what the model read for each."""
