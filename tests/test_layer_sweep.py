@@ -126,35 +126,24 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("sweep") / "store"
 
 
-class Readings:
-    """Which texts the model was run on, by their tokens: padding and rows that only fill a batch left out."""
-
-    def __init__(self) -> None:
-        self.texts: Counter[tuple[int, ...]] = Counter()
-
-    def note(self, ids: torch.Tensor) -> None:
-        rows = [tuple(row) for row in ids.tolist()]
-        for row in dict.fromkeys(rows):
-            self.texts[tuple(np.trim_zeros(row, "b"))] += 1
-
-
 @pytest.fixture(scope="module")
-def readings() -> Iterator[Readings]:
-    """Count from here to the end of the module."""
-    noted, run = Readings(), Model.run_body
+def swept(model: Model, store: Path) -> tuple[Sweep, Counter[tuple[int, ...]]]:
+    """A first sweep, and how often it ran the model on each text; rows that only fill a batch repeat one beside them."""
+    texts: Counter[tuple[int, ...]] = Counter()
+    run = Model.run_body
 
     def counting(self: Model, ids: torch.Tensor, *rest: torch.Tensor) -> None:
-        noted.note(ids)
+        texts.update({tuple(np.trim_zeros(row, "b")) for row in ids.tolist()})
         run(self, ids, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Model, "run_body", counting)
-        yield noted
+        return layer_sweep(model, SUITE, [VA, HS], store=store, **SETTINGS), texts
 
 
 @pytest.fixture(scope="module")
-def sweep(model: Model, store: Path, readings: Readings) -> Sweep:
-    return layer_sweep(model, SUITE, [VA, HS], store=store, **SETTINGS)
+def sweep(swept: tuple[Sweep, Counter[tuple[int, ...]]]) -> Sweep:
+    return swept[0]
 
 
 @pytest.fixture
@@ -282,9 +271,12 @@ def test_one_representation_has_no_rival(model: Model, store: Path) -> None:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def test_each_text_is_read_once_for_all_tasks_layers_and_representations(sweep: Sweep, readings: Readings) -> None:
-    assert set(readings.texts.values()) == {1}
-    assert len(readings.texts) == sweep.result.provenance["forward_passes"] == len(set(TEXTS))
+def test_each_text_is_read_once_for_all_tasks_layers_and_representations(
+    swept: tuple[Sweep, Counter[tuple[int, ...]]],
+) -> None:
+    sweep, texts = swept
+    assert set(texts.values()) == {1}
+    assert len(texts) == sweep.result.provenance["forward_passes"] == len(set(TEXTS))
 
 
 def test_a_second_run_reads_nothing_and_finds_the_same(sweep: Sweep, store: Path, no_forward: None) -> None:

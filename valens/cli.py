@@ -207,10 +207,10 @@ def _show_estimate(console: Console, estimate: Estimate, *, as_json: bool) -> No
         _write_json(asdict(estimate))
         return
     pairs = {
-        "texts": f"{estimate.texts:,}",
+        "texts": f"{estimate.texts:,}, of which {estimate.different_texts:,} differ",
         "tokens": f"{estimate.tokens:,}, after {estimate.truncated:,} texts were cut at the limit",
-        "forward passes": f"{estimate.passes:,} of {estimate.different_texts:,} different texts, "
-        f"{estimate.pass_tokens:,} tokens; the store has the others",
+        "forward passes": f"{estimate.passes:,} texts with {estimate.pass_tokens:,} tokens; the store has "
+        f"{estimate.different_texts - estimate.passes:,}",
         "to be stored": f"{estimate.stored_bytes / 2**20:,.1f} MiB",
         "time to read": f"about {timedelta(seconds=round(estimate.seconds))}, measured on a first batch",
     }

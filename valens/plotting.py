@@ -105,7 +105,7 @@ def _by_type(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _panel(axis: Axes, curves: pd.DataFrame, words: pd.DataFrame) -> None:
-    last = int(curves.layer.max())
+    edge, room = _margin(curves)
     for task_type, line in curves.sort_values("layer", kind="stable").groupby("task_type", sort=False):
         x, colour = line.layer.to_numpy(dtype=int), _colour(str(task_type))
         axis.fill_between(x, line.low, line.high, color=colour, alpha=0.13, linewidth=0)
@@ -114,8 +114,14 @@ def _panel(axis: Axes, curves: pd.DataFrame, words: pd.DataFrame) -> None:
             best = int(np.nanargmax(line.score))
             axis.plot(x[best], line.score.iloc[best], "o", color=colour, markersize=5, markeredgecolor="white")
         for score in words.score[words.task_type == task_type]:
-            axis.plot([last + 0.6, last + 2.2], [score, score], color=colour, linestyle=(0, (2, 1)), clip_on=False)
+            ends = [edge + 0.1 * room, edge + 0.9 * room]
+            axis.plot(ends, [score, score], color=colour, linestyle=(0, (2, 1)))
     _layer_axis(axis, curves)
+
+
+def _margin(curves: pd.DataFrame) -> tuple[float, float]:
+    """Where the layers end on the x axis, and how much of it behind them is for the baseline."""
+    return float(curves.layer.max()) + 0.5, 0.07 * float(curves.layer.max() - curves.layer.min() + 1)
 
 
 def _layer_axis(axis: Axes, curves: pd.DataFrame) -> None:
@@ -124,9 +130,11 @@ def _layer_axis(axis: Axes, curves: pd.DataFrame) -> None:
 
     deepest = curves.sort_values("layer").iloc[-1]
     n_layers = float(deepest.layer) / float(deepest.depth)
+    first, last = int(curves.layer.min()), int(curves.layer.max())
     axis.set_xlabel("layer")
-    axis.set_xlim(int(curves.layer.min()) - 0.5, int(curves.layer.max()) + 2.4)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
+    axis.set_xlim(first - 0.5, sum(_margin(curves)))
+    ticks = MaxNLocator(integer=True, nbins=7, min_n_ticks=1).tick_values(first - 0.5, last + 0.5)
+    axis.set_xticks([tick for tick in ticks if first <= tick <= last])
     above = axis.secondary_xaxis("top", functions=(_scaled(1 / n_layers), _scaled(n_layers)))
     above.set_xlabel("depth (fraction of the layers)")
     above.set_xticks([0, 0.25, 0.5, 0.75, 1])
