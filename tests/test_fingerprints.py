@@ -9,7 +9,7 @@ import tiny
 import torch
 from tiny import one_thread  # noqa: F401
 from tokenizers import processors
-from transformers import AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from valens import fingerprints, models
 from valens.models import Model
@@ -60,6 +60,15 @@ def test_a_shape_a_name_and_a_dtype_count():
     named.register_parameter("b", torch.nn.Parameter(torch.ones(2, 3)))
     found = [fingerprints.of_weights(module) for module in (one, other, named, copy.deepcopy(one).half())]
     assert len(set(found)) == 4
+
+
+def test_rotary_frequencies_that_were_cast_with_the_model_count(tmp_path):
+    """`model.to(torch.bfloat16)` rounds them to 8 bits; loading in bfloat16 does not."""
+    tiny.network("llama").save_pretrained(tmp_path)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16)
+    cast = tiny.network("llama").to(torch.bfloat16)
+    assert all(map(torch.equal, loaded.parameters(), cast.parameters()))
+    assert fingerprints.of_weights(loaded) != fingerprints.of_weights(cast)
 
 
 def test_equal_weights_in_another_model_are_the_same():

@@ -60,10 +60,15 @@ def tokenizer() -> hf.PreTrainedTokenizerFast:
 
 
 def network(architecture: str, *, seed: int = 0, **changes: object) -> hf.PreTrainedModel:
-    """A random model; weights are scaled up so that layers and heads differ well above rounding."""
+    """A random model of one of `CONFIGS`, with some of its numbers changed."""
     config = CONFIGS[architecture]()
     for name, value in changes.items():
         setattr(config, name, value)
+    return random_network(config, seed=seed)
+
+
+def random_network(config: hf.PretrainedConfig, *, seed: int = 0) -> hf.PreTrainedModel:
+    """A random model; weights are scaled up so that layers and heads differ well above rounding."""
     torch.manual_seed(seed)
     model = hf.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     with torch.no_grad():

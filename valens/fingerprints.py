@@ -43,7 +43,8 @@ def digest(value: object) -> str:
 def of_weights(model: nn.Module) -> str:
     """The sha256 over every parameter and persistent buffer: name, shape, dtype and bytes, in order of name.
 
-    Tied weights count once. A float32 and a bfloat16 copy of one model differ, as their numbers do.
+    Tied weights count once. A float32 and a bfloat16 copy of one model differ, as their numbers do; so does a model that
+    was cast whole, rotary frequencies with it, from one that was loaded in bfloat16 and has them in float32.
     """
     import torch
 
@@ -52,6 +53,8 @@ def of_weights(model: nn.Module) -> str:
     for name, tensor in sorted(tensors.items()):
         sha.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype};".encode())
         sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    made = {str(buffer.dtype) for buffer in model.buffers() if buffer.is_floating_point()}
+    sha.update(",".join(sorted(made)).encode())
     return sha.hexdigest()
 
 
