@@ -1,0 +1,110 @@
+"""The model of the demo, from its wheel: the vectors are those of a bare forward over the same file."""
+
+from __future__ import annotations
+
+import pytest
+import tiny
+import torch
+from transformers import AutoModelForCausalLM, GgufConfig, PreTrainedModel
+
+from valens import models
+from valens.capture import Batch, Vectors, capturing
+from valens.catalog import CATALOG, locate
+from valens.errors import MissingPackageError
+from valens.models import Model
+from valens.poolings import Pooling
+from valens.prompts import Tokens, tokenize
+from valens.representations import Reading
+from valens.sites import Stream
+
+NAME = "smollm2-135m"
+
+TEXTS = [
+    "The residual stream of a transformer is a sum: each block reads from it, and adds what it found.",
+    "Größe, κόσμος, 世界 — and a 👩‍👩‍👧.",
+    "Rain.",
+]
+
+STREAMS = [Stream.HIDDEN, Stream.VALUES, Stream.HEADS, Stream.ATTENTION]
+READINGS = [Reading(stream, pooling) for stream in STREAMS for pooling in (Pooling.MEAN, Pooling.LAST)]
+NORMED = [Reading(Stream.HIDDEN, pooling, norm=True) for pooling in (Pooling.MEAN, Pooling.LAST)]
+
+# Float32 sums taken in another order, over 30 layers: the promise of the store.
+SAME = 2e-5
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    try:
+        return models.load(NAME, device="cpu")
+    except MissingPackageError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def bare(model: Model) -> PreTrainedModel:
+    folder, file = locate(NAME)
+    dense = GgufConfig(dequantize=True)
+    network = AutoModelForCausalLM.from_pretrained(
+        folder, gguf_file=file, dtype=torch.float32, quantization_config=dense, attn_implementation="eager"
+    )
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def texts(model: Model) -> list[Tokens]:
+    return tokenize(model.tokenizer, TEXTS, max_tokens=model.n_ctx)
+
+
+@pytest.fixture(scope="module")
+def captured(model: Model, texts: list[Tokens]) -> Vectors:
+    with capturing(model, READINGS + NORMED) as vectors_of:
+        return vectors_of(Batch.of(texts))
+
+
+@pytest.fixture(scope="module")
+def judged(bare: PreTrainedModel, texts: list[Tokens]) -> list[dict[tuple[str, int], torch.Tensor]]:
+    return [tiny.token_vectors("llama", bare, torch.tensor([text.ids])) for text in texts]
+
+
+def pooled(tokens: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+    return tokens[-1] if pooling is Pooling.LAST else tokens.mean(0)
+
+
+def distance(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    return float((found - wanted).norm() / wanted.norm())
+
+
+def test_sizes_are_the_catalogues(model, captured):
+    entry, sizes = CATALOG[NAME], model.sizes
+    assert (sizes.n_layers, sizes.d_model, sizes.n_heads) == (entry.n_layers, entry.d_model, entry.n_heads)
+    assert (sizes.n_kv_heads, sizes.d_head) == (entry.n_kv_heads, entry.d_head)
+    assert captured[Reading(Stream.VALUES, Pooling.MEAN)].shape == (30, 3, entry.d_values)
+    assert captured[Reading(Stream.HIDDEN, Pooling.MEAN)].shape == (31, 3, entry.d_model)
+
+
+@pytest.mark.parametrize("reading", READINGS, ids=str)
+def test_every_layer_is_what_a_bare_forward_computes(captured, judged, reading):
+    for place, tokens in enumerate(judged):
+        for layer, found in zip(reading.layers(30), captured[reading][:, place], strict=True):
+            assert distance(found, pooled(tokens[reading.stream, layer][0], reading.pooling)) < SAME, (layer, place)
+
+
+@pytest.mark.parametrize("reading", NORMED, ids=str)
+def test_the_final_norm_gives_the_models_own_last_hidden_state(captured, bare, texts, reading):
+    for place, text in enumerate(texts):
+        with torch.no_grad():
+            last = bare.model(input_ids=torch.tensor([text.ids]), use_cache=False).last_hidden_state[0]
+        assert distance(captured[reading][30, place], pooled(last, reading.pooling)) < SAME
+
+
+def test_its_tokens_read_back_as_the_text(model, texts):
+    for text, tokens in zip(TEXTS, texts, strict=True):
+        assert model.tokenizer.decode(tokens.ids, skip_special_tokens=True) == text
+
+
+def test_a_cut_text_fills_the_limit(model):
+    (whole,) = tokenize(model.tokenizer, TEXTS[:1], max_tokens=512)
+    (cut,) = tokenize(model.tokenizer, TEXTS[:1], max_tokens=10)
+    assert cut.truncated
+    assert cut.ids == whole.ids[:10]
