@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Read as a text: a module imports only from those before it. `probes` stands for everything in probes/ and its re-export.
 ORDER = """
 errors
-sites layers poolings wheels progress terminal
+sites layers poolings wheels progress strict_json
 catalog fingerprints kernels
 models
 prompts representations shards
@@ -30,7 +30,7 @@ provenance results
 audit
 plotting display
 probes
-store_cli audit_cli
+terminal commands
 cli
 __init__ __main__
 """

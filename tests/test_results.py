@@ -11,7 +11,8 @@ import pytest
 
 from valens import provenance
 from valens.errors import ResultError
-from valens.results import Result, read_result, records, replace, to_json, writable_folder
+from valens.results import Result, read_result, records, replace, writable_folder
+from valens.strict_json import to_json
 
 TABLE = pd.DataFrame(
     {

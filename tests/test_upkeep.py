@@ -11,11 +11,11 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
+from valens.commands.store import app
 from valens.errors import StoreError
 from valens.prompts import Tokens
 from valens.shards import row_of
 from valens.store import ActivationStore, Collection
-from valens.store_cli import app
 from valens.upkeep import ASIDE, difference, merge, prunable, remove, size, summary, verify
 
 
@@ -135,7 +135,7 @@ class TestRemoving:
         ("text", "number"), [("20GB", 20_000_000_000), ("1.5 MB", 1_500_000), ("77", 77), ("3k", 3000)]
     )
     def test_sizes(self, text: str, number: int) -> None:
-        from valens.store_cli import _parse_bytes
+        from valens.commands.store import _parse_bytes
 
         assert _parse_bytes(text) == number
         with pytest.raises(StoreError, match="is no size"):

@@ -19,9 +19,9 @@ from transformers import PreTrainedModel
 
 from valens.capture import Batch, Vectors, capturing
 from valens.errors import StoreError
-from valens.extract import about_of, how_read
+from valens.extract import MAX_TOKENS, about_of, how_read
 from valens.kernels import BRIDGE_KERNEL, body_of
-from valens.models import Model, fetch, load, wrap
+from valens.models import Model, fetch, load, short_name, wrap
 from valens.poolings import Pooling
 from valens.prompts import Prompt, Tokens, tokenize
 from valens.provenance import provenance
@@ -44,7 +44,12 @@ READINGS = tuple(Reading(stream, Pooling.MEAN) for stream in Stream if stream is
 
 
 def audit(
-    name: str, texts: Sequence[str] = TEXTS, *, device: str = "auto", dtype: str = "float32", max_tokens: int = 256
+    name: str,
+    texts: Sequence[str] = TEXTS,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    max_tokens: int | None = None,
 ) -> Result:
     """Measure a model. The table has a row a comparison, stream and layer.
 
@@ -52,9 +57,9 @@ def audit(
     `cosine_gap` the largest 1 - cosine. A comparison that the model does not allow is left out.
     """
     network, tokenizer, revision = fetch(name, device=device, dtype=dtype)
-    tokens = tokenize(tokenizer, list(texts), max_tokens=max_tokens)
+    tokens = tokenize(tokenizer, list(texts), max_tokens=max_tokens or MAX_TOKENS)
     bare = _bare(network, tokens)
-    model = wrap(network, tokenizer, name=name, revision=revision)
+    model = wrap(network, tokenizer, name=short_name(name), revision=revision)
     found = [*_comparisons(model, tokens, bare)]
     if dtype == "float32":
         half = load(name, device=device, dtype="bfloat16", revision=None if revision == "local" else revision)

@@ -80,6 +80,16 @@ def rivalry(rivals: pd.DataFrame) -> list[str]:
     ]
 
 
+def gaps_table(gaps: pd.DataFrame) -> Table:
+    """How far apart readings are that should be equal: the largest difference over texts and layers, and its layer."""
+    columns = ("comparison", "reading", "layer", "relative", "cosine gap")
+    rows = [
+        (row.comparison, row.reading, str(row.layer), f"{row.relative:.1e}", f"{row.cosine_gap:.1e}")
+        for row in gaps.itertuples()
+    ]
+    return plain_table(columns, rows, right=columns[2:])
+
+
 def pairs_table(pairs: Mapping[str, str]) -> Table:
     """Names and values, one a line."""
     from rich.table import Table

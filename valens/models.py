@@ -115,7 +115,7 @@ def load(
     decoder, or has no attention values (state-space and latent-attention models).
     """
     network, tokenizer, found = fetch(name, device=device, dtype=dtype, revision=revision)
-    return wrap(network, tokenizer, name=_short_name(name), kernel=kernel, revision=found)
+    return wrap(network, tokenizer, name=short_name(name), kernel=kernel, revision=found)
 
 
 def fetch(
@@ -184,7 +184,7 @@ def wrap(
     return made
 
 
-def _short_name(name: str) -> str:
+def short_name(name: str) -> str:
     """What a model is called in tables and figures: an alias or hub name as it is, a path by its last part."""
     return Path(name).expanduser().resolve().name if Path(name).expanduser().exists() else name
 

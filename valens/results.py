@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from valens.errors import ResultError
+from valens.strict_json import to_json
 
 TABLE = "scores.parquet"
 PROVENANCE = "provenance.json"
@@ -82,11 +83,6 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
 def write_json(path: Path, value: object) -> None:
     """Write a value as indented JSON, in UTF-8."""
     path.write_text(to_json(value) + "\n", encoding="utf-8")
-
-
-def to_json(value: object) -> str:
-    """Indented JSON that every program reads: ValueError for NaN and infinity, which JSON does not have."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str)
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

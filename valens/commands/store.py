@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from valens.commands.options import DEFAULT_STORE, AsJson, Device, StorePath
 from valens.errors import StoreError
 from valens.terminal import write_json
 
@@ -18,17 +19,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(name="store", help="Look into an activation store, and look after it.", no_args_is_help=True)
 
-StorePath = Annotated[Path, typer.Option("--store", help="The activation store.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Remove without asking.")]
 
-_DEFAULT = Path("activations")
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _CORRUPT = 1
 
 
 @app.command("ls", epilog="Example: valens store ls --store activations")
-def ls(store: StorePath = _DEFAULT, as_json: AsJson = False) -> None:
+def ls(store: StorePath = DEFAULT_STORE, as_json: AsJson = False) -> None:
     """List the collections: model, readings, rows, size, and when each was last used."""
     from valens.display import plain_table
     from valens.upkeep import summary
@@ -48,7 +46,7 @@ def ls(store: StorePath = _DEFAULT, as_json: AsJson = False) -> None:
 @app.command("info", epilog="Example: valens store info 1f0c --store activations")
 def info(
     key: Annotated[str, typer.Argument(help="The collection's key, or as much of it as is unique.")],
-    store: StorePath = _DEFAULT,
+    store: StorePath = DEFAULT_STORE,
     as_json: AsJson = False,
 ) -> None:
     """Say all about one collection: how it was read, and what is in it."""
@@ -65,7 +63,7 @@ def info(
 
 @app.command("verify", epilog="Example: valens store verify --store activations --quarantine")
 def verify(
-    store: StorePath = _DEFAULT,
+    store: StorePath = DEFAULT_STORE,
     quarantine: Annotated[bool, typer.Option("--quarantine", help="Set broken shards aside.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -106,7 +104,7 @@ def merge(
 @app.command("prune", epilog="Example: valens store prune --keep-bytes 20GB")
 def prune(
     keep_bytes: Annotated[str, typer.Option(help="How large the store may stay, as 500MB or 20GB.")],
-    store: StorePath = _DEFAULT,
+    store: StorePath = DEFAULT_STORE,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -119,7 +117,7 @@ def prune(
 @app.command("rm", epilog="Example: valens store rm 1f0c --yes")
 def rm(
     keys: Annotated[list[str], typer.Argument(help="Keys, or as much of each as is unique.")],
-    store: StorePath = _DEFAULT,
+    store: StorePath = DEFAULT_STORE,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -132,7 +130,7 @@ def rm(
 def diff(
     one: Annotated[str, typer.Argument(help="A collection's key, or as much of it as is unique.")],
     other: Annotated[str, typer.Argument(help="Another's.")],
-    store: StorePath = _DEFAULT,
+    store: StorePath = DEFAULT_STORE,
     as_json: AsJson = False,
 ) -> None:
     """Show what differs in how two collections were read."""
@@ -146,6 +144,37 @@ def diff(
         return
     rows = [(name, str(left), str(right)) for name, (left, right) in differs.items()]
     Console().print(plain_table(("ingredient", one, other), rows) if rows else "They were read in the same way.")
+
+
+@app.command("drift", epilog="Example: valens store drift 1f0c --sample 50")
+def drift(
+    key: Annotated[str, typer.Argument(help="The collection's key, or as much of it as is unique.")],
+    model: Annotated[str | None, typer.Option(help="The model (default: the name that the collection notes).")] = None,
+    sample: Annotated[int, typer.Option(min=1, help="How many rows are read again.")] = 20,
+    seed: Annotated[int, typer.Option(help="Draws the sample.")] = 0,
+    device: Device = "auto",
+    store: StorePath = DEFAULT_STORE,
+    as_json: AsJson = False,
+) -> None:
+    """Read a random sample of stored rows again, and say how far they are from what is stored."""
+    from valens.audit import drift as measure
+    from valens.audit import summary
+    from valens.display import gaps_table
+    from valens.models import load
+    from valens.results import records
+
+    collection = _existing(store).find(key)
+    loaded = load(
+        model or str(collection.about.get("model")),
+        device=device,
+        dtype=str(collection.identity["dtype"]),
+        kernel=str(collection.identity["kernel"]),
+    )
+    table = measure(collection, loaded, sample=sample, seed=seed)
+    if as_json:
+        write_json({"collection": collection.key, "rows": sample, "seed": seed, "gaps": records(table)})
+        return
+    Console().print(gaps_table(summary(table)))
 
 
 def _existing(path: Path) -> ActivationStore:

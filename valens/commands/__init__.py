@@ -1,0 +1,1 @@
+"""What each command of `valens` does, one file each; `valens.cli` puts them together."""

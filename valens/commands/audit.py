@@ -1,0 +1,48 @@
+"""`valens audit`: how exact are a model's vectors?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from valens.commands.options import OUTPUT, AsJson, Device, Dtype, MaxTokens, ModelName
+from valens.terminal import write_json
+
+
+def audit(
+    model: ModelName = "smollm2-135m",
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+    max_tokens: MaxTokens = None,
+    out: Annotated[Path | None, typer.Option(help="Keep the table by layer here.", rich_help_panel=OUTPUT)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how far apart vectors are that should be equal, on a handful of texts.
+
+    Alone and batched, padded on the right and on the left, with two attention kernels, in float32 and bfloat16, and by
+    valens and a bare Hugging Face forward; by stream and layer, in units of vector norm and of cosine.
+    """
+    from valens.audit import audit as measure
+    from valens.audit import summary
+    from valens.display import gaps_table
+    from valens.results import records, writable_folder
+
+    if out is not None:
+        writable_folder(out)
+    console = Console(stderr=as_json)
+    with console.status(f"Auditing {model}"):
+        result = measure(model, device=device, dtype=dtype, max_tokens=max_tokens)
+    if out is not None:
+        result.save(out)
+    if as_json:
+        write_json({"gaps": records(result.table), "provenance": result.provenance})
+        return
+    console.print(gaps_table(summary(result.table)))
+    console.print(
+        "relative: largest norm of the difference, over the norm; cosine gap: largest 1 - cosine; over texts, with the "
+        "layer that has the largest relative difference.",
+        style="dim",
+    )

@@ -1,0 +1,47 @@
+"""`valens models`: the models known by a short name."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from valens.commands.options import AsJson
+from valens.terminal import write_json
+
+
+def models(
+    as_json: AsJson = False,
+) -> None:
+    """List the models known by a short name; any other decoder goes by its hub name or folder."""
+    from dataclasses import asdict
+
+    from valens.catalog import CATALOG
+    from valens.display import plain_table
+
+    if as_json:
+        write_json({name: asdict(known) | {"d_values": known.d_values} for name, known in CATALOG.items()})
+        return
+    console = Console()
+    columns = ("alias", "layers", "d_model", "heads", "d_v", "paper's set", "where")
+    rows = [
+        (
+            known.alias,
+            str(known.n_layers),
+            f"{known.d_model:,}",
+            f"{known.n_heads}/{known.n_kv_heads}",
+            f"{known.d_values:,}",
+            known.paper_layers or "–",
+            _source(known.source, room=console.width - 58),
+        )
+        for known in CATALOG.values()
+    ]
+    console.print(plain_table(columns, rows, right=columns[1:5]))
+    console.print(
+        "heads: query heads / key-value heads; d_v: width of a layer's values; layers are counted from 1.", style="dim"
+    )
+
+
+def _source(source: str, *, room: int) -> str:
+    """Where a model is found, on two lines if it needs more room; of a wheel, its name alone."""
+    if source.startswith("wheel:"):
+        return source.split("/", maxsplit=1)[0].replace(":", " ")
+    return source if len(source) <= room else source.replace("/", "/\n")
