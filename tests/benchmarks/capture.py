@@ -1,0 +1,279 @@
+"""What capture costs, as ratios against named rivals, all measured interleaved in one run on SmolLM2-135M.
+
+    make bench                                     everything, about ten minutes on two cores
+    python tests/benchmarks/capture.py --quick     the comparisons of a single pass
+
+Each round times ours and the rival one after the other on the same batch; the table gives the median, the smallest and
+the largest of the rounds' ratios. Below 1 means that valens takes less time than the rival.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import gc
+import io
+import os
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import psutil
+import torch
+from rich.console import Console
+from rich.table import Table
+from transformers import AutoModelForCausalLM, GgufConfig, PreTrainedModel
+from transformers.utils import logging as hf_logging
+
+from valens.capture import Batch, capturing
+from valens.catalog import locate
+from valens.extract import plan
+from valens.models import Model, load
+from valens.prompts import Tokens
+from valens.representations import HS, VA
+from valens.shards import row_of
+from valens.sites import Site, Stream
+from valens.store import ActivationStore, Collection
+
+READINGS = [VA.reading, HS.reading]
+NAME = "smollm2-135m"
+
+
+@dataclass(frozen=True)
+class Line:
+    what: str
+    rival: str
+    ratios: list[float]
+    target: str
+
+
+def bare_model(dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """Hugging Face's own model, SDPA, untouched by any bridge."""
+    folder, file = locate(NAME)
+    dense = GgufConfig(dequantize=True)
+    with contextlib.redirect_stderr(io.StringIO()):
+        return AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file=file, dtype=dtype, quantization_config=dense
+        ).eval()
+
+
+def batch_of(texts: int, tokens: int) -> Batch:
+    ids = torch.randint(5, 40_000, (texts, tokens), generator=torch.Generator().manual_seed(0))
+    return Batch(ids, torch.ones_like(ids, dtype=torch.bool))
+
+
+def seconds(call: Callable[[], object]) -> float:
+    gc.collect()
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def rounds(ours: Callable[[], object], rival: Callable[[], object], repeats: int) -> list[float]:
+    """Ours over the rival's time, round by round; who goes first alternates, and the first round warms both up."""
+    ratios = []
+    for turn in range(repeats + 1):
+        pair = (ours, rival) if turn % 2 else (rival, ours)
+        times = {call: seconds(call) for call in pair}
+        ratios.append(times[ours] / times[rival])
+    return ratios[1:]
+
+
+def body(model: PreTrainedModel, batch: Batch) -> None:
+    with torch.inference_mode():
+        model.base_model(input_ids=batch.ids, use_cache=False)
+
+
+def pooled_afterwards(model: PreTrainedModel, batch: Batch) -> None:
+    """Every layer's hidden states from the output and values from hooks on v_proj, pooled after the pass."""
+    values: list[torch.Tensor] = []
+    hooks = [
+        layer.self_attn.v_proj.register_forward_hook(lambda module, args, output: values.append(output))
+        for layer in model.base_model.layers
+    ]
+    with torch.inference_mode():
+        hidden = model.base_model(input_ids=batch.ids, use_cache=False, output_hidden_states=True).hidden_states
+        for tensor in (*values, *hidden):
+            tensor.mean(dim=1)
+    for hook in hooks:
+        hook.remove()
+
+
+def cached_by_the_bridge(model: Model, batch: Batch) -> None:
+    """TransformerBridge.run_with_cache, filtered to the hook points that our readings use."""
+    names = {
+        Site(stream, layer).hook for stream in (Stream.VALUES, Stream.HIDDEN) for layer in range(1, model.n_layers + 1)
+    }
+    with torch.inference_mode():
+        model.bridge.run_with_cache(batch.ids, names_filter=lambda name: name in names)
+
+
+def layer_by_layer(model: PreTrainedModel, batch: Batch) -> None:
+    """The usual harness: for each l, cut the model to its first l layers, encode, and pool the last hidden state."""
+    base = model.base_model
+    layers = base.layers
+    try:
+        for depth in range(1, len(layers) + 1):
+            base.layers = layers[:depth]
+            with torch.inference_mode():
+                base(input_ids=batch.ids, use_cache=False).last_hidden_state.mean(dim=1)
+    finally:
+        base.layers = layers
+
+
+class TimedCollection(Collection):
+    """A collection that notes how long its writes take."""
+
+    spent: ClassVar[list[float]] = []
+
+    def write(self, tokens: Sequence[Tokens], vectors: Mapping[str, torch.Tensor]) -> Path:
+        start = time.perf_counter()
+        path = super().write(tokens, vectors)
+        self.spent.append(time.perf_counter() - start)
+        return path
+
+
+def writing_share(model: Model, repeats: int) -> list[float]:
+    """The part of an extraction's time that goes into writing its shards."""
+    shares = []
+    texts = [f"Text {number}: " + "the values of a layer carry the meaning of a text " * 12 for number in range(40)]
+    for _ in range(repeats):
+        TimedCollection.spent.clear()
+        with tempfile.TemporaryDirectory() as folder:
+            job = plan(model, texts, READINGS, store=ActivationStore(folder))
+            own = job.collection
+            timed = dataclasses.replace(job, collection=TimedCollection(own.folder, own.identity, own.about))
+            shares.append(timed.run().seconds)
+        shares[-1] = sum(TimedCollection.spent) / shares[-1]
+    return shares
+
+
+def reading_speed(repeats: int, *, n_rows: int = 20_000, layers: int = 30, d: int = 192) -> dict[str, list[float]]:
+    """Gigabytes a second for one layer of 20,000 rows by 30 layers: the first read of a file, and again."""
+    speeds: dict[str, list[float]] = {"cold": [], "warm": []}
+    with tempfile.TemporaryDirectory() as folder:
+        writer = ActivationStore(folder).collection({}, {})
+        tokens = [Tokens((number,), (True,), truncated=False) for number in range(n_rows)]
+        for start in range(0, n_rows, 100):
+            part = tokens[start : start + 100]
+            writer.write(part, {"values/mean": torch.randn(layers, len(part), d)})
+        rows = [row_of(text) for text in tokens]
+        for turn in range(repeats):
+            for path in Path(folder).rglob("*.safetensors"):
+                with path.open("rb") as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            reader = ActivationStore(folder).find(writer.key)
+            reader.readings()
+            for name in ("cold", "warm"):
+                taken = seconds(lambda reader=reader, turn=turn: reader.read("values/mean", turn % layers, rows))
+                speeds[name].append(n_rows * d * 4 / taken / 1e9)
+    return speeds
+
+
+@contextlib.contextmanager
+def peak_memory() -> Iterator[list[float]]:
+    """The largest resident memory while inside, above that on entering, in MiB."""
+    process, done, peak = psutil.Process(), threading.Event(), [0.0]
+    gc.collect()
+    before = process.memory_info().rss
+
+    def watch() -> None:
+        while not done.wait(0.002):
+            peak[0] = max(peak[0], (process.memory_info().rss - before) / 2**20)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        thread.join()
+
+
+def cosines(one: Model, other: Model, batch: Batch) -> list[float]:
+    """The smallest cosine, by reading, between the vectors of two models."""
+    found = []
+    for model in (one, other):
+        with capturing(model, READINGS) as read:
+            found.append(read(batch))
+    return [float(torch.cosine_similarity(found[0][reading], found[1][reading], dim=-1).min()) for reading in READINGS]
+
+
+def ours(model: Model, batch: Batch) -> None:
+    with capturing(model, READINGS) as read:
+        read(batch)
+
+
+def single_pass(model: Model, bare: PreTrainedModel, repeats: int) -> Iterator[Line]:
+    """Ratios for one pass over one batch."""
+    batch = batch_of(8, 256)
+    against = rounds(lambda: ours(model, batch), lambda: body(bare, batch), repeats)
+    yield Line("capture, 8 × 256 tokens", "(a) bare Hugging Face body, SDPA", against, "≤ 1.05")
+    against = rounds(lambda: ours(model, batch), lambda: pooled_afterwards(bare, batch), repeats)
+    yield Line("capture, 8 × 256 tokens", "(b) output_hidden_states + v_proj hooks, pooled after", against, "≤ 0.97")
+    against = rounds(lambda: ours(model, batch), lambda: cached_by_the_bridge(model, batch), repeats)
+    yield Line("capture, 8 × 256 tokens", "(c) TransformerBridge.run_with_cache, filtered", against, "≤ 0.70")
+
+
+def many_passes(model: Model, bare: PreTrainedModel, repeats: int) -> Iterator[Line]:
+    """Ratios that take minutes."""
+    long = batch_of(4, 1024)
+    against = rounds(lambda: ours(model, long), lambda: cached_by_the_bridge(model, long), max(2, repeats // 2))
+    yield Line("capture, 4 × 1,024 tokens", "(c) TransformerBridge.run_with_cache, filtered", against, "≤ 0.50")
+    small = batch_of(8, 128)
+    against = rounds(lambda: ours(model, small), lambda: layer_by_layer(bare, small), max(2, repeats // 2))
+    yield Line(
+        "all layers, 8 × 128 tokens", "(d) layer by layer: the model cut to l = 1..30 layers", against, "≤ 0.071"
+    )
+    half = load(NAME, dtype="bfloat16")
+    batch = batch_of(8, 256)
+    against = rounds(lambda: ours(half, batch), lambda: ours(model, batch), max(2, repeats // 2))
+    yield Line("bfloat16, 8 × 256 tokens", "valens in float32", against, "≤ 0.625")
+    yield Line("bfloat16's smallest cosine", "to float32 (VA, HS)", cosines(half, model, batch), "≥ 0.999")
+
+
+def facts(model: Model, repeats: int) -> Iterator[Line]:
+    """Shares, speeds and memory."""
+    yield Line("writing", "share of an extraction's time", writing_share(model, repeats), "≤ 0.03")
+    speeds = reading_speed(repeats)
+    yield Line("reading one layer, 20,000 rows, warm", "GB/s", speeds["warm"], "≥ 1")
+    yield Line("reading one layer, 20,000 rows, cold", "GB/s", speeds["cold"], "")
+    batch = batch_of(16, 512)
+    with peak_memory() as peak:
+        ours(model, batch)
+    yield Line("peak memory above the model, 16 × 512 tokens", "MiB", peak, "≤ 400")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="only the comparisons of a single pass")
+    parser.add_argument("--repeats", type=int, default=7, help="rounds after one that warms up")
+    arguments = parser.parse_args()
+    hf_logging.disable_progress_bar()
+    console = Console()
+    model, bare = load(NAME), bare_model()
+    table = Table(title=f"{NAME}, {torch.get_num_threads()} threads, torch {torch.__version__}", box=None)
+    for column in ("what", "against", "median", "min", "max", "target"):
+        table.add_column(column, justify="right" if column in {"median", "min", "max"} else "left")
+    makers = [single_pass(model, bare, arguments.repeats)]
+    if not arguments.quick:
+        makers += [many_passes(model, bare, arguments.repeats), facts(model, arguments.repeats)]
+    for maker in makers:
+        for line in maker:
+            middle = statistics.median(line.ratios)
+            numbers = [f"{number:.4g}" for number in (middle, min(line.ratios), max(line.ratios))]
+            table.add_row(line.what, line.rival, *numbers, line.target)
+            console.print(f"{line.what} · {line.rival}: {numbers[0]}", style="dim", highlight=False)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
