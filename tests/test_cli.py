@@ -17,6 +17,7 @@ import pytest
 import tiny
 import torch
 import transformers as hf
+from tiny import one_thread  # noqa: F401
 
 from valens import cli, models
 from valens.catalog import CATALOG
@@ -63,15 +64,6 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
         return Said(code, *capsys.readouterr())
 
     return call
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Threads that wait for each other are most of the time of a model this small, on a machine that is shared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ import tiny
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import one_thread  # noqa: F401  a forked child can use one thread of the many that its parent had
 
 from valens import extract, models
 from valens.capture import Batch, capturing
@@ -42,15 +42,6 @@ def model() -> Model:
 @pytest.fixture
 def store(tmp_path: Path) -> ActivationStore:
     return ActivationStore(tmp_path / "store")
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """A forked child can use one thread of the many that its parent had started; sums then have one order in both."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def texts(n: int, *, seed: int = 0, longest: int = 40) -> list[str]:
@@ -351,7 +342,6 @@ def all_vectors(found: Extraction) -> list[np.ndarray]:
 
 
 class TestKilled:
-    @pytest.mark.usefixtures("one_thread")
     def test_killed_at_any_moment_nothing_is_lost_or_different(
         self, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -409,7 +399,6 @@ def run_and_be_killed(work: Job, begun: Path, *, after: float) -> list[int]:
     return [int(line) for line in begun.read_text().split()]
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_many_workers_need_no_lock(model: Model, tmp_path: Path) -> None:
     """Four processes read overlapping texts into one store; every row is there, whole, and equal to one's alone."""
     store, given_texts = ActivationStore(tmp_path / "store"), texts(120)
