@@ -47,7 +47,7 @@ def run(
 
     def called(*arguments: object) -> Ended:
         words = [str(argument) for argument in arguments]
-        needs_model = words[0] in {"extract", "audit"} or "drift" in words
+        needs_model = words[0] in {"extract", "extract-tokens", "audit"} or "drift" in words
         monkeypatch.setattr(sys, "argv", ["valens", *words, *(["--model", str(folder)] if needs_model else [])])
         with pytest.raises(SystemExit) as ended:
             cli.main()
@@ -81,15 +81,15 @@ class TestExtract:
         assert not Path("activations").exists()
 
     def test_tokens_are_counted_and_refused_above_what_is_allowed(self, run: Callable[..., Ended]) -> None:
-        wanted = ("--tokens", "values@2/tokens", "--tokens", "pattern@1/last")
-        planned = run("extract", "texts.txt", *wanted, "--dry-run", "--json").json
+        wanted = ("values@2/tokens", "pattern@1/last")
+        planned = run("extract-tokens", "texts.txt", *wanted, "--dry-run", "--json").json
         assert planned["bytes"] == 4 * (16 + 4) * (5 + 3 + 4)
         assert not Path("activations").exists()
-        refused = run("extract", "texts.txt", *wanted, "--max-bytes", 100)
+        refused = run("extract-tokens", "texts.txt", *wanted, "--max-bytes", 100)
         assert refused.code == 2
         assert "raise --max-bytes" in refused.err
-        assert run("extract", "texts.txt", *wanted, "--json").json["passes"] == 3
-        assert run("extract", "texts.txt", *wanted, "--json").json["passes"] == 0
+        assert run("extract-tokens", "texts.txt", *wanted, "--json").json["passes"] == 3
+        assert run("extract-tokens", "texts.txt", *wanted, "--json").json["passes"] == 0
 
     @pytest.mark.parametrize(
         ("content", "message"),
@@ -103,9 +103,12 @@ class TestExtract:
         assert len(ended.err.splitlines()) == 1
         assert re.search(message, ended.err)
 
-    @pytest.mark.parametrize("options", [("--read", "values"), ("--tokens", "values/mean"), ("--stored", "int8")])
-    def test_readings_that_are_none(self, run: Callable[..., Ended], options: tuple[str, ...]) -> None:
-        ended = run("extract", "texts.txt", *options)
+    @pytest.mark.parametrize(
+        "words",
+        ["extract texts.txt --read values", "extract-tokens texts.txt values/mean", "extract texts.txt --stored int8"],
+    )
+    def test_readings_that_are_none(self, run: Callable[..., Ended], words: str) -> None:
+        ended = run(*words.split())
         assert (ended.code, ended.out) == (2, "")
         assert ended.err.startswith("Error: ")
         assert not Path("activations").exists()

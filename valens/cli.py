@@ -14,6 +14,7 @@ from rich.markup import escape
 from valens.commands import store
 from valens.commands.audit import audit
 from valens.commands.extract import extract
+from valens.commands.extract_tokens import extract_tokens
 from valens.commands.models import models
 from valens.commands.sweep_layers import sweep_layers
 from valens.errors import ValensError
@@ -30,6 +31,10 @@ app.command(
     "sweep-layers", epilog="Example: valens sweep-layers --model smollm2-135m --suite builtin --out results/demo"
 )(sweep_layers)
 app.command(epilog="Example: valens extract abstracts.txt --model qwen3-8b --read values/mean,hidden/mean")(extract)
+app.command(
+    "extract-tokens",
+    epilog="Example: valens extract-tokens abstracts.txt values@26/tokens pattern@26/last --model qwen3-8b",
+)(extract_tokens)
 app.add_typer(store.app)
 app.command(epilog="Example: valens audit --model smollm2-135m")(audit)
 app.command(epilog="Example: valens models --json")(models)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,25 +23,16 @@ from valens.commands.options import (
     Revision,
     StorePath,
 )
-from valens.errors import CorpusError
+from valens.commands.texts import TextFile, read_lines
 from valens.terminal import show_estimate, write_json
 
 
 def extract(  # noqa: PLR0917
-    texts: Annotated[Path, typer.Argument(help="A file of UTF-8 text, one text a line.")],
+    texts: TextFile,
     model: ModelName = "smollm2-135m",
     read: Annotated[
         str, typer.Option(help="Pooled readings, with commas between: stream/pooling.", rich_help_panel=READING)
     ] = "values/mean,hidden/mean",
-    tokens: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A reading of every token, instead: values@26/tokens, pattern@5/last.", rich_help_panel=READING
-        ),
-    ] = None,
-    max_bytes: Annotated[
-        int, typer.Option(help="The most that readings of tokens may write.", rich_help_panel=READING)
-    ] = 10**9,
     stored: Annotated[
         str, typer.Option(help="float32, bfloat16 or float16, on disk.", rich_help_panel=READING)
     ] = "float32",
@@ -68,25 +58,13 @@ def extract(  # noqa: PLR0917
     from valens.models import load
     from valens.representations import Reading
     from valens.store import ActivationStore
-    from valens.tokenwise import TokenReading, plan_tokens
 
     console = Console(stderr=as_json)
-    lines = _lines(texts)[:limit]
+    lines = read_lines(texts)[:limit]
     activations = ActivationStore(store, check=check)
     pooled = [Reading.parse(name) for name in read.split(",")]
-    wise = [TokenReading.parse(name) for name in tokens or ()]
     with console.status(f"Loading {model}"):
         loaded = load(model, device=device, dtype=dtype, revision=revision)
-    if wise:
-        token_job = plan_tokens(loaded, lines, wise, store=activations, max_tokens=max_tokens, max_bytes=max_bytes)
-        n_bytes, passes = token_job.n_bytes, 0 if dry_run else token_job.run().passes
-        if as_json:
-            write_json(
-                {"collection": token_job.collection.key, "texts": len(lines), "bytes": n_bytes, "passes": passes}
-            )
-        else:
-            console.print(f"{n_bytes:,} bytes of vectors; {passes:,} of {len(lines):,} texts read.", highlight=False)
-        return
     job = plan(
         loaded,
         lines,
@@ -116,17 +94,3 @@ def extract(  # noqa: PLR0917
         f"at the limit. They are in {store}, collection {found.collection.key[:12]}.",
         highlight=False,
     )
-
-
-def _lines(path: Path) -> list[str]:
-    """The texts of a file, one a line; lines without text are left out."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path} is not UTF-8 (byte {error.start}). Convert it, as with iconv -t utf-8.") from error
-    except OSError as error:
-        raise CorpusError(f"{path} cannot be read ({error.strerror}). Give a file with one text a line.") from error
-    texts = [line for line in lines if line.strip()]
-    if not texts:
-        raise CorpusError(f"{path} has no text in it. Give a file with one text a line.")
-    return texts

@@ -1,0 +1,65 @@
+"""`valens extract-tokens`: put the vectors of single tokens, and attention patterns, into a store."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from valens.commands.options import (
+    DEFAULT_STORE,
+    INPUT,
+    READING,
+    AsJson,
+    Check,
+    Device,
+    DryRun,
+    Dtype,
+    MaxTokens,
+    ModelName,
+    Revision,
+    StorePath,
+)
+from valens.commands.texts import TextFile, read_lines
+from valens.terminal import write_json
+
+
+def extract_tokens(  # noqa: PLR0917
+    texts: TextFile,
+    readings: Annotated[
+        list[str], typer.Argument(help="What is read: values@26/tokens, hidden@28:norm/tokens, pattern@5/last.")
+    ],
+    model: ModelName = "smollm2-135m",
+    max_bytes: Annotated[int, typer.Option(help="The most that may be written.", rich_help_panel=READING)] = 10**9,
+    limit: Annotated[int | None, typer.Option(help="At most this many texts.", rich_help_panel=INPUT)] = None,
+    revision: Revision = None,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+    max_tokens: MaxTokens = None,
+    store: StorePath = DEFAULT_STORE,
+    check: Check = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Keep every token's vector at chosen layers, or the attention of chosen queries.
+
+    These are large, so the bytes are counted before anything runs. Patterns are kept for the last query (pattern@5/last), for
+    queries at given positions from 0 (pattern@5/0,7), or as the full map (pattern@5/all).
+    """
+    from valens.models import load
+    from valens.store import ActivationStore
+    from valens.tokenwise import TokenReading, plan_tokens
+
+    console = Console(stderr=as_json)
+    lines = read_lines(texts)[:limit]
+    wanted = [TokenReading.parse(name) for name in readings]
+    activations = ActivationStore(store, check=check)
+    with console.status(f"Loading {model}"):
+        loaded = load(model, device=device, dtype=dtype, revision=revision)
+    job = plan_tokens(loaded, lines, wanted, store=activations, max_tokens=max_tokens, max_bytes=max_bytes)
+    n_bytes, passes = job.n_bytes, 0 if dry_run else job.run().passes
+    if as_json:
+        write_json({"collection": job.collection.key, "texts": len(lines), "bytes": n_bytes, "passes": passes})
+        return
+    console.print(f"{n_bytes:,} bytes of vectors; {passes:,} of {len(lines):,} texts read.", highlight=False)
