@@ -44,8 +44,8 @@ def extract_tokens(  # noqa: PLR0917
 ) -> None:
     """Keep every token's vector at chosen layers, or the attention of chosen queries.
 
-    These are large, so the bytes are counted before anything runs. Patterns are kept for the last query (pattern@5/last), for
-    queries at given positions from 0 (pattern@5/0,7), or as the full map (pattern@5/all).
+    These are large, so the bytes are counted before anything runs. Patterns are kept for the last query
+    (pattern@5/last), for queries at given positions from 0 (pattern@5/0,7), or as the full map (pattern@5/all).
     """
     from valens.models import load
     from valens.store import ActivationStore
