@@ -36,6 +36,9 @@ MANIFEST = "manifest.json"
 
 _KEY_LENGTH = 32
 
+Part = tuple[Shard, slice | list[int], slice | list[int]]
+"""A shard, the places of an answer that it fills, and the rows of it that fill them."""
+
 
 @dataclass(frozen=True)
 class ActivationStore:
@@ -123,21 +126,11 @@ class Collection:
 
         Raises StoreError if a row has none.
         """
-        missing = self.lacks(reading, rows)
-        if missing or not rows:
-            raise StoreError(
-                f"{len(missing)} of {len(rows)} texts have no {reading} in {self.folder}. Extract them first."
-            )
-        owners: dict[str, tuple[list[int], list[int]]] = {}
-        for place, row in enumerate(rows):
-            shard, inside = self._index[reading][row]
-            wanted, taken = owners.setdefault(shard, ([], []))
-            wanted.append(place)
-            taken.append(inside)
-        width = self._shards[next(iter(owners))].shape(reading)[2]
-        vectors = np.empty((len(rows), width), dtype=np.float32)
-        for shard, (wanted, taken) in owners.items():
-            vectors[_run(wanted)] = self._shards[shard].layer(reading, layer)[_run(taken)]
+        parts = self._parts(reading, tuple(rows))
+        shard, _, _ = parts[0]
+        vectors = np.empty((len(rows), shard.shape(reading)[2]), dtype=np.float32)
+        for shard, wanted, taken in parts:
+            vectors[wanted] = shard.layer(reading, layer)[taken]
         return vectors
 
     def read_items(self, name: str, row: Row, items: Callable[[int], int]) -> Float[np.ndarray, "item d"]:
@@ -167,6 +160,30 @@ class Collection:
         with contextlib.suppress(OSError):
             sweep_temporaries(self.folder)
             os.utime(self.folder / MANIFEST)
+
+    def _parts(self, reading: str, rows: tuple[Row, ...]) -> list[Part]:
+        """Which rows come from where in which shard. The last answer is kept: layer after layer asks for the same rows."""
+        if self._asked.get(reading, ((), []))[0] != rows:
+            self._asked[reading] = rows, self._find_parts(reading, rows)
+        return self._asked[reading][1]
+
+    def _find_parts(self, reading: str, rows: tuple[Row, ...]) -> list[Part]:
+        missing = self.lacks(reading, rows)
+        if missing or not rows:
+            raise StoreError(
+                f"{len(missing)} of {len(rows)} texts have no {reading} in {self.folder}. Extract them first."
+            )
+        places: dict[str, tuple[list[int], list[int]]] = {}
+        for place, row in enumerate(rows):
+            owner, inside = self._index[reading][row]
+            wanted, taken = places.setdefault(owner, ([], []))
+            wanted.append(place)
+            taken.append(inside)
+        return [(self._shards[owner], _run(wanted), _run(taken)) for owner, (wanted, taken) in places.items()]
+
+    @cached_property
+    def _asked(self) -> dict[str, tuple[tuple[Row, ...], list[Part]]]:
+        return {}
 
     @cached_property
     def _shards(self) -> dict[str, Shard]:
