@@ -346,7 +346,7 @@ class TestKilled:
         self, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Twenty kills at random moments; each resume meets the same batches and computes those that are not stored."""
-        n, chance = 150, random.Random(1)
+        n, chance = 300, random.Random(1)
         whole = all_vectors(job(model, tmp_path / "whole", n=n).run())
         store = tmp_path / "killed"
         interrupted = 0
@@ -383,7 +383,7 @@ def run_and_be_killed(work: Job, begun: Path, *, after: float) -> list[int]:
             real_keep(self, passages)
 
         def slow_sync(handle: int) -> None:  # so that many of the kills hit a shard that is being written
-            time.sleep(0.003)
+            time.sleep(0.01)
             real_sync(handle)
 
         Job._keep, os.fsync = keep, slow_sync

@@ -17,6 +17,7 @@ from valens.commands.options import (
     Device,
     DryRun,
     Dtype,
+    Kernel,
     MaxTokens,
     ModelName,
     OnLong,
@@ -40,6 +41,7 @@ def extract(  # noqa: PLR0917
     revision: Revision = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
+    kernel: Kernel = "auto",
     max_tokens: MaxTokens = None,
     on_long: OnLong = "truncate",
     batch_tokens: Annotated[
@@ -64,7 +66,7 @@ def extract(  # noqa: PLR0917
     activations = ActivationStore(store, check=check)
     pooled = [Reading.parse(name) for name in read.split(",")]
     with console.status(f"Loading {model}"):
-        loaded = load(model, device=device, dtype=dtype, revision=revision)
+        loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
     job = plan(
         loaded,
         lines,

@@ -16,6 +16,7 @@ from valens.commands.options import (
     Device,
     DryRun,
     Dtype,
+    Kernel,
     MaxTokens,
     ModelName,
     Revision,
@@ -36,6 +37,7 @@ def extract_tokens(  # noqa: PLR0917
     revision: Revision = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
+    kernel: Kernel = "auto",
     max_tokens: MaxTokens = None,
     store: StorePath = DEFAULT_STORE,
     check: Check = False,
@@ -56,7 +58,7 @@ def extract_tokens(  # noqa: PLR0917
     wanted = [TokenReading.parse(name) for name in readings]
     activations = ActivationStore(store, check=check)
     with console.status(f"Loading {model}"):
-        loaded = load(model, device=device, dtype=dtype, revision=revision)
+        loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
     job = plan_tokens(loaded, lines, wanted, store=activations, max_tokens=max_tokens, max_bytes=max_bytes)
     n_bytes, passes = job.n_bytes, 0 if dry_run else job.run().passes
     if as_json:

@@ -15,6 +15,9 @@ ModelName = Annotated[str, typer.Option(help="Alias, hub name, local folder or G
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.", rich_help_panel=INPUT)]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=READING)]
 Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16, for the weights.", rich_help_panel=READING)]
+Kernel = Annotated[
+    str, typer.Option(help="Attention: auto, sdpa, eager or flash_attention_2.", rich_help_panel=READING)
+]
 MaxTokens = Annotated[
     int | None,
     typer.Option(help="Tokens read of a text (default: 512, or the model's context).", rich_help_panel=READING),

@@ -19,6 +19,7 @@ from valens.commands.options import (
     Device,
     DryRun,
     Dtype,
+    Kernel,
     MaxTokens,
     ModelName,
     OnLong,
@@ -45,6 +46,7 @@ def sweep_layers(  # noqa: PLR0917
     revision: Revision = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
+    kernel: Kernel = "auto",
     max_tokens: MaxTokens = None,
     on_long: OnLong = "truncate",
     layers: Annotated[
@@ -85,7 +87,7 @@ def sweep_layers(  # noqa: PLR0917
     if not dry_run:
         writable_folder(out)
     with console.status(f"Loading {model}"):
-        loaded = load(model, device=device, dtype=dtype, revision=revision)
+        loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
     picked = _layers(layers, loaded.n_layers)
     if dry_run:
         job = sweep_plan(loaded, tasks, wanted, store=activations, max_tokens=max_tokens, on_long=on_long)
