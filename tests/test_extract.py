@@ -96,6 +96,19 @@ def test_every_different_text_is_read_once(
     np.testing.assert_array_equal(again.vectors(VA.reading, 2), found.vectors(VA.reading, 2)[11::-1])
 
 
+def test_a_text_that_comes_as_tokens_is_read_as_it_is(model: Model, store: ActivationStore) -> None:
+    (whole,) = texts(1, seed=3)
+    text = tokenize(model.tokenizer, [whole], max_tokens=64)[0]
+    half = Tokens(text.ids[: len(text) // 2], text.speaks[: len(text) // 2], truncated=False)
+    plan(model, [whole, half, text], [VA.reading], store=store).run()
+    again = plan(model, [half, whole], [VA.reading], store=store).run()
+    assert again.passes == 0
+    part = plan(model, [whole], [VA.reading], store=store, prefixes=[[len(half)]]).run()
+    assert np.array_equal(part.vectors(VA.reading, 2), again.vectors(VA.reading, 2, [0]))
+    with pytest.raises(PromptError, match=rf"Text 1 \(from 0\) was given as {len(text)} tokens"):
+        plan(model, ["a b", text], [VA.reading], store=store, max_tokens=len(text) - 1)
+
+
 def test_a_new_reading_reads_again_and_keeps_only_what_was_lacking(model: Model, store: ActivationStore) -> None:
     given_texts = texts(6)
     plan(model, given_texts, [VA.reading], store=store).run()

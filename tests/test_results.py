@@ -42,6 +42,17 @@ def test_what_is_saved_is_read_back_to_the_last_digit(result: Result, tmp_path: 
     assert files(folder) == {"scores.parquet", "provenance.json"}
 
 
+def test_details_are_files_of_their_own_and_come_back(result: Result, tmp_path: Path) -> None:
+    ranks = pd.DataFrame({"document": [0, 1], "rank": [3, 1]})
+    Result(result.kind, result.table, result.provenance, {"ranks": ranks}).save(tmp_path)
+    back = read_result(tmp_path)
+    pd.testing.assert_frame_equal(back.details["ranks"], ranks)
+    assert dict(back.provenance) == dict(result.provenance)
+    (tmp_path / "ranks.parquet").unlink()
+    with pytest.raises(ResultError, match=r"ranks\.parquet"):
+        read_result(tmp_path)
+
+
 def test_a_second_save_takes_the_place_of_the_first(result: Result, tmp_path: Path) -> None:
     result.save(tmp_path)
     other = Result("layer-sweep", TABLE.head(1), {"seed": 4})

@@ -229,7 +229,7 @@ class Job:
 
 def plan(
     model: Model,
-    texts: Sequence[str],
+    texts: Sequence[str | Tokens],
     readings: Sequence[Reading],
     *,
     store: ActivationStore,
@@ -242,17 +242,18 @@ def plan(
 ) -> Job:
     """Plan how these readings of these texts get into the store.
 
-    `on_long` is what becomes of a text that has more than `max_tokens` tokens: `truncate` keeps its beginning, `error`
-    raises PromptError. `prefixes` asks, for each text, for its prefixes of so many tokens instead of the whole: one pass
-    gives them all, and each is kept as if it had been read alone. `stored` is the dtype on disk. Raises PromptError for
-    empty texts and for limits that the model cannot read, CaptureError for readings that are not one vector a text.
+    A text that comes as Tokens, because it was cut between two of them, is read as it is. `on_long` is what becomes of a
+    text that has more than `max_tokens` tokens: `truncate` keeps its beginning, `error` raises PromptError. `prefixes` asks,
+    for each text, for its prefixes of so many tokens instead of the whole: one pass gives them all, and each is kept as if
+    it had been read alone. `stored` is the dtype on disk. Raises PromptError for empty texts and for limits that the model
+    cannot read, CaptureError for readings that are not one vector a text.
     """
     if any(reading.stream is Stream.PATTERN for reading in readings):
         raise CaptureError("Attention patterns are as wide as a text is long; a store keeps vectors of one width.")
     if stored not in DTYPES:
         raise CaptureError(f"Vectors are stored as {', '.join(DTYPES)}; {stored!r} was asked for.")
     limit = token_limit(model, max_tokens)
-    tokens = tokenize(model.tokenizer, texts, prompt=prompt, max_tokens=limit)
+    tokens = _tokenized(model, texts, prompt, limit)
     _refuse_long(tokens, limit, on_long)
     passages = tuple(
         Passage(text, _ends(text, place, prefixes[place] if prefixes is not None else None))
@@ -268,6 +269,19 @@ def plan(
         batches=fill_batches(passages, batch_tokens, max_rows=max(1, _BATCH_BYTES // (4 * max(numbers, 1)))),
         stored=stored,
     )
+
+
+def _tokenized(model: Model, texts: Sequence[str | Tokens], prompt: Prompt, limit: int) -> list[Tokens]:
+    plain = [text for text in texts if isinstance(text, str)]
+    fresh = iter(tokenize(model.tokenizer, plain, prompt=prompt, max_tokens=limit))
+    tokens = [next(fresh) if isinstance(text, str) else text for text in texts]
+    long = [place for place, text in enumerate(tokens) if len(text) > limit]
+    if long:
+        raise PromptError(
+            f"Text {long[0]} (from 0) was given as {len(tokens[long[0]]):,} tokens, above the limit of {limit:,}. "
+            "Raise --max-tokens, or cut it."
+        )
+    return tokens
 
 
 def how_read(model: Model, *, prompt: Prompt, max_tokens: int, stored: str) -> dict[str, Any]:

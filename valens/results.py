@@ -1,4 +1,8 @@
-"""A result: a tidy table, one row a number, and where the numbers come from; two files that any program reads."""
+"""A result: a tidy table, one row a number, and where the numbers come from, in files that any program reads.
+
+What the numbers were computed from (a rank a document, a score a query) is kept beside them as further tables, so that
+another interval or another test needs no model and no store.
+"""
 
 from __future__ import annotations
 
@@ -20,22 +24,33 @@ PROVENANCE = "provenance.json"
 
 @dataclass(frozen=True)
 class Result:
-    """What a probe found. `table` has one row a number; `provenance` says how it was made."""
+    """What a probe found. `table` has one row a number; `provenance` says how it was made.
+
+    `details` are further tables by name, as `ranks`: what the numbers were computed from.
+    """
 
     kind: str
     """Which probe made it: `layer-sweep`."""
     table: pd.DataFrame = field(repr=False)
     provenance: Mapping[str, Any] = field(repr=False)
+    details: Mapping[str, pd.DataFrame] = field(default_factory=dict, repr=False)
 
     def to_pandas(self) -> pd.DataFrame:
         """A copy of the table."""
         return self.table.copy()
 
     def save(self, folder: str | Path) -> Path:
-        """Write `scores.parquet` and `provenance.json` into a folder, made if need be; ResultError if it cannot be."""
+        """Write `scores.parquet`, a file a detail, and last `provenance.json` into a folder, made if need be.
+
+        ResultError if that cannot be done. Nothing else in the folder is touched.
+        """
         out = writable_folder(folder)
-        facts = {"kind": self.kind} | dict(self.provenance)
-        replace(out / TABLE, lambda path: self.table.to_parquet(path, index=False))
+        facts = {"kind": self.kind} | dict(self.provenance) | {"details": sorted(self.details)}
+        for name, table in {
+            TABLE: self.table,
+            **{_file_of(name): table for name, table in self.details.items()},
+        }.items():
+            replace(out / name, _parquet(table))
         replace(out / PROVENANCE, lambda path: write_json(path, facts))
         return out
 
@@ -45,12 +60,21 @@ def read_result(folder: str | Path) -> Result:
     where = Path(folder).expanduser()
     try:
         facts = json.loads((where / PROVENANCE).read_text(encoding="utf-8"))
-        return Result(facts.pop("kind"), pd.read_parquet(where / TABLE), facts)
+        details = {name: pd.read_parquet(where / _file_of(name)) for name in facts.pop("details", ())}
+        return Result(facts.pop("kind"), pd.read_parquet(where / TABLE), facts, details)
     except (OSError, ValueError, KeyError) as error:
         raise ResultError(
             f"{where} has no result that can be read ({error}). A result is a folder with {TABLE} and {PROVENANCE}, "
             "as a probe's --out leaves it."
         ) from error
+
+
+def _file_of(detail: str) -> str:
+    return f"{detail}.parquet"
+
+
+def _parquet(table: pd.DataFrame) -> Callable[[Path], None]:
+    return lambda path: table.to_parquet(path, index=False)
 
 
 def writable_folder(folder: str | Path) -> Path:

@@ -1,52 +1,38 @@
-"""Figures from result tables alone: no model, no store. Colours are told apart by colour-blind readers (Okabe and Ito)."""
+"""Figure 3, from a layer sweep's scores alone: no model, no store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from valens.errors import ResultError
 from valens.layers import LayerSet
-from valens.results import replace, writable_folder
+from valens.plotting.style import BLUE, GREEN, ORANGE, PINK, SKY, VERMILLION, layer_axis, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 TASK_TYPE_COLOURS = {
-    "STS": "#0072B2",
-    "Retrieval": "#D55E00",
-    "Clustering": "#009E73",
-    "Classification": "#CC79A7",
-    "Reranking": "#E69F00",
-    "PairClassification": "#56B4E9",
+    "STS": BLUE,
+    "Retrieval": VERMILLION,
+    "Clustering": GREEN,
+    "Classification": PINK,
+    "Reranking": ORANGE,
+    "PairClassification": SKY,
 }
 
 _TITLE_LENGTH = 45
 """How many letters fit above a panel."""
 
+_BASELINE_ROOM = 0.07
+"""How much of the x axis, behind the last layer, is for the baseline."""
+
 _LEGEND_ENTRY = 0.92
 """How many inches an entry of the legend takes."""
-
-_STYLE: dict[Any, Any] = {
-    "font.size": 8,
-    "axes.titlesize": 9,
-    "axes.labelsize": 8,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "legend.frameon": False,
-    "lines.linewidth": 1.4,
-    "figure.dpi": 150,
-    "savefig.dpi": 200,
-    "savefig.bbox": "tight",
-    "pdf.fonttype": 42,
-}
 
 
 def layer_curves(
@@ -63,7 +49,7 @@ def layer_curves(
         raise ResultError("The table has no single-layer scores to draw. Give the scores of a layer sweep.")
     words = _by_type(table[table.representation == baseline])
     panels = list(dict.fromkeys(zip(curves.model, curves.representation, strict=True)))
-    with _style() as plt:
+    with style() as plt:
         width = 3.3 * len(panels) + 0.9
         figure, axes = plt.subplots(
             1, len(panels), figsize=(width, 3.1), sharey=True, squeeze=False, layout="constrained"
@@ -77,25 +63,6 @@ def layer_curves(
         _legend(figure, curves, words=not words.empty, shaded=bool(chosen), baseline=baseline)
         plt.close(figure)
     return figure
-
-
-def save_figure(figure: Figure, folder: str | Path, name: str) -> list[Path]:
-    """Write a figure as PDF, with fonts that publishers take, and as PNG; gives the paths. ResultError if it cannot be."""
-    paths = [writable_folder(folder) / f"{name}.{suffix}" for suffix in ("pdf", "png")]
-    with _style():
-        for path in paths:
-            replace(path, figure.savefig)
-    return paths
-
-
-@contextmanager
-def _style() -> Iterator:
-    """Matplotlib with the house style, drawn without a screen; the reader's own settings come back on leaving."""
-    import matplotlib as mpl
-    from matplotlib import pyplot as plt
-
-    with mpl.rc_context(_STYLE), plt.ioff():
-        yield plt
 
 
 def _by_type(table: pd.DataFrame) -> pd.DataFrame:
@@ -116,38 +83,24 @@ def _panel(axis: Axes, curves: pd.DataFrame, words: pd.DataFrame) -> None:
         for score in words.score[words.task_type == task_type]:
             ends = [edge + 0.1 * room, edge + 0.9 * room]
             axis.plot(ends, [score, score], color=colour, linestyle=(0, (2, 1)))
-    _layer_axis(axis, curves)
+    _whole_layers(axis, curves)
 
 
 def _margin(curves: pd.DataFrame) -> tuple[float, float]:
     """Where the layers end on the x axis, and how much of it behind them is for the baseline."""
-    return float(curves.layer.max()) + 0.5, 0.07 * float(curves.layer.max() - curves.layer.min() + 1)
+    return float(curves.layer.max()) + 0.5, _BASELINE_ROOM * float(curves.layer.max() - curves.layer.min() + 1)
 
 
-def _layer_axis(axis: Axes, curves: pd.DataFrame) -> None:
-    """Whole layers below, the fraction of the depth above."""
-    from matplotlib.ticker import MaxNLocator
-
+def _whole_layers(axis: Axes, curves: pd.DataFrame) -> None:
     deepest = curves.sort_values("layer").iloc[-1]
-    n_layers = float(deepest.layer) / float(deepest.depth)
-    first, last = int(curves.layer.min()), int(curves.layer.max())
-    axis.set_xlabel("layer")
-    axis.set_xlim(first - 0.5, sum(_margin(curves)))
-    ticks = MaxNLocator(integer=True, nbins=7, min_n_ticks=1).tick_values(first - 0.5, last + 0.5)
-    axis.set_xticks([tick for tick in ticks if first <= tick <= last])
-    above = axis.secondary_xaxis("top", functions=(_scaled(1 / n_layers), _scaled(n_layers)))
-    above.set_xlabel("depth (fraction of the layers)")
-    above.set_xticks([0, 0.25, 0.5, 0.75, 1])
+    n_layers = round(float(deepest.layer) / float(deepest.depth))
+    layer_axis(axis, int(curves.layer.min()), int(curves.layer.max()), n_layers, room=_BASELINE_ROOM)
 
 
 def _title(representation: str, model: str) -> str:
     """What a panel shows, on two lines if it would not fit on one."""
     fits = len(representation) + len(model) < _TITLE_LENGTH
     return f"{representation}{' · ' if fits else chr(10)}{model}"
-
-
-def _scaled(factor: float) -> Callable[[ArrayLike], np.ndarray]:
-    return lambda numbers: np.asarray(numbers, dtype=float) * factor
 
 
 def _colour(task_type: str) -> str:

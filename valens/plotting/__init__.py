@@ -1,0 +1,8 @@
+"""Figures from result tables alone: no model, no store. One file a figure; what they share is in `style`."""
+
+from __future__ import annotations
+
+from valens.plotting.layer_sweep import TASK_TYPE_COLOURS, layer_curves
+from valens.plotting.style import save_figure
+
+__all__ = ["TASK_TYPE_COLOURS", "layer_curves", "save_figure"]
