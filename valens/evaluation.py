@@ -14,12 +14,15 @@ was fitted (clusters, classifiers) is held. What is resampled, by type of task:
   share a text move together, and an interval from 50 texts in 1,225 pairs is as wide as 50 texts make it. Where hardly any
   pairs share a text (STSBenchmark), that would draw each pair twice over, and intervals would be 1.7 times too wide:
   there, groups of pairs that share texts, directly or through others, are resampled as wholes.
+
+Where `halves` are asked for, the units are parted at random into two, and the task is scored on either as well: a layer set
+can then be chosen on one half and judged on the other. What is fitted (clusters, classifiers) is shared by the halves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -28,7 +31,7 @@ from scipy.sparse.csgraph import connected_components
 
 from valens import metrics
 from valens.errors import TaskError
-from valens.statistics import percentile_interval, resample_counts
+from valens.statistics import half_units, percentile_interval, resample_counts
 from valens.tasks import Classification, Clustering, Reranking, Retrieval, Sts, Task
 
 _LARGEST_GROUP = 0.05
@@ -46,6 +49,8 @@ class Evaluation:
     """How many units were resampled."""
     unit: str
     """What was resampled: `query`, `text`, or `group of pairs`."""
+    halves: tuple[Evaluation, ...] = ()
+    """The same of two halves of the units, each with resamples of its own; empty unless they were asked for."""
 
     def interval(self, confidence: float = 0.95) -> tuple[Float[np.ndarray, " layer"], Float[np.ndarray, " layer"]]:
         """The percentile interval of each layer's score."""
@@ -56,23 +61,47 @@ class Evaluation:
 class _Bootstrap:
     resamples: int
     seed: int
+    halves: bool = False
 
     def counts(self, n: int) -> Int[np.ndarray, "resample n"]:
-        return resample_counts(n, self.resamples, self.seed)
+        """Resamples of all units; with halves, then for each the half itself (each unit of it once) and its resamples."""
+        drawn = resample_counts(n, self.resamples, self.seed)
+        if not self.halves:
+            return drawn
+        return np.vstack([drawn, *(self._of_half(half, n) for half in half_units(n, self.seed))])
+
+    def _of_half(self, half: Int[np.ndarray, " unit"], n: int) -> Int[np.ndarray, "resample n"]:
+        counts = np.zeros((self.resamples + 1, n), dtype=int)
+        counts[0, half] = 1
+        if len(half):
+            counts[1:, half] = resample_counts(len(half), self.resamples, self.seed)
+        return counts
+
+    def parts(self) -> list[slice]:
+        """Where in the rows of `counts` the resamples of all units stand, and those of either half with the half itself."""
+        ends = [self.resamples, 2 * self.resamples + 1, 3 * self.resamples + 2]
+        return [slice(0, ends[0]), slice(ends[0], ends[1]), slice(ends[1], ends[2])][: 3 if self.halves else 1]
 
 
 def evaluate(
-    task: Task, vectors: Float[np.ndarray, "layer text d"], *, resamples: int = 1000, seed: int = 0
+    task: Task,
+    vectors: Float[np.ndarray, "layer text d"],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    halves: bool = False,
 ) -> Evaluation:
     """Score the vectors of a task's texts, in the order of `task.texts`, at every layer at once.
 
-    `seed` draws the resamples only; what mteb draws for a metric is drawn with mteb's own seed. Raises TaskError if the
+    `halves` scores two halves of the units as well; a half without units, or without pairs, scores nan. `seed` draws
+    resamples and halves only; what mteb draws for a metric is drawn with mteb's own seed. Raises TaskError if the
     vectors do not fit the task or are not finite.
     """
     _check(task, vectors)
     if vectors.dtype == np.float16:
         vectors = vectors.astype(np.float32)
-    return _SCORERS[type(task)](task, vectors, _Bootstrap(resamples, seed))
+    bootstrap = _Bootstrap(resamples, seed, halves)
+    return _parted(_SCORERS[type(task)](task, vectors, bootstrap), bootstrap)
 
 
 def _sts(task: Sts, vectors: Float[np.ndarray, "layer text d"], bootstrap: _Bootstrap) -> Evaluation:
@@ -133,10 +162,14 @@ def _clustering(task: Clustering, vectors: Float[np.ndarray, "layer text d"], bo
         ]
     )
     score = values[:, :, 0].mean(axis=1, keepdims=True)
+    whole, *halves = bootstrap.parts()
     experiments = resample_counts(task.experiments, bootstrap.resamples, bootstrap.seed + 1) / task.experiments
-    replicates = np.einsum("ler,re->lr", values[:, :, 1:], experiments)
-    centred = replicates - np.nanmean(replicates, axis=1, keepdims=True) + score
-    return Evaluation(score[:, 0], centred, n_texts, "text")
+    replicates = [_centred(values[:, :, 1:][:, :, whole], experiments, score)]
+    for half in halves:
+        itself, resampled = np.split(values[:, :, 1:][:, :, half], [1], axis=2)
+        of_half = itself.mean(axis=1)
+        replicates += [of_half, _centred(resampled, experiments, of_half)]
+    return Evaluation(score[:, 0], np.concatenate(replicates, axis=1), n_texts, "text")
 
 
 _SCORERS: dict[type, Callable[..., Evaluation]] = {
@@ -165,7 +198,32 @@ def _check(task: Task, vectors: Float[np.ndarray, "layer text d"]) -> None:
 def _mean(scores: Float[np.ndarray, "layer n"], unit: str, bootstrap: _Bootstrap) -> Evaluation:
     """The evaluation of a score that is a mean over independent units."""
     n = scores.shape[1]
-    return Evaluation(scores.mean(axis=1), scores @ bootstrap.counts(n).T / n, n, unit)
+    counts = bootstrap.counts(n)
+    with np.errstate(invalid="ignore"):
+        return Evaluation(scores.mean(axis=1), scores @ counts.T / counts.sum(axis=1), n, unit)
+
+
+def _parted(found: Evaluation, bootstrap: _Bootstrap) -> Evaluation:
+    """Give the resamples of all units and those of either half to an evaluation each."""
+    whole, *halves = bootstrap.parts()
+    sizes = [len(half) for half in half_units(found.n, bootstrap.seed)]
+    parts = tuple(
+        Evaluation(found.replicates[:, half][:, 0], found.replicates[:, half][:, 1:], n, found.unit)
+        for half, n in zip(halves, sizes, strict=False)
+    )
+    return replace(found, replicates=found.replicates[:, whole], halves=parts)
+
+
+def _centred(
+    values: Float[np.ndarray, "layer experiment resample"],
+    experiments: Float[np.ndarray, "resample experiment"],
+    score: Float[np.ndarray, "layer one"],
+) -> Float[np.ndarray, "layer resample"]:
+    """The mean of each resample's experiments, moved to have the score as its mean over the resamples."""
+    replicates = np.einsum("ler,re->lr", values, experiments)
+    defined = ~np.isnan(replicates)
+    total = np.where(defined, replicates, 0.0).sum(axis=1, keepdims=True)
+    return replicates - total / np.maximum(defined.sum(axis=1, keepdims=True), 1) + score
 
 
 def _pair_weights(

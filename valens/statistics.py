@@ -34,6 +34,12 @@ def resample_counts(n: int, resamples: int, seed: int) -> Int[np.ndarray, "resam
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
 
 
+def half_units(n: int, seed: int) -> tuple[Int[np.ndarray, " first"], Int[np.ndarray, " second"]]:
+    """The places of n units in two halves drawn at random, each in order; of an odd n the second has one more."""
+    order = np.random.default_rng(seed).permutation(n)
+    return np.sort(order[: n // 2]), np.sort(order[n // 2 :])
+
+
 def percentile_interval(
     replicates: Float[np.ndarray, "*batch resample"], confidence: float = 0.95
 ) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
