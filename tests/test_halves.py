@@ -84,14 +84,14 @@ def same(found: Evaluation, expected: Evaluation) -> bool:
 
 @pytest.mark.parametrize("task", [RETRIEVAL, RERANKING, CLASSIFICATION, APART, SHARED], ids=lambda task: task.name)
 def test_a_half_is_scored_as_the_task_that_holds_its_units_alone(task: Task, vectors: np.ndarray) -> None:
-    whole = evaluate(task, vectors, halves=True, **SETTINGS)
+    whole = evaluate(task, vectors, halves=25, **SETTINGS)
     for half, units in zip(whole.halves, half_units(whole.n, SEED), strict=True):
         assert same(half, evaluate(alone(task, units), vectors, **SETTINGS))
     assert sum(half.n for half in whole.halves) == whole.n
 
 
 def test_a_half_of_a_clustering_is_scored_in_the_clusters_of_the_whole(vectors: np.ndarray) -> None:
-    whole = evaluate(CLUSTERING, vectors, halves=True, **SETTINGS)
+    whole = evaluate(CLUSTERING, vectors, halves=25, **SETTINGS)
     draws = metrics.cluster_draws(N, CLUSTERING.sample, CLUSTERING.experiments)
     clusters = metrics.clustered(vectors, draws, n_clusters=5, batch_size=32)
     labels = np.array(LABELS)
@@ -109,13 +109,13 @@ def test_a_half_of_a_clustering_is_scored_in_the_clusters_of_the_whole(vectors: 
 @pytest.mark.parametrize("task", [RETRIEVAL, CLASSIFICATION, APART, SHARED, CLUSTERING], ids=lambda task: task.name)
 def test_asking_for_halves_changes_nothing_of_the_whole(task: Task, vectors: np.ndarray) -> None:
     bare = evaluate(task, vectors, **SETTINGS)
-    assert same(evaluate(task, vectors, halves=True, **SETTINGS), bare)
+    assert same(evaluate(task, vectors, halves=7, **SETTINGS), bare)
     assert bare.halves == ()
 
 
 def test_a_half_without_units_scores_nan(vectors: np.ndarray) -> None:
     one = replace(RETRIEVAL, queries=RETRIEVAL.queries[:1], relevant=RETRIEVAL.relevant[:1])
-    empty, full = evaluate(one, vectors, halves=True, **SETTINGS).halves
+    empty, full = evaluate(one, vectors, halves=25, **SETTINGS).halves
     assert np.isnan(empty.score).all()
     assert np.isnan(empty.replicates).all()
     assert (full.score == evaluate(one, vectors, **SETTINGS).score).all()

@@ -61,26 +61,27 @@ class Evaluation:
 class _Bootstrap:
     resamples: int
     seed: int
-    halves: bool = False
+    of_half: int = 0
 
     def counts(self, n: int) -> Int[np.ndarray, "resample n"]:
         """Resamples of all units; with halves, then for each the half itself (each unit of it once) and its resamples."""
         drawn = resample_counts(n, self.resamples, self.seed)
-        if not self.halves:
+        if not self.of_half:
             return drawn
         return np.vstack([drawn, *(self._of_half(half, n) for half in half_units(n, self.seed))])
 
     def _of_half(self, half: Int[np.ndarray, " unit"], n: int) -> Int[np.ndarray, "resample n"]:
-        counts = np.zeros((self.resamples + 1, n), dtype=int)
+        counts = np.zeros((1 + self.of_half, n), dtype=int)
         counts[0, half] = 1
         if len(half):
-            counts[1:, half] = resample_counts(len(half), self.resamples, self.seed)
+            counts[1:, half] = resample_counts(len(half), self.of_half, self.seed)
         return counts
 
     def parts(self) -> list[slice]:
         """Where in the rows of `counts` the resamples of all units stand, and those of either half with the half itself."""
-        ends = [self.resamples, 2 * self.resamples + 1, 3 * self.resamples + 2]
-        return [slice(0, ends[0]), slice(ends[0], ends[1]), slice(ends[1], ends[2])][: 3 if self.halves else 1]
+        whole, half = self.resamples, 1 + self.of_half
+        halves = [slice(whole, whole + half), slice(whole + half, whole + 2 * half)]
+        return [slice(0, whole), *(halves if self.of_half else [])]
 
 
 def evaluate(
@@ -89,13 +90,13 @@ def evaluate(
     *,
     resamples: int = 1000,
     seed: int = 0,
-    halves: bool = False,
+    halves: int = 0,
 ) -> Evaluation:
     """Score the vectors of a task's texts, in the order of `task.texts`, at every layer at once.
 
-    `halves` scores two halves of the units as well; a half without units, or without pairs, scores nan. `seed` draws
-    resamples and halves only; what mteb draws for a metric is drawn with mteb's own seed. Raises TaskError if the
-    vectors do not fit the task or are not finite.
+    `halves` scores two halves of the units as well, with so many resamples each (0: no halves); a half without units, or
+    without pairs, scores nan. `seed` draws resamples and halves only; what mteb draws for a metric is drawn with mteb's own
+    seed. Raises TaskError if the vectors do not fit the task or are not finite.
     """
     _check(task, vectors)
     if vectors.dtype == np.float16:
@@ -163,12 +164,11 @@ def _clustering(task: Clustering, vectors: Float[np.ndarray, "layer text d"], bo
     )
     score = values[:, :, 0].mean(axis=1, keepdims=True)
     whole, *halves = bootstrap.parts()
-    experiments = resample_counts(task.experiments, bootstrap.resamples, bootstrap.seed + 1) / task.experiments
-    replicates = [_centred(values[:, :, 1:][:, :, whole], experiments, score)]
+    resampled = values[:, :, 1:]
+    replicates = [_centred(resampled[:, :, whole], score, bootstrap.seed)]
     for half in halves:
-        itself, resampled = np.split(values[:, :, 1:][:, :, half], [1], axis=2)
-        of_half = itself.mean(axis=1)
-        replicates += [of_half, _centred(resampled, experiments, of_half)]
+        of_half = resampled[:, :, half][:, :, 0].mean(axis=1, keepdims=True)
+        replicates += [of_half, _centred(resampled[:, :, half][:, :, 1:], of_half, bootstrap.seed)]
     return Evaluation(score[:, 0], np.concatenate(replicates, axis=1), n_texts, "text")
 
 
@@ -215,11 +215,11 @@ def _parted(found: Evaluation, bootstrap: _Bootstrap) -> Evaluation:
 
 
 def _centred(
-    values: Float[np.ndarray, "layer experiment resample"],
-    experiments: Float[np.ndarray, "resample experiment"],
-    score: Float[np.ndarray, "layer one"],
+    values: Float[np.ndarray, "layer experiment resample"], score: Float[np.ndarray, "layer one"], seed: int
 ) -> Float[np.ndarray, "layer resample"]:
-    """The mean of each resample's experiments, moved to have the score as its mean over the resamples."""
+    """The mean over resampled experiments in each resample of the texts, moved to have the score as its mean."""
+    n_experiments, resamples = values.shape[1:]
+    experiments = resample_counts(n_experiments, resamples, seed + 1) / n_experiments
     replicates = np.einsum("ler,re->lr", values, experiments)
     defined = ~np.isnan(replicates)
     total = np.where(defined, replicates, 0.0).sum(axis=1, keepdims=True)
