@@ -24,7 +24,7 @@ prompts representations shards
 capture
 store upkeep
 extract tokenwise
-corpora tasks builtin
+overlap corpora tasks builtin
 metrics statistics lexical evaluation selectors
 provenance results
 audit

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from valens import probes
     from valens.builtin import suite_named as suite
+    from valens.corpora import Corpus, corpus
     from valens.errors import ValensError
     from valens.layers import LayerSet
     from valens.models import Model, load, wrap
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "probes": "valens",
     "suite": "valens.builtin:suite_named",
+    "Corpus": "valens.corpora",
+    "corpus": "valens.corpora",
     "ValensError": "valens.errors",
     "LayerSet": "valens.layers",
     "Model": "valens.models",
@@ -54,6 +57,7 @@ __all__ = [
     "WMP",
     "WVA",
     "ActivationStore",
+    "Corpus",
     "LayerSet",
     "Model",
     "Pooling",
@@ -65,6 +69,7 @@ __all__ = [
     "Stream",
     "ValensError",
     "__version__",
+    "corpus",
     "load",
     "probes",
     "read_result",

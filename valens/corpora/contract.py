@@ -1,0 +1,100 @@
+"""What every corpus is: texts with a name each, where they came from, and what was left out on the way."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from valens.errors import CorpusError
+from valens.overlap import identity
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Long texts to be read, none of them empty, none said twice.
+
+    `ids` has one name a text (an id field, a file name, a title, else the number of its row). `source` says what was
+    read, so that a person can find it again; `notes` say what the reader of a result should know of it.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    ids: tuple[str, ...]
+    source: str
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a corpus without texts, or without one id a text."""
+        if not self.texts or len(self.texts) != len(self.ids):
+            raise CorpusError(
+                f"{self.name} needs one text or more and an id for each; it has {len(self.texts)} texts and "
+                f"{len(self.ids)} ids."
+            )
+
+    def limited(self, n: int) -> Corpus:
+        """The first `n` texts, or all if there are not so many; CorpusError below 1."""
+        check_limit(n)
+        if n >= len(self.texts):
+            return self
+        return replace(self, texts=self.texts[:n], ids=self.ids[:n], notes=(*self.notes, _first_taken(n)))
+
+    def facts(self) -> dict[str, Any]:
+        """What a result should record of it; `sha256` is over the sha256 of each text in order."""
+        whole = hashlib.sha256()
+        for text in self.texts:
+            whole.update(hashlib.sha256(text.encode()).digest())
+        return {
+            "name": self.name,
+            "source": self.source,
+            "texts": len(self.texts),
+            "sha256": whole.hexdigest(),
+            "notes": list(self.notes),
+        }
+
+
+def check_limit(limit: int | None) -> None:
+    """Refuse to take no text at all; None is no limit."""
+    if limit is not None and limit < 1:
+        raise CorpusError(f"A limit is 1 text or more; {limit} was asked for. Leave --limit out to take them all.")
+
+
+def gathered(
+    name: str,
+    found: Iterable[tuple[str, str | None]],
+    *,
+    source: str,
+    limit: int | None = None,
+    notes: tuple[str, ...] = (),
+) -> Corpus:
+    """The corpus of texts that come one by one with their ids, read no further than `limit` of them are kept.
+
+    A text of nothing but white space is left out, and so is one that repeats an earlier one (see `valens.overlap`);
+    the notes count both, as far as was read. CorpusError if nothing is left.
+    """
+    check_limit(limit)
+    texts: dict[bytes, tuple[str, str]] = {}
+    empty = repeated = 0
+    for named, text in found:
+        if text is None or not text.strip():
+            empty += 1
+        elif (said := identity(text)) in texts:
+            repeated += 1
+        else:
+            texts[said] = named, text
+            if len(texts) == limit:
+                notes = (*notes, _first_taken(limit))
+                break
+    if not texts:
+        raise CorpusError(f"There is no text in {source}; {empty:,} were empty. Give texts to read.")
+    notes += tuple(_left_out(empty, "without text") + _left_out(repeated, "that repeat an earlier one"))
+    return Corpus(name, tuple(t for _, t in texts.values()), tuple(i for i, _ in texts.values()), source, notes)
+
+
+def _first_taken(n: int) -> str:
+    return f"the first {n:,} texts were taken, as asked"
+
+
+def _left_out(n: int, what: str) -> list[str]:
+    return [f"left out: {n:,} {what}"] if n else []

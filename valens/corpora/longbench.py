@@ -1,0 +1,76 @@
+"""LongBench v2 (arXiv 2412.15204): the long contexts of 503 questions, from the hub or a local mirror of it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from valens.corpora.contract import Corpus
+from valens.corpora.fields import Row, corpus_of_rows
+from valens.errors import CorpusError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+HUB_ID = "zai-org/LongBench-v2"
+FORMER_HUB_ID = "THUDM/LongBench-v2"
+REVISION = "2b48e494f2c7a2f0af81aae178e05c7e1dde0fe9"
+FIELD = "context"
+"""The long text of a question."""
+
+
+def longbench_v2(*, data_root: Path | None = None, field: str | None = None, limit: int | None = None) -> Corpus:
+    """The different contexts in the order of their questions, from the hub or from the mirror under `data_root`.
+
+    A mirror holds the data set's files in a folder named as on the hub. CorpusError, saying what was tried, if neither
+    can be had.
+    """
+    mirror = None if data_root is None else _mirror(data_root)
+    data = _loaded(HUB_ID, REVISION) if mirror is None else _loaded(str(mirror), None)
+    rows = (Row(number, fields) for number, fields in enumerate(data, start=1))
+    source = f"{HUB_ID} at {REVISION}" if mirror is None else str(mirror)
+    return corpus_of_rows("longbench-v2", rows, source=source, field=field or FIELD, limit=limit)
+
+
+def _mirror(data_root: Path) -> Path:
+    folders = [data_root / hub_id for hub_id in (HUB_ID, FORMER_HUB_ID)]
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    raise CorpusError(
+        f"There is no mirror of longbench-v2: {folders[0]} and {folders[1]} are no folders. Put the data set's "
+        "data.json into one of them, or leave --data-root out to ask the hub."
+    )
+
+
+def _loaded(place: str, revision: str | None) -> Dataset:
+    """The questions; `place` is a hub id with its revision, or a folder."""
+    import datasets
+    from datasets.exceptions import DatasetsError
+
+    try:
+        with _bars_on_terminals_only():
+            return datasets.load_dataset(place, split="train", revision=revision)
+    except (OSError, ValueError, DatasetsError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CorpusError(
+            f"longbench-v2 could not be read from {place} ({reason}). Put the data set's data.json into "
+            f"DIR/{HUB_ID} and give --data-root DIR, or go online."
+        ) from error
+
+
+@contextlib.contextmanager
+def _bars_on_terminals_only() -> Iterator[None]:
+    import datasets
+
+    if sys.stderr.isatty() or datasets.are_progress_bars_disabled():
+        yield
+        return
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.enable_progress_bars()

@@ -1,0 +1,47 @@
+"""One word for every corpus: a name that is known, or a path."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from valens.corpora.contract import Corpus, check_limit
+from valens.corpora.files import FORMS, corpus_at
+from valens.corpora.longbench import longbench_v2
+from valens.corpora.wikipedia_sample import wikipedia_corpus
+from valens.errors import CorpusError
+
+CORPORA = ("wikipedia", "longbench-v2")
+
+
+def corpus(
+    name: str | Path, *, data_root: str | Path | None = None, field: str | None = None, limit: int | None = None
+) -> Corpus:
+    """The long texts of this name, or in this folder or file; ``./wikipedia`` is a path where a folder is called so.
+
+    `wikipedia` comes with gensim's wheel; `longbench-v2` comes from the hub, or from the mirror of it under `data_root`.
+    A path leads to a folder of .txt files or to a .jsonl, .jsonl.gz, .json or .parquet file, whose text is in `field`
+    (None: the likeliest one). `limit` keeps the first texts alone. CorpusError says what to do if it cannot be had.
+    """
+    check_limit(limit)
+    if name == "wikipedia":
+        if field is not None:
+            raise CorpusError(f"The articles of wikipedia have no field `{field}`. Leave --field out.")
+        return wikipedia_corpus(limit=limit)
+    if name == "longbench-v2":
+        root = None if data_root is None else Path(data_root).expanduser()
+        return longbench_v2(data_root=root, field=field, limit=limit)
+    path = Path(name).expanduser()
+    if name == "" or not path.exists():
+        raise CorpusError(_not_found(name))
+    return corpus_at(path, field=field, limit=limit)
+
+
+def _not_found(name: str | Path) -> str:
+    if isinstance(name, Path) or os.sep in name or Path(name).suffix:
+        return f"There is no file or folder {name}. A corpus is {', '.join(CORPORA)}, {FORMS}."
+    near = difflib.get_close_matches(name.lower(), CORPORA, n=1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    known = ", ".join(CORPORA)
+    return f"There is no corpus {name!r}, and no such file or folder. {hint}Give {known} or a path: {FORMS}."

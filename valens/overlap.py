@@ -1,0 +1,52 @@
+"""Which texts say the same thing, and which of one list are in another: letters and digits alone are compared.
+
+Two units are equal if their texts are equal once case, spaces, punctuation and every other sign are gone. A unit is one
+text, or a pair of texts in either order, as in a similarity task.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable
+
+Unit = str | tuple[str, str]
+
+_NEITHER_LETTER_NOR_DIGIT = re.compile(r"[\W_]+")
+
+
+def normalised(text: str) -> str:
+    """The letters and digits of a text, after Unicode's NFKC and case folding; ``""`` if it has none."""
+    return _NEITHER_LETTER_NOR_DIGIT.sub("", unicodedata.normalize("NFKC", text).casefold())
+
+
+def identity(unit: Unit) -> bytes:
+    """32 bytes that are the same for equal units; a text without letters and digits equals only its exact copy."""
+    if isinstance(unit, str):
+        said = normalised(unit) or unit
+        return hashlib.sha256(said.encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(b"".join(sorted(map(identity, unit)))).digest()
+
+
+def repeats(units: Iterable[Unit]) -> list[int | None]:
+    """For each unit, the place of the first one that it repeats; None where it is itself the first."""
+    first: dict[bytes, int] = {}
+    found = [first.setdefault(identity(unit), place) for place, unit in enumerate(units)]
+    return [None if origin == place else origin for place, origin in enumerate(found)]
+
+
+def distinct(units: Iterable[Unit]) -> list[int]:
+    """The places of the units that repeat no earlier one, in order."""
+    return [place for place, origin in enumerate(repeats(units)) if origin is None]
+
+
+def shared(units: Iterable[Unit], others: Iterable[Unit]) -> list[int | None]:
+    """For each unit, the place of the first of the others that equals it; None where none does.
+
+    A pair equals no text: compare texts with texts, pairs with pairs.
+    """
+    first: dict[bytes, int] = {}
+    for place, other in enumerate(others):
+        first.setdefault(identity(other), place)
+    return [first.get(identity(unit)) for unit in units]
