@@ -13,7 +13,6 @@ from valens.commands.options import (
     CHOOSING,
     DEFAULT_STORE,
     INPUT,
-    OUTPUT,
     AsJson,
     Check,
     Device,
@@ -23,7 +22,10 @@ from valens.commands.options import (
     MaxTokens,
     ModelName,
     OnLong,
+    Out,
+    Representations,
     Revision,
+    Seed,
     StorePath,
 )
 from valens.terminal import show_estimate, write_json
@@ -39,9 +41,7 @@ def sweep_layers(  # noqa: PLR0917
     suite: Annotated[
         str, typer.Option(help="`builtin`, or names of its tasks with commas between.", rich_help_panel=INPUT)
     ] = "builtin",
-    representations: Annotated[
-        str, typer.Option(help="What is swept, with commas between; the first is the main one.", rich_help_panel=INPUT)
-    ] = "VA,HS",
+    representations: Representations = "VA,HS",
     limit: Annotated[int | None, typer.Option(help="At most this many texts a task.", rich_help_panel=INPUT)] = None,
     revision: Revision = None,
     device: Device = "auto",
@@ -55,12 +55,10 @@ def sweep_layers(  # noqa: PLR0917
     select: Annotated[
         str, typer.Option(help="paper, best, top-k, contiguous, half or all.", rich_help_panel=CHOOSING)
     ] = "paper",
-    seed: Annotated[int, typer.Option(help="Draws the bootstrap resamples.", rich_help_panel=CHOOSING)] = 0,
+    seed: Seed = 0,
     store: StorePath = DEFAULT_STORE,
     check: Check = False,
-    out: Annotated[
-        Path, typer.Option(help="Scores, layer set, figure and provenance go here.", rich_help_panel=OUTPUT)
-    ] = Path("results/layer-sweep"),
+    out: Out = Path("results/layer-sweep"),
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
