@@ -1,0 +1,32 @@
+"""What every probe needs to say how sure a number is: resamples, intervals, paired tests, and many comparisons at once.
+
+A unit is what was drawn independently: a document, a query. Where one unit was measured several times (several random
+splits of the same document), average its scores first: the draws of a unit are not units.
+"""
+
+from __future__ import annotations
+
+from valens.statistics.best import not_distinguishable_by_replicates, not_distinguishable_from_best
+from valens.statistics.intervals import bca_interval, bca_interval_of_means, percentile_interval
+from valens.statistics.multiplicity import holm
+from valens.statistics.paired import Comparison, Difference, compare_paired, paired_difference
+from valens.statistics.resampling import bootstrap_means, half_units, jackknife_means, resample_counts
+from valens.statistics.sign_flip import sign_flip_test
+
+__all__ = [
+    "Comparison",
+    "Difference",
+    "bca_interval",
+    "bca_interval_of_means",
+    "bootstrap_means",
+    "compare_paired",
+    "half_units",
+    "holm",
+    "jackknife_means",
+    "not_distinguishable_by_replicates",
+    "not_distinguishable_from_best",
+    "paired_difference",
+    "percentile_interval",
+    "resample_counts",
+    "sign_flip_test",
+]

@@ -1,0 +1,67 @@
+"""Which layers cannot be told from the best: a set that holds the truly best layer with the asked confidence.
+
+Multiple comparisons with the best (Hsu 1984, Annals of Statistics 12; his book of 1996, chapter 4): each layer is compared
+with all others at once, by the largest studentised lead any of them has over it, against the bootstrap distribution of that
+largest lead if all were equal. If a layer is the best, the leads over it are noise alone, so it is left out at most as
+often as that distribution's tail; no further correction for the number of layers is needed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from valens.errors import ResultError
+from valens.statistics.intervals import mean_of_defined
+from valens.statistics.resampling import bootstrap_means
+
+_EQUAL = 1e-10
+"""A difference that varies by less than this share of what its two layers vary by is a constant with rounding."""
+
+
+def not_distinguishable_from_best(
+    samples: Float[np.ndarray, "layer unit"], *, confidence: float = 0.95, resamples: int = 10_000, seed: int
+) -> Bool[np.ndarray, " layer"]:
+    """Whether each layer's mean cannot be told from the best layer's; the best of these samples always cannot.
+
+    `samples` are scores of the same units at every layer, higher is better, and a unit counts once.
+    """
+    replicates = bootstrap_means(samples, resamples=resamples, seed=seed)
+    return not_distinguishable_by_replicates(samples.mean(axis=-1, dtype=np.float64), replicates, confidence=confidence)
+
+
+def not_distinguishable_by_replicates(
+    score: Float[np.ndarray, " layer"], replicates: Float[np.ndarray, "layer resample"], *, confidence: float = 0.95
+) -> Bool[np.ndarray, " layer"]:
+    """The same from bootstrap replicates of any score; all layers' must come from the same resamples.
+
+    A layer whose score is nan is not in the set; a resample in which any other layer is nan is left out. Layers that differ
+    by nothing in every resample stay together; a layer that another leads by the same in every resample is out.
+    """
+    if not 0 < confidence < 1:
+        raise ResultError(f"A confidence lies between 0 and 1, as 0.95; got {confidence}.")
+    there = ~np.isnan(score)
+    kept = np.zeros(len(score), dtype=bool)
+    used = replicates[there]
+    kept[there] = _compared(score[there], used[:, ~np.isnan(used).any(axis=0)], confidence)
+    return kept
+
+
+def _compared(
+    score: Float[np.ndarray, " layer"], replicates: Float[np.ndarray, "layer resample"], confidence: float
+) -> Bool[np.ndarray, " layer"]:
+    if not replicates.size:
+        return np.ones(len(score), dtype=bool)
+    noise = replicates - mean_of_defined(replicates)[:, None]
+    variance = np.square(noise).mean(axis=-1)
+    level = np.abs(score).max()
+    kept = np.empty(len(score), dtype=bool)
+    for layer, own in enumerate(noise):
+        lead, leads = score - score[layer], noise - own
+        error = np.sqrt(np.square(leads).mean(axis=-1))
+        sure = np.square(error) <= _EQUAL * (variance + variance[layer]) + (_EQUAL * level) ** 2
+        largest = np.max(leads[~sure] / error[~sure, None], axis=0, initial=0.0)
+        observed = np.max(lead[~sure] / error[~sure], initial=0.0)
+        beaten = (lead[sure] > _EQUAL * level).any()
+        kept[layer] = not beaten and observed <= np.quantile(largest, confidence)
+    return kept

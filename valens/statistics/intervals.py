@@ -1,0 +1,111 @@
+"""Bootstrap intervals from replicates: percentile, and BCa (bias-corrected and accelerated)."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import ndtr, ndtri
+
+from valens.errors import ResultError
+from valens.statistics.resampling import bootstrap_means, jackknife_means
+
+_ROUNDING = 1e-12
+"""Replicates that are nearer to the estimate than this, relative to the largest replicate, equal it."""
+
+
+def percentile_interval(
+    replicates: Float[np.ndarray, "*batch resample"], confidence: float = 0.95
+) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
+    """The bounds that leave out (1 - confidence) / 2 of the replicates on either side (Efron's percentile interval).
+
+    A replicate that is nan (a resample on which the statistic is undefined) is left out; where all are, the bounds are nan.
+    """
+    tails = np.broadcast_to(_tails(confidence), (*replicates.shape[:-1], 2))
+    return _bounds(replicates, tails)
+
+
+def bca_interval(
+    estimate: Float[np.ndarray, "*batch"],
+    replicates: Float[np.ndarray, "*batch resample"],
+    jackknife: Float[np.ndarray, "*batch unit"],
+    confidence: float = 0.95,
+) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
+    """The percentile interval with its tails moved for bias and skewness (BCa).
+
+    Equations 14.9 to 14.15 of Efron & Tibshirani, An Introduction to the Bootstrap, 1993.
+    `jackknife` has the statistic without each of the units. Replicates that equal the estimate count half as below it, and
+    at least half a replicate lies on either side, so that one-sided replicates give a bound and not nan. Where nothing
+    varies, both bounds are the estimate. Nan replicates and jackknife values are left out; a nan estimate has nan bounds.
+    """
+    normal = ndtri(_tails(confidence))
+    bias = ndtri(_share_below(estimate, replicates))[..., None]
+    shifted = bias + normal
+    # Beyond the pole of the correction the bound is the outermost replicate.
+    slope = np.maximum(1 - _acceleration(jackknife)[..., None] * shifted, np.finfo(np.float64).tiny)
+    with np.errstate(over="ignore"):
+        tails = ndtr(bias + shifted / slope)
+    return _bounds(replicates, tails)
+
+
+def bca_interval_of_means(
+    samples: Float[np.ndarray, "*curves unit"], *, resamples: int = 10_000, seed: int, confidence: float = 0.95
+) -> tuple[Float[np.ndarray, "*curves"], Float[np.ndarray, "*curves"]]:
+    """The BCa interval of each curve's mean over its units."""
+    means = np.asarray(samples.mean(axis=-1, dtype=np.float64))
+    replicates = bootstrap_means(samples, resamples=resamples, seed=seed)
+    return bca_interval(means, replicates, jackknife_means(samples), confidence)
+
+
+def mean_of_defined(values: Float[np.ndarray, "*batch n"]) -> Float[np.ndarray, "*batch"]:
+    """The mean over the last axis of what is not nan; nan where nothing is."""
+    defined = ~np.isnan(values)
+    count = np.asarray(defined.sum(axis=-1))
+    total = np.where(defined, values, 0.0).sum(axis=-1)
+    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+
+
+def _tails(confidence: float) -> Float[np.ndarray, " 2"]:
+    """The shares of replicates that lie below the lower and the upper bound."""
+    if not 0 < confidence < 1:
+        raise ResultError(f"A confidence lies between 0 and 1, as 0.95; got {confidence}.")
+    return np.array([(1 - confidence) / 2, (1 + confidence) / 2])
+
+
+def _share_below(
+    estimate: Float[np.ndarray, "*batch"], replicates: Float[np.ndarray, "*batch resample"]
+) -> Float[np.ndarray, "*batch"]:
+    """The share of the replicates below the estimate, never quite 0 or 1; nan where either is undefined."""
+    defined = ~np.isnan(replicates)
+    margin = _ROUNDING * np.abs(replicates).max(axis=-1, keepdims=True, initial=0.0, where=defined)
+    gap = replicates - estimate[..., None]
+    count = defined.sum(axis=-1)
+    below = (gap < -margin).sum(axis=-1) + (np.abs(gap) <= margin).sum(axis=-1) / 2
+    share = np.clip(below, 0.5, np.maximum(count - 0.5, 0.5)) / np.maximum(count, 1)
+    return np.where(np.isnan(estimate) | (count == 0), np.nan, share)
+
+
+def _acceleration(jackknife: Float[np.ndarray, "*batch unit"]) -> Float[np.ndarray, "*batch"]:
+    """A sixth of the skewness of the statistic's influences; 0 where leaving any unit out changes nothing."""
+    influence = mean_of_defined(jackknife)[..., None] - jackknife
+    scale = np.abs(influence).max(axis=-1, keepdims=True, initial=0.0, where=~np.isnan(influence))
+    level = np.abs(jackknife).max(axis=-1, keepdims=True, initial=0.0, where=~np.isnan(jackknife))
+    moved = scale > _ROUNDING * level
+    relative = np.where(moved & ~np.isnan(influence), influence, 0.0) / np.where(moved, scale, 1.0)
+    spread = np.square(relative).sum(axis=-1)
+    skew = np.power(relative, 3).sum(axis=-1)
+    return np.divide(skew, 6 * spread**1.5, out=np.zeros(spread.shape), where=spread > 0)
+
+
+def _bounds(
+    replicates: Float[np.ndarray, "*batch resample"], tails: Float[np.ndarray, "*batch 2"]
+) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
+    """Each row's own two quantiles, interpolated linearly between its replicates that are not nan."""
+    ordered = np.sort(replicates, axis=-1)  # puts nan last
+    last = np.maximum((~np.isnan(ordered)).sum(axis=-1, keepdims=True) - 1, 0)
+    undefined = np.isnan(tails)
+    place = np.where(undefined, 0.0, tails) * last
+    below = np.floor(place).astype(np.intp)
+    lower = np.take_along_axis(ordered, below, axis=-1)
+    upper = np.take_along_axis(ordered, np.minimum(below + 1, last), axis=-1)
+    found = np.where(undefined, np.nan, lower + (upper - lower) * (place - below))
+    return found[..., 0], found[..., 1]

@@ -1,0 +1,80 @@
+"""Two things measured on the same units: their difference, its interval, and its tests layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from valens.errors import ResultError
+from valens.statistics.intervals import mean_of_defined, percentile_interval
+from valens.statistics.multiplicity import holm
+from valens.statistics.resampling import bootstrap_means
+from valens.statistics.sign_flip import sign_flip_test
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much more one thing scores than another; zero outside [low, high] is a difference at the asked confidence."""
+
+    estimate: Float[np.ndarray, "*batch"]
+    """The mean over the resamples of the difference."""
+    low: Float[np.ndarray, "*batch"]
+    high: Float[np.ndarray, "*batch"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How much more `a` scores than `b` at each layer, on the same units."""
+
+    difference: Float[np.ndarray, " layer"]
+    """The mean over the units of a - b."""
+    low: Float[np.ndarray, " layer"]
+    high: Float[np.ndarray, " layer"]
+    """The bounds of the paired bootstrap's percentile interval, each layer's by itself."""
+    p: Float[np.ndarray, " layer"]
+    """Two-sided, of the sign-flip test, each layer's by itself."""
+    p_holm: Float[np.ndarray, " layer"]
+    """The same, corrected for the number of layers."""
+
+
+def paired_difference(
+    a: Float[np.ndarray, "*batch_a resample_a"], b: Float[np.ndarray, "*batch_b resample_b"], confidence: float = 0.95
+) -> Difference:
+    """A - b, resample by resample; both must come from the same counts, and leading axes broadcast.
+
+    Whatever moves both alike from resample to resample (a hard draw of texts) cancels, so this interval is as a rule much
+    narrower than the two separate ones suggest.
+    """
+    if a.shape[-1] != b.shape[-1]:
+        raise ResultError(
+            f"Paired replicates come from the same resamples; got {a.shape[-1]} and {b.shape[-1]}. "
+            "Make both with the same number of resamples and the same seed."
+        )
+    replicates = a - b
+    return Difference(mean_of_defined(replicates), *percentile_interval(replicates, confidence))
+
+
+def compare_paired(
+    a: Float[np.ndarray, "layer_a unit_a"],
+    b: Float[np.ndarray, "layer_b unit_b"],
+    *,
+    resamples: int = 10_000,
+    seed: int,
+    confidence: float = 0.95,
+) -> Comparison:
+    """Compare two representations layer by layer, from their scores of the same units in the same order.
+
+    `resamples` is also the number of flips where the test is not exact. A unit that was scored several times counts once:
+    give its mean. ResultError if the two do not fit each other.
+    """
+    if a.shape != b.shape:
+        raise ResultError(
+            f"A paired comparison needs equal layers and units; got shapes {list(a.shape)} and {list(b.shape)}. "
+            "Give [layer, unit] of both, for the layers that both have."
+        )
+    differences = a.astype(np.float64) - b
+    low, high = percentile_interval(bootstrap_means(differences, resamples=resamples, seed=seed), confidence)
+    p = sign_flip_test(differences, flips=resamples, seed=seed)
+    return Comparison(differences.mean(axis=-1), low, high, p, holm(p))
