@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from valens.errors import SelectionError
-from valens.selectors import SELECTORS, Contiguous, LayerCurves, Paper, TaskCurve, TopK, refuse_lacking, selector
+from valens.layers import LayerSet
+from valens.selectors import (
+    SELECTORS,
+    Contiguous,
+    Greedy,
+    IntrinsicDimension,
+    LayerCurves,
+    Paper,
+    TaskCurve,
+    TopK,
+    refuse_lacking,
+    selector,
+)
 
 CERTAIN, UNSURE = 0.0, 1.0
 """The noise of replicates that make every difference significant, or none."""
@@ -24,8 +39,15 @@ def curve(task_type: str, scores: list[float], noise: float | list[float] = CERT
 
 
 def curves(*tasks: TaskCurve, layers: tuple[int, ...] | None = None, n_layers: int | None = None) -> LayerCurves:
+    """Curves of which sets score the mean of their layers, and whose deepest layers have the least dimension."""
     there = layers or tuple(range(1, len(tasks[0].score) + 1))
-    return LayerCurves(n_layers or there[-1], there, tasks)
+    bare = LayerCurves(n_layers or there[-1], there, tasks)
+    average = dict(zip(there, bare.average().score, strict=True))
+
+    def score_sets(sets: Sequence[LayerSet]) -> np.ndarray:
+        return np.array([np.mean([average[layer] for layer in layers]) for layers in sets])
+
+    return replace(bare, dimension=1.0 / np.array(there), score_sets=score_sets)
 
 
 # --- the paper's rule -------------------------------------------------------------------------------------------------
@@ -140,6 +162,78 @@ def test_no_candidate_in_the_half_is_an_error() -> None:
         selector("half").select(shallow)
 
 
+# --- greedy -----------------------------------------------------------------------------------------------------------
+
+
+def scored(alone: list[float], value: Callable[[LayerSet], float]) -> LayerCurves:
+    """Curves of one task type whose averaged embeddings score what `value` says."""
+    return replace(curves(curve("STS", alone)), score_sets=lambda sets: np.array([value(layers) for layers in sets]))
+
+
+def test_greedy_adds_what_helps_the_average_and_not_what_is_good_alone() -> None:
+    """Layer 3 is next best alone and adds nothing to layer 2; layer 1 is worst alone and does."""
+    worth = {"1,2": 0.7, "2,3": 0.6, "1-3": 0.65}
+    choice = Greedy().select(scored([0.1, 0.6, 0.5], lambda layers: worth[str(layers)]))
+    assert str(choice.layers) == "1,2"
+    assert choice.reasons == {
+        2: "average 0.600, the best alone",
+        1: "number 2 to be added: average 0.600 to 0.700",
+        3: "with it the average would fall from 0.700 to 0.650",
+    }
+
+
+def test_greedy_stops_where_nothing_is_gained() -> None:
+    assert str(Greedy().select(scored([0.1, 0.6, 0.5], lambda layers: 0.6)).layers) == "2"
+
+
+def test_greedy_takes_no_more_than_its_most() -> None:
+    choice = Greedy(max_layers=3).select(scored([0.9] * 6, lambda layers: float(len(layers))))
+    assert str(choice.layers) == "1-3"
+    assert choice.reasons[6] == "3 layers are taken already"
+    assert len(Greedy().select(scored([0.9] * 12, lambda layers: float(len(layers)))).layers) == 8
+
+
+@given(st.integers(1, 7), st.integers(0, 99))
+def test_no_single_layer_and_no_one_layer_more_beats_what_greedy_finds(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    worth = rng.uniform(size=2 ** (n + 1))
+
+    def value(layers: LayerSet) -> float:
+        return float(worth[sum(2**layer for layer in layers)])
+
+    alone = [value(LayerSet.of([layer])) for layer in range(1, n + 1)]
+    chosen = Greedy().select(scored(alone, value)).layers
+    assert value(chosen) >= max(alone)
+    assert all(value(LayerSet.of([*chosen, layer])) <= value(chosen) for layer in range(1, n + 1))
+
+
+def test_without_vectors_greedy_has_nothing_to_average() -> None:
+    with pytest.raises(SelectionError, match="`greedy` scores averaged embeddings"):
+        Greedy().select(replace(curves(curve("STS", [0.1, 0.2])), score_sets=None))
+
+
+# --- intrinsic dimension ----------------------------------------------------------------------------------------------
+
+
+def of_dimension(*dimension: float) -> LayerCurves:
+    return replace(curves(curve("STS", [0.1] * len(dimension))), dimension=np.array(dimension))
+
+
+def test_the_layer_of_least_dimension_is_chosen_whatever_it_scores() -> None:
+    found = of_dimension(9.0, 4.0, np.nan, 6.0)
+    choice = IntrinsicDimension().select(found)
+    assert str(choice.layers) == "2"
+    assert choice.reasons[4] == "dimension 6.0, number 2 of 4 from the least"
+    assert str(IntrinsicDimension(k=2).select(found).layers) == "2,4"
+    assert str(IntrinsicDimension(k=9).select(found).layers) == "1,2,4"
+
+
+@pytest.mark.parametrize("dimension", [None, np.array([np.nan, np.nan])])
+def test_without_a_dimension_there_is_no_choice(dimension: np.ndarray | None) -> None:
+    with pytest.raises(SelectionError, match="no layer has one"):
+        IntrinsicDimension().select(replace(of_dimension(1.0, 2.0), dimension=dimension))
+
+
 # --- what every rule promises -----------------------------------------------------------------------------------------
 
 
@@ -187,7 +281,7 @@ def test_the_same_curves_give_the_same_choice_and_stay_as_they_are(name: str, wh
 @each_selector
 def test_a_selector_chooses_wherever_what_it_needs_is_there(name: str) -> None:
     rule = selector(name)
-    types = rule.needs or ("STS",)
+    types = (*rule.needs, "STS", "Clustering")
     refuse_lacking(rule, types)
     rule.select(curves(*(curve(task_type, [0.1, 0.2, 0.3]) for task_type in types)))
     for needed in rule.needs:
@@ -199,6 +293,15 @@ def test_a_selector_chooses_wherever_what_it_needs_is_there(name: str) -> None:
 def test_the_best_layer_is_among_the_best_few(what: tuple) -> None:
     given_curves = made(*what)
     assert set(selector("best").select(given_curves).layers) <= set(selector("top-k").select(given_curves).layers)
+
+
+@pytest.mark.parametrize("name", ["paper", "greedy"])
+def test_what_tasks_agree_on_needs_more_than_one(name: str) -> None:
+    with pytest.raises(
+        SelectionError, match=f"`{name}` chooses by what tasks agree on; one task was given, of type Ret"
+    ):
+        refuse_lacking(selector(name), ["Retrieval"])
+    refuse_lacking(selector("top-k"), ["Retrieval"])
 
 
 def test_an_unknown_selector_is_answered_with_the_nearest() -> None:

@@ -9,6 +9,8 @@ from valens.layers import LayerSet
 from valens.selectors.contiguous import Contiguous
 from valens.selectors.contract import Choice, LayerCurves, Selector, TaskCurve, refuse_lacking
 from valens.selectors.fixed import Fixed
+from valens.selectors.greedy import Greedy
+from valens.selectors.intrinsic_dimension import IntrinsicDimension
 from valens.selectors.paper import Paper
 from valens.selectors.top_k import TopK
 
@@ -19,6 +21,8 @@ SELECTORS: dict[str, Selector] = {
         TopK(k=1, name="best"),
         TopK(),
         Contiguous(),
+        Greedy(),
+        IntrinsicDimension(),
         Fixed("half", LayerSet.half),
         Fixed("all", LayerSet.all),
     )
@@ -29,6 +33,8 @@ __all__ = [
     "Choice",
     "Contiguous",
     "Fixed",
+    "Greedy",
+    "IntrinsicDimension",
     "LayerCurves",
     "Paper",
     "Selector",

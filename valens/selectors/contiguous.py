@@ -16,6 +16,7 @@ class Contiguous:
     """The `width` neighbouring candidates whose mean over layers and task types is highest."""
 
     needs: ClassVar[tuple[str, ...]] = ()
+    fewest_tasks: ClassVar[int] = 1
 
     width: int = 5
     name: str = "contiguous"

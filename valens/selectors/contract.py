@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -32,6 +32,10 @@ class LayerCurves:
     layers: tuple[int, ...]
     """The candidates, in increasing order: the layer axis of every curve."""
     tasks: tuple[TaskCurve, ...]
+    dimension: Float[np.ndarray, " layer"] | None = None
+    """The intrinsic dimension of each candidate's vectors, nan where it has none; None if it was not estimated."""
+    score_sets: Callable[[Sequence[LayerSet]], Float[np.ndarray, " set"]] | None = None
+    """What embeddings averaged over sets of the candidates score, as a mean over task types; None without vectors."""
 
     def __post_init__(self) -> None:
         """Refuse curves without tasks or candidates."""
@@ -77,12 +81,26 @@ class Selector(Protocol):
     def needs(self) -> tuple[str, ...]:
         """The task types without which it cannot choose."""
 
+    @property
+    def fewest_tasks(self) -> int:
+        """How many tasks there must be for the rule to mean anything."""
+
     def select(self, curves: LayerCurves) -> Choice:
         """Choose; SelectionError if the rule needs what the curves do not have."""
 
 
-def refuse_lacking(selector: Selector, task_types: Collection[str]) -> None:
-    """Raise SelectionError if tasks of these types are not enough for a selector; worth asking before anything is read."""
+def refuse_lacking(selector: Selector, task_types: Sequence[str]) -> None:
+    """Raise SelectionError if tasks of these types, one a task, are not enough; worth asking before anything is read."""
+    refuse_types(selector, task_types)
+    if len(task_types) < selector.fewest_tasks:
+        raise SelectionError(
+            f"The selector `{selector.name}` chooses by what tasks agree on; one task was given, of type "
+            f"{', '.join(task_types)}. Add tasks, or use --select top-k to choose for that task alone."
+        )
+
+
+def refuse_types(selector: Selector, task_types: Sequence[str]) -> None:
+    """Raise SelectionError if a type of task without which a selector cannot choose is not among these."""
     lacking = [task_type for task_type in selector.needs if task_type not in task_types]
     if lacking:
         raise SelectionError(

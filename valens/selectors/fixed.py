@@ -16,6 +16,7 @@ class Fixed:
     """A layer set that follows from the number of layers alone."""
 
     needs: ClassVar[tuple[str, ...]] = ()
+    fewest_tasks: ClassVar[int] = 1
 
     name: str
     layers: Callable[[int], LayerSet]

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from valens.layers import LayerSet
-from valens.selectors.contract import Choice, LayerCurves, TaskCurve, refuse_lacking
+from valens.selectors.contract import Choice, LayerCurves, TaskCurve, refuse_types
 from valens.statistics import paired_difference
 
 _RETRIEVAL = "Retrieval"
@@ -28,6 +28,7 @@ class Paper:
     """
 
     needs: ClassVar[tuple[str, ...]] = (_RETRIEVAL,)
+    fewest_tasks: ClassVar[int] = 2
 
     max_layers: int = 8
     degraded_types: int = 2
@@ -36,7 +37,7 @@ class Paper:
 
     def select(self, curves: LayerCurves) -> Choice:
         """Choose; SelectionError without a retrieval task."""
-        refuse_lacking(self, curves.task_types)
+        refuse_types(self, curves.task_types)
         retrieval = curves.of_type(_RETRIEVAL)
         candidates, reasons = self._candidates(curves, retrieval)
         bad = {place: self._degraded(curves, candidates, place) for place in candidates}

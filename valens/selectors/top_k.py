@@ -14,6 +14,7 @@ class TopK:
     """The `k` layers whose mean over task types is highest."""
 
     needs: ClassVar[tuple[str, ...]] = ()
+    fewest_tasks: ClassVar[int] = 1
 
     k: int = 5
     name: str = "top-k"

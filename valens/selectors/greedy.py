@@ -1,0 +1,58 @@
+"""Forward selection: add the layer that helps the averaged embedding most, as long as one helps.
+
+The other rules look at layers one by one, though what is used is their average. This one scores averages, so that a layer
+that is weak alone and knows what the others do not can get in. Greedy forward selection of an ensemble's members is that of
+Caruana, Niculescu-Mizil, Crew and Ksikes, "Ensemble selection from libraries of models" (ICML 2004); here a member is
+taken once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from valens.errors import SelectionError
+from valens.layers import LayerSet
+from valens.selectors.contract import Choice, LayerCurves
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """The best layer, and then again and again the layer with which the averaged embedding scores highest.
+
+    It stops when no layer raises the mean score over task types, by however little, and at `max_layers`. So its score on the
+    data at hand is never below the best single layer's, and flattered more than that of any other rule.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    fewest_tasks: ClassVar[int] = 2
+
+    max_layers: int = 8
+    name: str = "greedy"
+
+    def select(self, curves: LayerCurves) -> Choice:
+        """Choose; SelectionError if averages cannot be scored."""
+        if curves.score_sets is None:
+            raise SelectionError(
+                f"The selector `{self.name}` scores averaged embeddings, and these scores come without vectors. "
+                "Choose within a layer sweep, or use another selector."
+            )
+        average = curves.average().score
+        first = int(average.argmax())
+        chosen, score = [curves.layers[first]], float(average[first])
+        reasons = {chosen[0]: f"average {score:.3f}, the best alone"}
+        while others := [layer for layer in curves.layers if layer not in chosen]:
+            if len(chosen) == self.max_layers:
+                reasons |= dict.fromkeys(others, f"{self.max_layers} layers are taken already")
+                break
+            scores = curves.score_sets([LayerSet.of([*chosen, layer]) for layer in others])
+            best = int(scores.argmax())
+            if not scores[best] > score:
+                reasons |= {
+                    layer: f"with it the average would fall from {score:.3f} to {found:.3f}"
+                    for layer, found in zip(others, scores, strict=True)
+                }
+                break
+            reasons[others[best]] = f"number {len(chosen) + 1} to be added: average {score:.3f} to {scores[best]:.3f}"
+            chosen, score = [*chosen, others[best]], float(scores[best])
+        return Choice(self.name, LayerSet.of(chosen), reasons)
