@@ -21,11 +21,11 @@ sites layers poolings wheels progress strict_json
 catalog fingerprints kernels
 models
 prompts representations shards
-capture
+capture ranks restricted
 store upkeep
 extract tokenwise
-overlap corpora tasks builtin
-metrics statistics lexical evaluation selectors
+overlap corpora segments tasks builtin
+metrics recall statistics dimension lexical evaluation selectors
 provenance results
 audit
 plotting display
