@@ -1,80 +1,28 @@
+"""A corpus by name or path: what it holds, what it leaves out, and what it says of itself."""
+
 from __future__ import annotations
 
-import bz2
-import re
+import hashlib
+import json
 import sys
-from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from valens import corpora, wheels
-from valens.corpora import Article, Section, lee, wikipedia
+import valens as vl
+from valens import wheels
+from valens.corpora import CORPORA, Corpus, corpus, lee, wikipedia
+from valens.corpora.contract import gathered
 from valens.errors import CorpusError, MissingPackageError
 
-MARKUP = re.compile(
-    r"\[\[|\]\]|\{\{|\}\}|\{\||\||<ref|</|'''|^[*#:;=]|\b(?:File|Image|Category):|thumb\b(?=.*px)|https?://|&\w+;"
-)
 
-PARAGRAPHS = [paragraph for article in wikipedia() for section in article.sections for paragraph in section.paragraphs]
-
-
-def page(title: str, text: str, *, namespace: int = 0, redirect: bool = False) -> str:
-    target = '<redirect title="Elsewhere" />' if redirect else ""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;")
-    return f"<page><title>{title}</title><ns>{namespace}</ns>{target}<revision><text>{escaped}</text></revision></page>"
-
-
-@pytest.fixture
-def dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Reads pages as the sample is read."""
-
-    def read(*pages: str) -> tuple[Article, ...]:
-        path = tmp_path / "dump.bz2"
-        site = f'<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/"><siteinfo />{"".join(pages)}</mediawiki>'
-        path.write_bytes(bz2.compress(site.encode()))
-        monkeypatch.setattr(corpora, "find_in_wheel", lambda *_, **__: path)
-        return wikipedia.__wrapped__()
-
-    return read
-
-
-def test_lee_judges_every_pair_of_its_documents() -> None:
-    corpus = lee()
-    assert len(corpus.documents) == len(set(corpus.documents)) == 50
-    np.testing.assert_array_equal(corpus.similarity, corpus.similarity.T)
-    np.testing.assert_array_equal(np.diag(corpus.similarity), 1)
-    assert corpus.similarity.min() >= 0.2
-    assert corpus.similarity.max() <= 1
-
-
-def test_lee_pairs_on_one_event_are_alike() -> None:
-    documents, similarity = lee().documents, lee().similarity
-    democrats = [i for i, document in enumerate(documents) if "Democrats" in document and "Stott Despoja" in document]
-    among = similarity[np.ix_(democrats, democrats)][np.triu_indices(len(democrats), 1)]
-    assert len(democrats) > 1
-    assert among.min() > np.median(similarity)
-
-
-def test_lee_cannot_be_changed_by_a_reader() -> None:
-    with pytest.raises(ValueError, match="read-only"):
-        lee().similarity[0, 0] = 0
-
-
-def test_a_matrix_for_other_texts_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / corpora.LEE_DOCUMENTS).write_text("one\ntwo\nthree")
-    (tmp_path / corpora.LEE_SIMILARITIES).write_text("1 0.2\n0 1")
-    monkeypatch.setattr(corpora, "find_in_wheel", lambda _, file, **__: tmp_path / Path(file).name)
-    with pytest.raises(CorpusError, match=r"every pair of the 3 texts .* \(2, 2\)"):
-        lee.__wrapped__()
-
-
-@pytest.mark.parametrize("corpus", [lee, wikipedia])
-def test_a_missing_wheel_is_named_with_its_install_command(corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("read", [lee, wikipedia])
+def test_a_missing_wheel_is_named_with_its_install_command(read, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wheels.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingPackageError, match="pip install --no-deps gensim"):
-        corpus.__wrapped__()
+        read.__wrapped__()
 
 
 def test_gensim_is_not_imported() -> None:
@@ -83,78 +31,105 @@ def test_gensim_is_not_imported() -> None:
     assert "gensim" not in sys.modules
 
 
-def test_articles_have_different_titles_and_prose() -> None:
-    articles = wikipedia()
-    assert len(articles) > 90
-    assert len({article.title for article in articles}) == len(articles)
-    assert all(article.text for article in articles)
-    assert not any("disambiguation" in article.title for article in articles)
+def test_wikipedia_is_its_articles_by_title() -> None:
+    articles = vl.corpus("wikipedia")
+    assert articles.texts == tuple(article.text for article in wikipedia())
+    assert articles.ids == tuple(article.title for article in wikipedia())
 
 
-def test_no_markup_is_left() -> None:
-    assert [paragraph for paragraph in PARAGRAPHS if MARKUP.search(paragraph)] == []
+@pytest.mark.parametrize("n", [1, 3, 10_000])
+def test_a_limit_while_reading_is_a_limit_afterwards(n: int) -> None:
+    at_once, later = corpus("wikipedia", limit=n), corpus("wikipedia").limited(n)
+    assert (at_once.texts, at_once.ids) == (later.texts, later.ids)
+    assert at_once.notes == later.notes
+    assert len(at_once.texts) == min(n, len(wikipedia()))
 
 
-def test_no_paragraph_counts_twice() -> None:
-    assert [paragraph for paragraph, times in Counter(PARAGRAPHS).items() if times > 1] == []
-
-
-def test_paragraphs_are_single_lines_that_end_as_sentences() -> None:
-    assert all(paragraph == " ".join(paragraph.split()) for paragraph in PARAGRAPHS)
-    assert all(re.search(r"[.!?:…]\W*$", paragraph) for paragraph in PARAGRAPHS)
-
-
-def test_the_text_of_an_article_is_its_paragraphs_in_order() -> None:
-    article = Article("T", (Section("", ("One.", "Two.")), Section("S", ("Three.",))))
-    assert article.text == "One.\n\nTwo.\n\nThree."
-
-
-def test_redirects_other_namespaces_disambiguations_and_empty_pages_are_left_out(dump) -> None:
-    articles = dump(
-        page("Elsewhere", "Gone there.", redirect=True),
-        page("Talk", "Talk about it.", namespace=1),
-        page("Many", "It may be many things.\n\n{{Disambiguation}}"),
-        page("List", "* only\n* items"),
-        page("Kept", "A sentence."),
-    )
-    assert articles == (Article("Kept", (Section("", ("A sentence.",)),)),)
-
-
-def test_each_paragraph_belongs_to_the_nearest_heading_above(dump) -> None:
-    (article,) = dump(
-        page("T", "Lead.\n\n== One ==\nFirst.\n\n=== Below ''one'' ===\nSecond\nline.\n\nThird.\n== Two ==\nFourth.")
-    )
-    assert article.sections == (
-        Section("", ("Lead.",)),
-        Section("One", ("First.",)),
-        Section("Below one", ("Second line.", "Third.")),
-        Section("Two", ("Fourth.",)),
-    )
-
-
-def test_the_apparatus_goes_with_its_subsections(dump) -> None:
-    (article,) = dump(page("T", "Lead.\n== Notes ==\nA note.\n=== More ===\nAnother.\n== Life ==\nBorn."))
-    assert [section.title for section in article.sections] == ["", "Life"]
+def test_a_name_is_a_path_where_a_path_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wikipedia").mkdir()
+    (tmp_path / "wikipedia" / "a.txt").write_text("Mine.")
+    monkeypatch.chdir(tmp_path)
+    assert corpus("./wikipedia").texts == corpus(tmp_path / "wikipedia").texts == ("Mine.",)
+    assert len(corpus("wikipedia").texts) > 90
 
 
 @pytest.mark.parametrize(
-    ("markup", "prose"),
+    ("name", "says"),
     [
-        ("A '''bold''' and ''slanted'' [[word|link]].", "A bold and slanted link."),
-        ("A [[plain]] one<ref name=x>{{cite|a}} and [[b]]</ref>.", "A plain one."),
-        ("[[File:A.jpg|thumb|left|A ''caption'' with a [[link]].]]Text.", "Text."),
-        ("Text.[[Category:Things]] [[de:Ding]]", "Text."),
-        ('{| class="wikitable"\n|-\n| cell\n|}\n\nAfter the table.', "After the table."),
-        ("Before.<gallery>\nA.jpg|One\n</gallery>", "Before."),
-        ("* an item.\n: an aside.\nThe text.", "The text."),
-        ("It is {{convert|3|to|4|ft|m}} long, or {{convert|1300|mi|km}}.", "It is 3 to 4 ft long, or 1300 mi."),
-        ("Rome ({{IPA|x}}; {{lang-la|Roma}}) stands.", "Rome (Roma) stands."),
-        ("Rome ({{IPA|x}}) stands.{{citation needed}}", "Rome stands."),
-        ("Black&nbsp;&amp; white<!-- or not -->.", "Black & white."),
-        ("See [http://example.org the page].", "See the page."),
-        ("From 1775{{ndash}}1783.", "From 1775–1783."),
+        ("wikipeda", r"'wikipeda'.*Did you mean wikipedia\?.* or a path"),
+        ("LongBench-v2", r"Did you mean longbench-v2\?"),
+        ("texts.jsonl", r"no file or folder texts\.jsonl.*\.jsonl\.gz"),
+        ("far/away", "no file or folder far/away"),
+        ("", "no corpus ''"),
     ],
 )
-def test_markup_reads_as_on_the_page(dump, markup: str, prose: str) -> None:
-    (article,) = dump(page("T", markup))
-    assert article.text == prose
+def test_what_is_not_there_is_named_with_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CorpusError, match=says) as error:
+        corpus(name)
+    assert all(known in str(error.value) for known in CORPORA)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("limit", [0, -3])
+@pytest.mark.parametrize("name", [*CORPORA, "."])
+def test_no_text_at_all_cannot_be_asked_for(name: str, limit: int) -> None:
+    with pytest.raises(CorpusError, match=rf"1 text or more; {limit} was asked for"):
+        corpus(name, limit=limit)
+    with pytest.raises(CorpusError, match=f"{limit} was asked for"):
+        Corpus("c", ("a",), ("1",), "here").limited(limit)
+
+
+def test_articles_have_no_fields() -> None:
+    with pytest.raises(CorpusError, match="no field `text`"):
+        corpus("wikipedia", field="text")
+
+
+def test_a_corpus_has_texts_and_an_id_for_each() -> None:
+    with pytest.raises(CorpusError, match="0 texts"):
+        Corpus("c", (), (), "here")
+    with pytest.raises(CorpusError, match="2 texts and 1 ids"):
+        Corpus("c", ("a", "b"), ("1",), "here")
+
+
+def test_empty_and_repeated_texts_are_left_out_and_counted() -> None:
+    found = [("a", "One two."), ("b", None), ("c", " \n"), ("d", "ONE, two!"), ("e", "Three."), ("f", "one two")]
+    kept = gathered("c", found, source="here")
+    assert (kept.texts, kept.ids) == (("One two.", "Three."), ("a", "e"))
+    assert kept.notes == ("left out: 2 without text", "left out: 2 that repeat an earlier one")
+
+
+def test_nothing_but_empty_texts_is_no_corpus() -> None:
+    with pytest.raises(CorpusError, match="no text in here; 2 were empty"):
+        gathered("c", [("a", ""), ("b", None)], source="here")
+
+
+def test_reading_stops_at_the_limit() -> None:
+    def endless():
+        n = 0
+        while True:
+            yield str(n), f"Text {n // 2}."
+            n += 1
+
+    assert gathered("c", endless(), source="here", limit=3).ids == ("0", "2", "4")
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4))
+def test_facts_tell_corpora_apart_by_their_texts(texts: list[str]) -> None:
+    """Texts that are parted elsewhere are other texts, though they read alike end to end."""
+
+    def sha256(*texts: str) -> str:
+        return Corpus("c", texts, tuple(map(str, range(len(texts)))), "here").facts()["sha256"]
+
+    joined = "".join(texts)
+    assert (sha256(*texts) == sha256(joined)) == (len(texts) == 1)
+    assert sha256(joined) == hashlib.sha256(hashlib.sha256(joined.encode()).digest()).hexdigest()
+
+
+def test_facts_can_be_written_as_json() -> None:
+    facts = corpus("wikipedia", limit=2).facts()
+    assert json.loads(json.dumps(facts)) == facts
+    assert facts["texts"] == 2
+    assert facts["notes"] == ["the first 2 texts were taken, as asked"]
