@@ -20,12 +20,12 @@ errors
 sites layers poolings wheels progress strict_json
 catalog fingerprints kernels
 models
-prompts representations shards
+prompts representations chosen shards
 capture ranks restricted
 store upkeep
 extract tokenwise
 overlap corpora segments tasks builtin
-metrics recall statistics dimension lexical evaluation selectors
+metrics recall statistics dimension lexical evaluation encode selectors
 provenance results
 audit
 plotting display

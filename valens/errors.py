@@ -45,6 +45,10 @@ class SelectionError(ValensError):
     """A layer set that cannot be selected from the scores at hand."""
 
 
+class ProbeError(ValensError):
+    """A probe that cannot be trained as asked."""
+
+
 class ResultError(ValensError):
     """A result that cannot be written, read or drawn."""
 

@@ -1,0 +1,327 @@
+"""Linear softmax probes, many at once: one weight tensor [probe, d, class], one pass over the data for all of them.
+
+Each probe is a multinomial logistic regression on its own features of the same rows. The loss is the mean cross-entropy
+plus l2 / 2 times the squared weights (not the biases), on features standardised with the mean and standard deviation of
+the training rows: a convex problem, so that all start from zero. The gradient, probabilities minus the one true class, is
+written out: no graph is kept, and logits exist for a few rows at a time, however many classes there are.
+
+What chance decides is the order of the rows alone. It depends on the seed and on how many rows there are, never on which
+probes train together: a probe learns the same alone as among others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from valens.errors import ProbeError
+from valens.progress import steps
+
+SCHEDULES = ("cosine", "constant")
+
+LOGIT_BYTES = 64 * 2**20
+"""How many bytes of logits are held at once."""
+
+_BETAS = (0.9, 0.999)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How probes are trained: Adam on the penalised loss, the rate falling along half a cosine unless `constant`."""
+
+    steps: int = 1000
+    batch: int = 512
+    """How many rows a step sees; every row is seen once before any is seen again."""
+    lr: float = 3e-3
+    schedule: str = "cosine"
+    l2: float = 1e-3
+    """The penalty, in the gradient (not decoupled from it): the optimum is that of the penalised loss."""
+    patience: int = 3
+    """A probe stops after so many checkpoints without a lower validation loss; 0 never stops."""
+    checkpoints: int = 12
+    """How often the probes are scored; the distances grow, as less and less changes."""
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing can be trained with."""
+        for name in ("steps", "batch", "checkpoints"):
+            if getattr(self, name) < 1:
+                raise ProbeError(f"--{name} is 1 or more; {getattr(self, name)} was asked for.")
+        if not 0 < self.lr < math.inf:
+            raise ProbeError(f"A learning rate is above 0; --lr {self.lr} was asked for. Try 0.003.")
+        if not 0 <= self.l2 < math.inf or self.patience < 0:
+            raise ProbeError(f"--l2 and --patience are 0 or more; {self.l2} and {self.patience} were asked for.")
+        if self.schedule not in SCHEDULES:
+            raise ProbeError(f"--schedule is {' or '.join(SCHEDULES)}; {self.schedule!r} was asked for.")
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        if self.schedule == "constant":
+            return self.lr
+        return self.lr * (1 + math.cos(math.pi * step / self.steps)) / 2
+
+    def scored_after(self) -> tuple[int, ...]:
+        """After how many steps the probes are scored: distances grow evenly, and the last is the last step."""
+        shares = [(place / self.checkpoints) ** 2 for place in range(1, self.checkpoints + 1)]
+        return tuple(sorted({max(1, round(share * self.steps)) for share in shares}))
+
+    def facts(self) -> dict[str, Any]:
+        """What a result should record of it."""
+        return {"optimiser": "Adam", "betas": list(_BETAS), "start": "zeros", "features": "standardised"} | asdict(self)
+
+
+@dataclass(frozen=True)
+class Block:
+    """The features of probes that are equally wide."""
+
+    names: tuple[str, ...]
+    """What each probe is called in an error."""
+    features: Float[Tensor, "probe row d"] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The class of every row, and which rows are trained on, decide when to stop, and are scored."""
+
+    classes: Int[Tensor, " row"]
+    n_classes: int
+    train: Int[Tensor, " train"]
+    validation: Int[Tensor, " validation"]
+    test: Int[Tensor, " test"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One probe, with the weights of the checkpoint at which its validation loss was lowest."""
+
+    name: str
+    weight: Float[Tensor, "d class"] = field(repr=False)
+    """On the features as they come: the standardisation is folded in."""
+    bias: Float[Tensor, " class"] = field(repr=False)
+    steps: tuple[int, ...] = field(repr=False)
+    """After how many steps each checkpoint is."""
+    kept: int
+    """Which checkpoint was kept, as a place in `steps`."""
+    validation: Float[np.ndarray, " checkpoint"] = field(repr=False)
+    """The mean cross-entropy of the validation rows, in nats."""
+    losses: Float[np.ndarray, "checkpoint test"] = field(repr=False)
+    """The cross-entropy of each test row, in nats. After a probe stopped, that of the weights it keeps."""
+    ranks: Int[np.ndarray, "checkpoint test"] = field(repr=False)
+    """1 + how many other classes have a logit as high as the true one's: a tie is never a hit."""
+
+
+def train(
+    blocks: Sequence[Block], labels: Labels, recipe: Recipe, *, seed: int, device: torch.device | str = "cpu"
+) -> list[Trained]:
+    """Train every probe of every block, all on the same rows step by step; they come back in order.
+
+    Raises ProbeError if a loss becomes infinite or nan, naming the probe and the learning rate.
+    """
+    labels = Labels(
+        labels.classes.to(device),
+        labels.n_classes,
+        *(part.to(device) for part in (labels.train, labels.validation, labels.test)),
+    )
+    learning = [_Learning(block, labels, recipe, device) for block in blocks]
+    scored_after = set(recipe.scored_after())
+    with steps("Training probes", recipe.steps) as advance:
+        for step, places in enumerate(_batches(len(labels.train), recipe, seed)):
+            rows = labels.train[places.to(device)]
+            for block in learning:
+                block.step(rows, recipe.rate(step))
+            if (done := step + 1) in scored_after:
+                for block in learning:
+                    block.score(done)
+            advance()
+            if not any(block.going for block in learning):
+                break
+    return [trained for block in learning for trained in block.trained()]
+
+
+def at_once(n_rows: int, d: int, n_classes: int, budget: int) -> int:
+    """How many probes of one width fit into so many bytes: features, weights, their gradient, moments and best."""
+    return max(1, budget // (4 * (n_rows * d + 5 * d * n_classes)))
+
+
+def scores_of(
+    logits: Float[Tensor, "*probe row class"], classes: Int[Tensor, " row"]
+) -> tuple[Float[Tensor, "*probe row"], Int[Tensor, "*probe row"]]:
+    """The cross-entropy of each row in nats, and the rank of its class: 1 + how many others have as high a logit."""
+    true = logits.gather(-1, classes.expand(logits.shape[:-1]).unsqueeze(-1))
+    return logits.logsumexp(dim=-1) - true.squeeze(-1), (logits >= true).sum(dim=-1)
+
+
+def _batches(n: int, recipe: Recipe, seed: int) -> Iterator[Int[Tensor, " place"]]:
+    """Which of n rows each step sees: one shuffled pass after the other; never more than all of them."""
+    generator = torch.Generator().manual_seed(seed)
+    size = min(recipe.batch, n)
+    queue = torch.empty(0, dtype=torch.long)
+    for _ in range(recipe.steps):
+        if len(queue) < size:
+            queue = torch.cat([queue, torch.randperm(n, generator=generator)])
+        yield queue[:size]
+        queue = queue[size:]
+
+
+class _Learning:
+    """The probes of one block while they learn; those that have stopped are no longer computed."""
+
+    def __init__(self, block: Block, labels: Labels, recipe: Recipe, device: torch.device | str) -> None:
+        n_probes, self._n_rows, d = block.features.shape
+        self._names, self._labels, self._recipe = block.names, labels, recipe
+        self._rows = block.features.to(device).reshape(n_probes * self._n_rows, d)
+        self._mean, self._scale = _standard(block.features, labels.train.to(block.features.device), device)
+        self._places = torch.arange(n_probes, device=device)  # of the probes that still learn
+        self._weight = torch.zeros(n_probes, d, labels.n_classes, device=device)
+        self._bias = torch.zeros(n_probes, 1, labels.n_classes, device=device)
+        self._adam = self._optimiser()
+        self._best_weight, self._best_bias = self._weight.clone(), self._bias.clone()
+        self._histories = [_History() for _ in block.names]
+
+    @property
+    def going(self) -> bool:
+        """Whether any probe still learns."""
+        return len(self._places) > 0
+
+    def step(self, rows: Int[Tensor, " row"], rate: float) -> None:
+        """One step of Adam down the gradient of these rows."""
+        if not self.going:
+            return
+        self._weight.grad, self._bias.grad = self._gradient(rows)
+        for group in self._adam.param_groups:
+            group["lr"] = rate
+        self._adam.step()
+
+    def score(self, step: int) -> None:
+        """Note the scores after so many steps, keep what is best, and leave out the probes that have stopped."""
+        if not self.going:
+            return
+        validation, _ = self._scores(self._labels.validation)
+        losses, ranks = (part.cpu().numpy() for part in self._scores(self._labels.test))
+        going = []
+        for turn, (place, loss) in enumerate(zip(self._places.tolist(), validation.mean(dim=1).tolist(), strict=True)):
+            self._refuse_diverged(place, loss, step)
+            history = self._histories[place]
+            if history.note(loss, losses[turn], ranks[turn]):
+                self._best_weight[place], self._best_bias[place] = self._weight[turn], self._bias[turn]
+            going.append(not self._recipe.patience or history.since_best < self._recipe.patience)
+        if not all(going):
+            self._keep_only(torch.tensor(going, device=self._places.device))
+
+    def trained(self) -> Iterator[Trained]:
+        """Every probe as it is kept."""
+        scored_after = self._recipe.scored_after()
+        for place, (name, history) in enumerate(zip(self._names, self._histories, strict=True)):
+            weight = self._best_weight[place] / self._scale[place].T
+            bias = self._best_bias[place, 0] - self._mean[place, 0] @ weight
+            yield Trained(name, weight, bias, scored_after, history.best, *history.filled(len(scored_after)))
+
+    def _optimiser(self) -> torch.optim.Adam:
+        groups: list[dict[str, Any]] = [
+            {"params": [self._weight], "weight_decay": self._recipe.l2},
+            {"params": [self._bias], "weight_decay": 0.0},
+        ]
+        return torch.optim.Adam(groups, lr=self._recipe.lr, betas=_BETAS, fused=True)
+
+    def _read(self, rows: Int[Tensor, " row"]) -> Float[Tensor, "probe row d"]:
+        """The standardised features of some rows, for the probes that still learn."""
+        places = (self._places[:, None] * self._n_rows + rows).flatten()
+        features = self._rows.index_select(0, places).view(len(self._places), len(rows), -1)
+        return features.sub_(self._mean[self._places]).div_(self._scale[self._places])
+
+    def _gradient(
+        self, rows: Int[Tensor, " row"]
+    ) -> tuple[Float[Tensor, "probe d class"], Float[Tensor, "probe one class"]]:
+        """The gradient of the rows' mean cross-entropy; Adam adds that of the penalty."""
+        of_weight, of_bias = torch.empty_like(self._weight), torch.zeros_like(self._bias)
+        for start, part in self._parts(rows):
+            features = self._read(part)
+            error = torch.baddbmm(self._bias, features, self._weight).softmax(dim=-1)
+            error[:, torch.arange(len(part), device=error.device), self._labels.classes[part]] -= 1
+            share = 1 / len(rows)
+            torch.baddbmm(of_weight, features.mT, error, beta=int(start > 0), alpha=share, out=of_weight)
+            of_bias.add_(error.sum(dim=1, keepdim=True), alpha=share)
+        return of_weight, of_bias
+
+    def _scores(self, rows: Int[Tensor, " row"]) -> tuple[Float[Tensor, "probe row"], Int[Tensor, "probe row"]]:
+        found = [
+            scores_of(torch.baddbmm(self._bias, self._read(part), self._weight), self._labels.classes[part])
+            for _, part in self._parts(rows)
+        ]
+        losses, ranks = zip(*found, strict=True)
+        return torch.cat(losses, dim=1), torch.cat(ranks, dim=1)
+
+    def _parts(self, rows: Int[Tensor, " row"]) -> Iterator[tuple[int, Int[Tensor, " part"]]]:
+        """The rows in parts, each with its start, whose logits fit into `LOGIT_BYTES`."""
+        size = max(1, LOGIT_BYTES // (4 * len(self._places) * self._labels.n_classes))
+        for start in range(0, len(rows), size):
+            yield start, rows[start : start + size]
+
+    def _refuse_diverged(self, place: int, loss: float, step: int) -> None:
+        if not math.isfinite(loss):
+            raise ProbeError(
+                f"The probe of {self._names[place]} diverged: its validation loss is {loss} after {step} steps with a "
+                f"learning rate of {self._recipe.lr:g}. Lower --lr."
+            )
+
+    def _keep_only(self, going: Tensor) -> None:
+        """Go on with some of the probes, and with their moments."""
+        before, places = self._adam, going.nonzero().flatten()
+        old = self._weight, self._bias
+        self._places, self._weight, self._bias = self._places[places], self._weight[places], self._bias[places]
+        self._adam = self._optimiser()
+        for was, now in zip(old, (self._weight, self._bias), strict=True):
+            state = before.state[was]
+            moments = {name: state[name][places] for name in ("exp_avg", "exp_avg_sq")}
+            self._adam.state[now] = {"step": state["step"], **moments}
+
+
+class _History:
+    """What one probe scored at its checkpoints."""
+
+    def __init__(self) -> None:
+        self.best = -1
+        self._validation: list[float] = []
+        self._losses: list[Float[np.ndarray, " test"]] = []
+        self._ranks: list[Int[np.ndarray, " test"]] = []
+
+    @property
+    def since_best(self) -> int:
+        """How many checkpoints have passed since the best."""
+        return len(self._validation) - 1 - self.best
+
+    def note(self, validation: float, losses: Float[np.ndarray, " test"], ranks: Int[np.ndarray, " test"]) -> bool:
+        """Add a checkpoint; whether it is the best so far."""
+        better = not self._validation or validation < self._validation[self.best]
+        if better:
+            self.best = len(self._validation)
+        self._validation.append(validation)
+        self._losses.append(losses)
+        self._ranks.append(ranks.astype(np.int32))
+        return better
+
+    def filled(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Validation losses, losses and ranks at all n checkpoints: once stopped, those of the best."""
+        missing = n - len(self._validation)
+        filled = [[*part, *[part[self.best]] * missing] for part in (self._validation, self._losses, self._ranks)]
+        return np.array(filled[0]), np.stack(filled[1]), np.stack(filled[2])
+
+
+def _standard(
+    features: Float[Tensor, "probe row d"], train: Int[Tensor, " train"], device: torch.device | str
+) -> tuple[Float[Tensor, "probe one d"], Float[Tensor, "probe one d"]]:
+    """The mean and standard deviation of each feature over the training rows; a constant one is left at its scale."""
+    means, scales = [], []
+    for part in features:
+        variance, mean = torch.var_mean(part[train].double(), dim=0, correction=0)
+        scale = variance.sqrt()
+        constant = scale <= 1e-6 * part[train].abs().amax(dim=0)  # noqa: PLR2004
+        means.append(mean)
+        scales.append(torch.where(constant, 1.0, scale))
+    return tuple(torch.stack(part)[:, None].float().to(device) for part in (means, scales))  # type: ignore[return-value]
