@@ -6,9 +6,8 @@ import gzip
 import json
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from valens.corpora.contract import Corpus, gathered
 from valens.corpora.fields import Row, corpus_of_rows
@@ -85,9 +84,9 @@ def _gzipped_lines(path: Path) -> Iterator[Row]:
         raise CorpusError(f"{path} is not a whole gzip file ({error}). Fetch or pack it again.") from error
 
 
-def _objects(stream: BinaryIO | gzip.GzipFile, path: Path) -> Iterator[Row]:
+def _objects(lines: Iterable[bytes], path: Path) -> Iterator[Row]:
     starts_at = 0
-    for number, line in enumerate(stream, start=1):
+    for number, line in enumerate(lines, start=1):
         text = _decoded(line, path, starts_at=starts_at)
         starts_at += len(line)
         if text.strip("\ufeff \t\r\n"):

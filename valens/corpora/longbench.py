@@ -54,8 +54,9 @@ def _loaded(place: str, revision: str | None) -> Dataset:
     try:
         with _bars_on_terminals_only():
             return datasets.load_dataset(place, split="train", revision=revision)
-    except (OSError, ValueError, DatasetsError) as error:
-        reason = str(error).partition("\n")[0]
+    except (OSError, ValueError, DatasetsError, StopIteration) as error:
+        # `datasets` lets a bare StopIteration out for a file without a record.
+        reason = str(error).partition("\n")[0] or "no record in it"
         raise CorpusError(
             f"longbench-v2 could not be read from {place} ({reason}). Put the data set's data.json into "
             f"DIR/{HUB_ID} and give --data-root DIR, or go online."
