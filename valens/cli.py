@@ -16,6 +16,7 @@ from valens.commands.audit import audit
 from valens.commands.extract import extract
 from valens.commands.extract_tokens import extract_tokens
 from valens.commands.models import models
+from valens.commands.segment_matching import segment_matching
 from valens.commands.sweep_layers import sweep_layers
 from valens.errors import ValensError
 
@@ -30,6 +31,10 @@ app = typer.Typer(
 app.command(
     "sweep-layers", epilog="Example: valens sweep-layers --model smollm2-135m --suite builtin --out results/demo"
 )(sweep_layers)
+app.command(
+    "segment-matching",
+    epilog="Example: valens segment-matching --model smollm2-135m --corpus wikipedia --segment-tokens 128",
+)(segment_matching)
 app.command(epilog="Example: valens extract abstracts.txt --model qwen3-8b --read values/mean,hidden/mean")(extract)
 app.command(
     "extract-tokens",

@@ -6,22 +6,29 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from valens.errors import TaskError
 
+LEXICAL = "TF-IDF"
+"""The name under which results have it."""
+
 
 def tfidf(texts: Sequence[str]) -> Float[np.ndarray, "text vocabulary"]:
-    """TF-IDF vectors of length 1 in float32, so that a dot product is a cosine; a text without words is all zeros.
+    """The vectors of `sparse_tfidf` as a dense array, 4 bytes a text and word."""
+    return sparse_tfidf(texts).toarray()
+
+
+def sparse_tfidf(texts: Sequence[str]) -> csr_array:
+    """TF-IDF vectors of length 1 in float32 [text, word], so that a dot product is a cosine; a text without words is zeros.
 
     Lower-cased words of two characters or more, weighted (1 + ln count) · (1 + ln((1 + n) / (1 + n_with_word))), the n
-    counted over `texts` themselves; nothing is stemmed or left out. The array is dense, 4 bytes a text and word. Raises
-    TaskError if no text has a word.
+    counted over `texts` themselves; nothing is stemmed or left out. Raises TaskError if no text has a word.
     """
     try:
-        weights = TfidfVectorizer(sublinear_tf=True, dtype=np.float32).fit_transform(texts)
+        return csr_array(TfidfVectorizer(sublinear_tf=True, dtype=np.float32).fit_transform(texts))
     except ValueError as error:
         raise TaskError(
             f"TF-IDF needs a word of two characters or more in one of the texts; found none in {len(texts)} texts."
         ) from error
-    return weights.toarray()

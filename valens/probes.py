@@ -26,5 +26,19 @@ _refuse_stranger(importlib.util.find_spec("probes"))
 
 from probes.layer_sweep import LEXICAL, Sweep, layer_sweep  # noqa: E402
 from probes.layer_sweep import plan as sweep_plan  # noqa: E402
+from probes.segment_matching import CHANCE, SegmentMatching, cut_corpus, segment_matching  # noqa: E402
+from probes.segment_matching import plan as matching_plan  # noqa: E402
+from probes.segment_matching import refuse_settings as refuse_matching  # noqa: E402
 
-__all__ = ["LEXICAL", "Sweep", "layer_sweep", "sweep_plan"]
+__all__ = [
+    "CHANCE",
+    "LEXICAL",
+    "SegmentMatching",
+    "Sweep",
+    "cut_corpus",
+    "layer_sweep",
+    "matching_plan",
+    "refuse_matching",
+    "segment_matching",
+    "sweep_plan",
+]

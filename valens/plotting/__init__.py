@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from valens.plotting.layer_sweep import TASK_TYPE_COLOURS, layer_curves
+from valens.plotting.segment_matching import matching_curves
 from valens.plotting.style import save_figure
 
-__all__ = ["TASK_TYPE_COLOURS", "layer_curves", "save_figure"]
+__all__ = ["TASK_TYPE_COLOURS", "layer_curves", "matching_curves", "save_figure"]

@@ -98,7 +98,7 @@ def label_ends(axis: Axes, labels: Mapping[str, tuple[float, str]], *, x: float)
     low, high = axis.get_ylim()
     inches = axis.bbox.height / axis.figure.dpi
     gap = _LINE_HEIGHT * _STYLE["font.size"] / 72 / inches * (high - low)
-    heights = _apart(np.array([labels[name][0] for name in names]), gap, low, high)
+    heights = _apart(np.array([labels[name][0] for name in names]), gap, low + gap / 2, high - gap / 2)
     for name, height in zip(names, heights, strict=True):
         axis.annotate(
             name,
@@ -112,14 +112,13 @@ def label_ends(axis: Axes, labels: Mapping[str, tuple[float, str]], *, x: float)
 
 
 def _apart(wanted: Float[np.ndarray, " label"], gap: float, low: float, high: float) -> Float[np.ndarray, " label"]:
-    """Heights in the same order, `gap` apart, near those wanted and within the axis where there is room."""
+    """Heights in the same order, `gap` apart, as near those wanted as can be, and within the axis where there is room."""
+    from scipy.optimize import isotonic_regression
+
     steps = gap * np.arange(len(wanted))
-    free = wanted - steps
-    placed = np.maximum.accumulate(free)  # pushed up by those below
-    lifted = np.minimum.accumulate(free[::-1])[::-1]  # pushed down by those above
-    heights = (placed + lifted) / 2 + steps
-    overflow = max(0.0, float(heights[-1]) - high)
-    return heights - min(overflow, max(0.0, float(heights[0]) - low))
+    heights = isotonic_regression(wanted - steps).x + steps
+    heights -= max(0.0, float(heights[-1]) - high)
+    return heights + max(0.0, low - float(heights[0]))
 
 
 def _scaled(factor: float) -> Callable[[ArrayLike], np.ndarray]:

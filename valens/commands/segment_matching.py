@@ -1,0 +1,176 @@
+"""`valens segment-matching`: does a text's beginning find its own end, at which layers, and by which vectors?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from valens.commands.options import (
+    CHOOSING,
+    DEFAULT_STORE,
+    READING,
+    AsJson,
+    Check,
+    CorpusName,
+    DataRoot,
+    Device,
+    DryRun,
+    Dtype,
+    Field,
+    Kernel,
+    Limit,
+    ModelName,
+    Out,
+    Representations,
+    Revision,
+    Seed,
+    StorePath,
+    layer_set,
+    representations_named,
+)
+from valens.terminal import show_estimate, write_json
+
+if TYPE_CHECKING:
+    from valens.probes import SegmentMatching
+
+
+def segment_matching(  # noqa: PLR0917
+    model: ModelName = "smollm2-135m",
+    corpus: CorpusName = "wikipedia",
+    field: Field = None,
+    data_root: DataRoot = None,
+    limit: Limit = None,
+    representations: Representations = "VA,HS",
+    revision: Revision = None,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+    kernel: Kernel = "auto",
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(help="Tokens used of a text (default: 2,000, or the model's context).", rich_help_panel=READING),
+    ] = None,
+    segment_tokens: Annotated[
+        int | None,
+        typer.Option(help="Tokens kept on each side of the cut (default: whole segments).", rich_help_panel=READING),
+    ] = None,
+    layers: Annotated[
+        str | None, typer.Option(help="Layers to score, as 20-27 or 1,5,9 (default: all).", rich_help_panel=CHOOSING)
+    ] = None,
+    k: Annotated[str, typer.Option("--k", help="The k of recall@k, with commas between.", rich_help_panel=CHOOSING)] = (
+        "1,5,10"
+    ),
+    similarity: Annotated[
+        str, typer.Option(help="cosine, dot or centered-cosine.", rich_help_panel=CHOOSING)
+    ] = "cosine",
+    interval: Annotated[
+        str, typer.Option(help="Bootstrap interval: percentile or bca.", rich_help_panel=CHOOSING)
+    ] = "percentile",
+    seed: Seed = 0,
+    seeds: Annotated[
+        int, typer.Option(help="How many draws of the cuts; their spread is shown.", rich_help_panel=CHOOSING)
+    ] = 1,
+    store: StorePath = DEFAULT_STORE,
+    check: Check = False,
+    out: Out = Path("results/segment-matching"),
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Match the beginnings of long texts with their ends, at every layer: recall@k and MRR with intervals.
+
+    Each text is cut once between a quarter and three quarters of its tokens, and each segment is read alone. A second
+    run with the same settings reads nothing.
+    """
+    from valens.corpora import corpus as corpus_named
+    from valens.models import load
+    from valens.probes import cut_corpus, matching_plan, refuse_matching
+    from valens.probes import segment_matching as match
+    from valens.results import writable_folder
+    from valens.store import ActivationStore
+
+    console = Console(stderr=as_json)
+    wanted = representations_named(representations)
+    ks = _numbers(k)
+    refuse_matching(ks, similarity, interval)
+    activations = ActivationStore(store, check=check)
+    texts = corpus_named(corpus, data_root=data_root, field=field, limit=limit)
+    for note in texts.notes:
+        console.print(f"{texts.name}: {note}", style="dim", highlight=False)
+    if not dry_run:
+        writable_folder(out)
+    with console.status(f"Loading {model}"):
+        loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
+    picked = layer_set(layers, loaded.n_layers)
+    if dry_run:
+        segments = cut_corpus(
+            loaded, texts, max_tokens=max_tokens, segment_tokens=segment_tokens, seed=seed, draws=seeds
+        )
+        job = matching_plan(loaded, segments, wanted, store=activations, max_tokens=max_tokens)
+        show_estimate(console, job.estimate(), as_json=as_json)
+        return
+    found = match(
+        loaded,
+        texts,
+        wanted,
+        store=activations,
+        layers=picked,
+        max_tokens=max_tokens,
+        segment_tokens=segment_tokens,
+        similarity=similarity,
+        ks=ks,
+        seed=seed,
+        draws=seeds,
+        interval=interval,
+    )
+    found.save(out)
+    if as_json:
+        write_json(_as_json(found, out))
+    else:
+        _show(console, found, out)
+
+
+def _numbers(text: str) -> list[int]:
+    from valens.errors import ResultError
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise ResultError(f"--k takes whole numbers with commas between, as 1,5,10; got {text!r}.")
+    return [int(part) for part in parts]
+
+
+def _as_json(found: SegmentMatching, out: Path) -> dict[str, Any]:
+    from valens.results import records
+
+    first, *others = found.representations
+    compared = [
+        {"first": first, "second": second, "metric": metric} | row
+        for second in others
+        for metric in found.metrics
+        for row in records(found.compare(first, second, metric=metric))
+    ]
+    facts = found.result.provenance
+    return {"scores": records(found.table), "compared": compared, "provenance": facts, "out": str(out)}
+
+
+def _show(console: Console, found: SegmentMatching, out: Path) -> None:
+    from valens.commands.matching_text import layer_table, words
+
+    facts = found.result.provenance
+    metric = max((name for name in found.metrics if "@" in name), key=lambda name: int(name.partition("@")[2]))
+    counts = facts["documents"]
+    console.print(
+        f"{counts['used']:,} documents of {facts['corpus']['name']}; left out: {counts['repeated']:,} repeated, "
+        f"{counts['too_short']:,} too short. {counts['truncated']:,} were cut at the limit of tokens.\n",
+        highlight=False,
+    )
+    console.print(f"{metric} of each text's beginning looking for its end, with 95 % intervals\n", highlight=False)
+    console.print(layer_table(found, metric))
+    console.print()
+    for line in words(found, metric):
+        console.print(line, highlight=False)
+    passes, seconds = facts["forward_passes"], timedelta(seconds=round(facts["seconds_reading"]))
+    read = f"{passes:,} passages read in {seconds}" if passes else "No forward pass: the store had every segment"
+    console.print(f"{read}. Scores, ranks and figure2 are in {out}", highlight=False, soft_wrap=True)
