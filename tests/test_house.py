@@ -25,7 +25,7 @@ capture ranks restricted
 store upkeep
 extract tokenwise
 overlap corpora segments tasks builtin
-metrics recall statistics dimension lexical evaluation encode selectors
+metrics recall statistics dimension lexical evaluation embedding selectors
 provenance results
 audit
 plotting display

@@ -85,3 +85,37 @@ def test_a_layer_that_the_model_does_not_have_is_refused_at_once(text, wrong):
 def test_a_set_is_increasing_and_not_empty(layers):
     with pytest.raises(LayerSetError, match=r"Use LayerSet.of"):
         LayerSet(layers)
+
+
+# --- another depth ----------------------------------------------------------------------------------------------------
+
+depths = st.integers(1, DEPTH)
+
+
+@given(st.data(), depths, depths)
+def test_layers_stay_at_their_depth_within_the_other_model(data, n_layers, to):
+    layers = LayerSet.of(data.draw(st.sets(st.integers(1, n_layers), min_size=1)))
+    moved = layers.transferred(n_layers, to)
+    assert 1 <= moved.layers[0] <= moved.layers[-1] <= to
+    assert len(moved) <= len(layers)
+    nearest = [min(abs(layer / n_layers - other / to) for other in moved) for layer in layers]
+    assert max(nearest) <= max(0.5 / to, 1 / to - 1 / n_layers) + 1e-9  # the first layer may be asked to be shallower
+
+
+@given(some_layers, depths)
+def test_to_the_same_depth_nothing_moves_and_to_a_multiple_nothing_is_lost(layers, times):
+    chosen = LayerSet.of(layers)
+    assert chosen.transferred(DEPTH, DEPTH) == chosen
+    assert list(chosen.transferred(DEPTH, times * DEPTH)) == [times * layer for layer in chosen]
+    assert chosen.transferred(DEPTH, times * DEPTH).transferred(times * DEPTH, DEPTH) == chosen
+
+
+def test_the_paper_s_set_for_qwen3_by_hand():
+    """26, 27, 29, 30 and 31 of 36 are at 20.2, 21, 22.6, 23.3 and 24.1 of 28: two fall on 23."""
+    assert str(LayerSet.parse("26,27,29-31", 36).transferred(36, 28)) == "20,21,23,24"
+
+
+@pytest.mark.parametrize(("n_layers", "to"), [(30, 28), (36, 0), (0, 28)])
+def test_a_set_goes_from_a_model_that_has_it_to_one_with_layers(n_layers, to):
+    with pytest.raises(LayerSetError, match=f"from a model of {n_layers} layers to one of {to}"):
+        LayerSet.parse("26,27,29-31", 36).transferred(n_layers, to)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from valens import probes
     from valens.builtin import suite_named as suite
     from valens.corpora import Corpus, corpus
+    from valens.embedding import encode
     from valens.errors import ValensError
     from valens.layers import LayerSet
     from valens.models import Model, load, wrap
@@ -29,6 +30,7 @@ _HOMES = {
     "suite": "valens.builtin:suite_named",
     "Corpus": "valens.corpora",
     "corpus": "valens.corpora",
+    "encode": "valens.embedding",
     "ValensError": "valens.errors",
     "LayerSet": "valens.layers",
     "Model": "valens.models",
@@ -70,6 +72,7 @@ __all__ = [
     "ValensError",
     "__version__",
     "corpus",
+    "encode",
     "load",
     "probes",
     "read_result",

@@ -64,6 +64,19 @@ class LayerSet:
             layers.update(span)
         return cls.of(layers)
 
+    def transferred(self, n_layers: int, to: int) -> LayerSet:
+        """The layers at the same depths in a model of `to` layers, where these are of one with L = `n_layers`.
+
+        Layer l goes to the layer nearest to depth l / L, a tie to the deeper one, 1 at the least; 0 stays 0. Layers that
+        fall on one leave a smaller set. A guess: nothing says that models of different depth have the same thing there.
+        """
+        if min(n_layers, to) < 1 or self.layers[-1] > n_layers:
+            raise LayerSetError(
+                f"The layers {self} cannot be taken from a model of {n_layers} layers to one of {to}. "
+                "Both have 1 or more, and the first has all the layers of the set."
+            )
+        return LayerSet.of(layer and max(1, (2 * layer * to + n_layers) // (2 * n_layers)) for layer in self.layers)
+
     def depths(self, n_layers: int) -> tuple[float, ...]:
         """Each layer as a fraction of the model's depth, in (0, 1]."""
         return tuple(layer / n_layers for layer in self.layers)
