@@ -21,11 +21,11 @@ sites layers poolings wheels progress strict_json
 catalog fingerprints kernels
 models
 prompts representations chosen shards
-capture ranks restricted
-store upkeep
+capture ranks restricted lens
+store upkeep checkpoints
 extract tokenwise
-overlap corpora segments tasks builtin
-metrics recall statistics dimension lexical evaluation embedding selectors
+overlap corpora segments continuations tasks builtin
+metrics recall statistics crossfit dimension lexical evaluation embedding selectors
 provenance results
 audit
 plotting display

@@ -1,0 +1,278 @@
+"""What of a text's continuation can be read off its vectors? Ranks of subsequent tokens by a logit lens (Figures 7, 8).
+
+Appendix E of arXiv 2602.01572. Of each document some prefixes x_1 … x_t are drawn; for each offset o the query x_{t+o-1}
+attends to the prefix alone (see `valens.restricted`), vectors at every layer go through the model's own unembedding, and
+the rank of the true token x_{t+o} is kept. The vectors are named in
+`valens.lens`.
+
+The data flow: text ─tokens─▶ one packed pass ─▶ vectors [layer, prefix, offset, d], as they are and after the final norm
+─unembedding, in chunks─▶ ranks, kept text by text ─▶ MRR@100 with intervals over documents. Vectors and logits of one
+text are gone before the next is read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+
+from probes.lens_tables import OTHER_HALF, LensTables, curves_of, rank_table, unigram_ranks
+from valens.checkpoints import Checkpoints
+from valens.continuations import Continuations, draw_prefixes
+from valens.corpora import Corpus
+from valens.errors import CaptureError, CorpusError, ResultError
+from valens.extract import about_of, how_read, token_limit
+from valens.kernels import BRIDGE_KERNEL
+from valens.lens import NAMES, NORMS, TextRanks, text_ranks
+from valens.models import Model
+from valens.progress import progress
+from valens.prompts import PLAIN, Tokens
+from valens.provenance import provenance
+from valens.ranks import Unembedding
+from valens.restricted import check_restrictable
+from valens.results import Result, read_result
+from valens.shards import row_of
+
+KIND = "logit-lens"
+
+OFFSETS = (1, 2, 3, 4, 5)
+PREFIX_TOKENS = (50, 150)
+PREFIXES = 4
+"""How many prefixes a document has; with 400 documents as many examples as the paper's 1,600."""
+
+_FORMAT = 1
+"""The version of what is kept of a text; it is part of the identity of what is kept."""
+
+
+@dataclass(frozen=True)
+class LogitLens:
+    """What a logit lens found: MRR@100 by layer and of the best layer, and the rank of every true token."""
+
+    result: Result
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a number: model, corpus, representation, offset, norm, layer, depth, metric, score, low, high, n."""
+        return self.result.table
+
+    @property
+    def ranks(self) -> pd.DataFrame:
+        """One row a document, prefix, offset, representation, norm and layer: the true token's rank, from 1."""
+        return self.result.details["ranks"]
+
+    @property
+    def differences(self) -> pd.DataFrame:
+        """First − second, paired by document, at layers chosen on the other half of the documents."""
+        return self.result.details["differences"]
+
+    def best(self, choice: str = OTHER_HALF) -> pd.DataFrame:
+        """Each line at its best layer, chosen on the `other half` of the documents or as the `best layer` of all.
+
+        The first is what a layer is worth; the second is what the paper reports, and flatters. ResultError for another.
+        """
+        found = self.result.details["best"]
+        if choice not in set(found.choice):
+            raise ResultError(f"Layers are chosen as {', '.join(dict.fromkeys(found.choice))}; not as {choice!r}.")
+        return found[found.choice == choice].drop(columns="choice").reset_index(drop=True)
+
+    def plot(self) -> Any:
+        """Figure 8, as a matplotlib figure."""
+        from valens.plotting import lens_by_offset
+
+        return lens_by_offset(self.result.details["best"])
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the result, and as PDF and PNG figure8, figure8-layers (the curves) and figure8-heat (the map)."""
+        from valens.plotting import save_lens_figures
+
+        out = self.result.save(folder)
+        save_lens_figures(self.result, out)
+        return out
+
+    @classmethod
+    def read(cls, folder: str | Path) -> LogitLens:
+        """What `save` wrote; ResultError if the folder has no such result."""
+        result = read_result(folder)
+        if result.kind != KIND:
+            raise ResultError(f"{folder} holds a result of {result.kind}, not of {KIND}.")
+        return cls(result)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a lens would cost; `seconds` is measured on one text."""
+
+    texts: int
+    """How many documents are used."""
+    instances: int
+    too_short: int
+    repeated: int
+    passes: int
+    """How many texts have not been computed yet."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class LensJob:
+    """Which prefixes of which documents are asked about, and where their ranks are kept; made by `plan`."""
+
+    model: Model = field(repr=False)
+    continuations: Continuations
+    offsets: tuple[int, ...]
+    identity: dict[str, Any] = field(repr=False)
+    """All that could change a rank, besides the text."""
+    kept: Checkpoints | None
+    """Where each text's ranks are kept as they are computed; None keeps them in memory alone."""
+
+    def pending(self) -> list[int]:
+        """The places of the documents that a pass is needed for."""
+        return [place for place, text in enumerate(self.continuations.texts) if not self._has(text)]
+
+    def estimate(self) -> Estimate:
+        """What `run` would cost; computes one text to measure the speed, and keeps nothing."""
+        pending, used = self.pending(), self.continuations
+        self._check(pending)
+        start = time.monotonic()
+        for place in pending[:1]:
+            self.ranks_of(place)
+        seconds = (time.monotonic() - start) * len(pending)
+        return Estimate(len(used.texts), used.n_instances, used.short, used.repeated, len(pending), seconds)
+
+    def run(self) -> tuple[Int[np.ndarray, "document representation norm layer prefix offset"], int, float]:
+        """The ranks of every text, how many texts a pass was made for, and the seconds that took."""
+        if self.kept is not None:
+            self.kept.begin()
+        pending, texts, start = self.pending(), self.continuations.texts, time.monotonic()
+        self._check(pending)
+        found = self._stored(pending)
+        n_tokens = sum(len(texts[place]) for place in pending)
+        with progress(f"Reading continuations, {self.model.name}", texts=len(pending), tokens=n_tokens) as advance:
+            for place in pending:
+                found[place] = self.ranks_of(place)
+                if self.kept is not None:
+                    self.kept.write(row_of(texts[place]), found[place])
+                advance(1, len(texts[place]))
+        return np.stack([found[place] for place in range(len(texts))]), len(pending), time.monotonic() - start
+
+    def ranks_of(self, place: int) -> TextRanks:
+        """The ranks of one text, by one pass; CaptureError naming the text if a vector is not finite."""
+        text, prefixes = self.continuations.texts[place], self.continuations.prefixes[place]
+        try:
+            return text_ranks(self.model, text, prefixes, self.offsets)
+        except CaptureError as error:
+            raise CaptureError(f"Text {self.continuations.documents[place]} (from 0): {error}") from error
+
+    def _check(self, pending: Sequence[int]) -> None:
+        """Refuse a model whose attention cannot be restricted, as one of the texts shows."""
+        for place in pending[:1]:
+            check_restrictable(self.model, self.continuations.texts[place].ids[:-1])
+
+    def _has(self, text: Tokens) -> bool:
+        return self.kept is not None and row_of(text) in self.kept
+
+    def _stored(self, pending: Sequence[int]) -> dict[int, TextRanks]:
+        """The ranks of the texts for which no pass is needed."""
+        if self.kept is None:
+            return {}
+        texts = enumerate(self.continuations.texts)
+        return {place: self.kept.read(row_of(text)) for place, text in texts if place not in set(pending)}
+
+
+def logit_lens(
+    model: Model,
+    corpus: Corpus,
+    *,
+    offsets: Sequence[int] = OFFSETS,
+    prefix_tokens: tuple[int, int] = PREFIX_TOKENS,
+    prefixes: int = PREFIXES,
+    keep: str | Path | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> LogitLens:
+    """Rank the tokens that follow prefixes of a corpus's texts by every layer's vectors.
+
+    Each text has `prefixes` prefixes of different lengths, drawn between the two of `prefix_tokens`; `seed` draws them, the
+    halves of the documents and the resamples. With `keep`, each text's ranks are kept in that folder as they are computed,
+    and a run that was stopped goes on from there. Raises CorpusError where settings or texts leave no prefix, PromptError
+    for more tokens than the model reads, CaptureError for models whose attention cannot be restricted to a prefix.
+    """
+    job = plan(model, corpus, offsets=offsets, prefix_tokens=prefix_tokens, prefixes=prefixes, keep=keep, seed=seed)
+    ranks, passes, seconds = job.run()
+    used, n_layers = job.continuations, model.n_layers
+    unigram = unigram_ranks(used, job.offsets, vocabulary=len(Unembedding.of(model).weight), seed=seed)
+    tables = LensTables(curves_of(ranks, unigram), job.offsets, n_layers, resamples, seed)
+    facts = provenance(
+        model=about_of(model),
+        how_read=job.identity,
+        forward_passes=passes,
+        seconds_reading=round(seconds, 1),
+        corpus=corpus.facts(),
+        documents={"used": len(used.texts), "too_short": used.short, "repeated": used.repeated},
+        instances=used.n_instances,
+        offsets=list(job.offsets),
+        prefix_tokens=list(prefix_tokens),
+        prefixes=prefixes,
+        conventions=_CONVENTIONS,
+        resamples=resamples,
+        seed=seed,
+    )
+    named = {"model": model.name, "corpus": corpus.name}
+    details = {"best": tables.best().assign(**named), "differences": tables.differences().assign(**named)}
+    details["ranks"] = rank_table(ranks, used, job.offsets, corpus.ids, n_layers)
+    return LogitLens(Result(KIND, tables.by_layer().assign(**named), facts, details))
+
+
+def plan(
+    model: Model,
+    corpus: Corpus,
+    *,
+    offsets: Sequence[int] = OFFSETS,
+    prefix_tokens: tuple[int, int] = PREFIX_TOKENS,
+    prefixes: int = PREFIXES,
+    keep: str | Path | None = None,
+    seed: int = 0,
+) -> LensJob:
+    """What a logit lens would read; `LensJob.estimate` says what that costs."""
+    wanted = tuple(sorted(set(offsets)))
+    if not wanted or wanted[0] < 1:
+        raise CorpusError(f"Offsets count from 1, the token right behind the prefix; {list(offsets)} were asked for.")
+    limit = token_limit(model, prefix_tokens[1] + wanted[-1])
+    used = draw_prefixes(model.tokenizer, corpus, tokens=prefix_tokens, farthest=wanted[-1], n=prefixes, seed=seed)
+    if len(used.texts) < 2:  # noqa: PLR2004
+        raise CorpusError(
+            f"One text of {corpus.name} can be used, and layers are chosen on one half of the documents to be scored on the "
+            f"other. {used.short} were too short and {used.repeated} repeated; give more texts, or lower --prefix-tokens."
+        )
+    identity = how_read(model, prompt=PLAIN, max_tokens=limit, stored="float32") | {
+        "format": _FORMAT,
+        "probe": KIND,
+        "kernel": BRIDGE_KERNEL,
+        "stored": "ranks",
+        "representations": list(NAMES),
+        "norms": list(NORMS),
+        "offsets": list(wanted),
+        "prefix_tokens": list(prefix_tokens),
+        "prefixes": prefixes,
+        "seed": seed,
+    }
+    kept = None if keep is None else Checkpoints.of(keep, identity)
+    return LensJob(model, used, wanted, identity, kept)
+
+
+_CONVENTIONS = {
+    "offset": "1 is the token right behind the prefix",
+    "attention": "queries behind the prefix attend to the prefix alone, not to themselves, at their true positions",
+    "prefix_tokens": "counted as the model reads them, a begin-of-sequence token included",
+    "WHS": "pools hidden@l, the states that leave block l, with the heads' mean attention at layer l",
+    "norm": "whether the model's final norm is applied before the unembedding; LHS is compared with it",
+    "rank": "1 + the number of tokens with a strictly greater logit, in float32",
+    "unigram": "tokens by their frequency in the other half of the documents; ties count against",
+    "score": "mean over a document's prefixes, then over documents; intervals resample documents",
+    "other half": "the layer is chosen on one half of the documents and scored on the other, both ways",
+}

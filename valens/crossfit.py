@@ -1,0 +1,34 @@
+"""The score of the best layer, without having chosen the layer on the units that it is scored on.
+
+A maximum over layers flatters: with thirty layers that are equally good, the best of thirty noisy means is above them all.
+So the units are halved at random; on each half the best layer is chosen, and the other half is scored at that layer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from valens.errors import ResultError
+from valens.statistics import half_units
+
+
+def score_on_other_half(
+    scores: Float[np.ndarray, "layer unit"], *, seed: int
+) -> tuple[Float[np.ndarray, " unit"], tuple[int, int]]:
+    """Each unit's score at the layer that is best on the half without it, and the two layers, as places from 0.
+
+    The mean over the units is the two halves' mean. Of equally good layers the first is chosen. Equal numbers of units
+    are halved alike for one seed, so two representations' scores are paired. ResultError for fewer than two units.
+    """
+    n = scores.shape[1]
+    if n < 2:  # noqa: PLR2004
+        raise ResultError(f"Halves need 2 documents or more; there is {n}. Give more texts.")
+    first, second = half_units(n, seed)
+    found = np.empty(n)
+    chosen = []
+    for judging, judged in ((second, first), (first, second)):
+        best = int(scores[:, judging].mean(axis=1).argmax())
+        found[judged] = scores[best, judged]
+        chosen.append(best)
+    return found, (chosen[0], chosen[1])
