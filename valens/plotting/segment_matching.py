@@ -9,7 +9,6 @@ import pandas as pd
 
 from valens.errors import ResultError
 from valens.plotting.style import BAND_ALPHA, DASHED, GREY, colours_of, label_ends, layer_axis, style
-from valens.recall import DIRECTIONS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +18,7 @@ _LABEL_ROOM = 0.26
 """How much of the x axis, behind the last layer, is for the names of the lines."""
 
 
-def matching_curves(table: pd.DataFrame, *, direction: str = DIRECTIONS[0]) -> Figure:
+def matching_curves(table: pd.DataFrame, *, direction: str = "prefix to suffix") -> Figure:
     """Figure 2: recall@k by layer, one line a representation with its 95 % band, and what words and chance reach.
 
     `table` is a segment matching's scores. The figure is the caller's alone: pyplot does not keep it. Raises ResultError
