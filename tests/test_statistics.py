@@ -189,8 +189,8 @@ EXACT = {
     "few": np.random.default_rng(0).normal(0.4, size=11),
     "few with ties": np.array([3.0, -1, -2, 1, 2, 2, 3, 0, 0]),
     "one": np.array([0.3, 0.0]),
-    "ranks": np.array([5.0, -3, 8, 1, 1, -2, 9, 4, -1, 6, 7, -7, 2, 3, 3, -4, 5, 0]),
-    "hits over five draws": np.array([3, -1, 2, 5, 1, 1, -2, 4, 0, 2, -3, 1, 2, 2, -1, 3, 4, 2]) / 5,
+    "ranks": np.array([5.0, -3, 8, 1, 1, -2, 9, 4, -1, 6, 7, -7, 2, 3, 3, -4, 5]),
+    "hits over five draws": np.array([3, -1, 2, 5, 1, 1, -2, 4, 2, -3, 1, 2, 2, -1, 3, 4, 2]) / 5,
 }
 
 
