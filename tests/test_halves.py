@@ -33,7 +33,7 @@ RETRIEVAL = Retrieval(
     TEXTS,
     tuple(range(21)),
     tuple(range(21, N)),
-    tuple({d: 1 for d in range(21, N) if LABELS[d] == LABELS[q]} for q in range(21)),
+    tuple({d - 21: 1 for d in range(21, N) if LABELS[d] == LABELS[q]} for q in range(21)),
 )
 RERANKING = Reranking(
     "reranking",
@@ -93,7 +93,7 @@ def test_a_half_is_scored_as_the_task_that_holds_its_units_alone(task: Task, vec
 def test_a_half_of_a_clustering_is_scored_in_the_clusters_of_the_whole(vectors: np.ndarray) -> None:
     whole = evaluate(CLUSTERING, vectors, halves=25, **SETTINGS)
     draws = metrics.cluster_draws(N, CLUSTERING.sample, CLUSTERING.experiments)
-    clusters = metrics.clustered(vectors, draws, n_clusters=5, batch_size=32)
+    clusters = metrics.clustered(vectors, list(draws), n_clusters=[5] * len(draws), batch_size=32)
     labels = np.array(LABELS)
     for half, units in zip(whole.halves, half_units(N, SEED), strict=True):
         inside = np.isin(draws, units)

@@ -17,14 +17,17 @@ import torch
 from probes.layer_sweep import LEXICAL, Sweep, layer_sweep, plan
 from valens import models
 from valens.builtin import suite_named
+from valens.dimension import two_nn
+from valens.embedding import encode
 from valens.errors import LayerSetError, PromptError, SelectionError, SiteError, TaskError
-from valens.evaluation import evaluate
+from valens.evaluation import Evaluation, evaluate
 from valens.layers import LayerSet
 from valens.lexical import tfidf
 from valens.models import Model
 from valens.prompts import Prompt
 from valens.representations import HS, VA, Representation
 from valens.results import read_result
+from valens.selectors import SELECTORS
 from valens.tasks import Classification, Clustering, Reranking, Retrieval, Sts, Suite, Task
 
 N_LAYERS = 3
@@ -63,7 +66,7 @@ RETRIEVAL = Retrieval(
     TEXTS,
     tuple(range(15)),
     tuple(range(15, 60)),
-    tuple({document: 1 for document in range(15, 60) if _alike(query, document)} for query in range(15)),
+    tuple({document - 15: 1 for document in range(15, 60) if _alike(query, document)} for query in range(15)),
 )
 RERANKING = Reranking(
     "SmallReranking",
@@ -268,6 +271,121 @@ def test_one_representation_has_no_rival(model: Model, store: Path) -> None:
     assert list(alone.choices) == ["VA"]
 
 
+# --- what every rule would choose -------------------------------------------------------------------------------------
+
+
+def typical(evaluations: list[Evaluation], half: int | None = None) -> np.ndarray:
+    """The mean over these tasks, which are of five types, of every row's score on all units or on one half."""
+    return np.mean([(found if half is None else found.halves[half]).score for found in evaluations], axis=0)
+
+
+def evaluations(vectors: np.ndarray) -> list[Evaluation]:
+    return [evaluate(task, vectors[:, : len(task.texts)], halves=1, **SETTINGS) for task in SUITE.tasks]
+
+
+@pytest.fixture(scope="module")
+def alone(by_hand: dict[str, np.ndarray]) -> list[Evaluation]:
+    """The layers of VA, each alone on every task."""
+    return evaluations(by_hand["VA"])
+
+
+def test_every_rule_has_its_set_and_what_that_scores(sweep: Sweep) -> None:
+    for name in ("VA", "HS"):
+        ours = rows(sweep.rules, representation=name)
+        assert list(ours.selector) == list(SELECTORS)
+        for rule in ours.itertuples():
+            assert rule.layers == rows(sweep.sets, representation=name, set=rule.selector).layers.iloc[0]
+            assert rule.score == pytest.approx(average(sweep, name, rule.selector))
+            assert rule.low <= rule.score <= rule.high
+            assert rule.chosen_minus_this == pytest.approx(average(sweep, name, "chosen") - rule.score)
+            assert rule.chosen_minus_this_low <= rule.chosen_minus_this <= rule.chosen_minus_this_high
+        asked = rows(ours, selector="paper")
+        assert asked.layers.item() == str(sweep.choices[name].layers)
+        assert asked.chosen_minus_this_high.item() == 0
+
+
+def test_the_best_layer_of_half_of_the_data_is_scored_on_the_other_half(sweep: Sweep, alone: list[Evaluation]) -> None:
+    halves = [typical(alone, half) for half in (0, 1)]
+    best = [int(half.argmax()) for half in halves]
+    (found,) = rows(sweep.rules, representation="VA", selector="best").itertuples()
+    assert found.layers_of_halves == f"{best[0] + 1} and {best[1] + 1}"
+    assert found.new_half == pytest.approx((halves[1][best[0]] + halves[0][best[1]]) / 2, abs=1e-6)
+    assert found.seen_half == pytest.approx((halves[0][best[0]] + halves[1][best[1]]) / 2, abs=1e-6)
+    assert found.new_half_low <= found.new_half <= found.new_half_high
+
+
+def test_a_rule_that_looks_at_no_score_does_as_well_on_new_data(sweep: Sweep) -> None:
+    for rule in sweep.rules[sweep.rules.selector.isin(["all", "half", "intrinsic-dimension"])].itertuples():
+        assert rule.seen_half == pytest.approx(rule.new_half, abs=1e-12)
+
+
+def test_greedy_adds_layers_while_the_average_gains(
+    sweep: Sweep, by_hand: dict[str, np.ndarray], alone: list[Evaluation]
+) -> None:
+    vectors = by_hand["VA"]
+    chosen, score = [int(typical(alone).argmax())], float(typical(alone).max())
+    while others := [layer for layer in range(N_LAYERS) if layer not in chosen]:
+        tried = np.stack([vectors[[*chosen, layer]].mean(axis=0) for layer in others])
+        gained = typical(evaluations(tried))
+        if gained.max() <= score:
+            break
+        chosen, score = [*chosen, others[int(gained.argmax())]], float(gained.max())
+    (found,) = rows(sweep.rules, representation="VA", selector="greedy").itertuples()
+    assert found.layers == str(LayerSet.of(layer + 1 for layer in chosen))
+    assert found.score == pytest.approx(score, abs=1e-6)
+
+
+def test_the_dimension_is_that_of_the_vectors_by_hand(sweep: Sweep, by_hand: dict[str, np.ndarray]) -> None:
+    dimension = sweep.result.details["dimension"]
+    for name, first in (("VA", 1), ("HS", 0)):
+        found = rows(dimension, representation=name)
+        assert list(found.layer) == list(range(first, N_LAYERS + 1))
+        assert list(found.dimension) == pytest.approx([two_nn(layer) for layer in by_hand[name]], rel=1e-3)
+        blocks = found[found.layer > 0]
+        least = str(int(blocks.layer[blocks.dimension.idxmin()]))
+        assert rows(sweep.rules, representation=name, selector="intrinsic-dimension").layers.item() == least
+
+
+def test_the_samples_are_what_the_scores_are_made_of(sweep: Sweep) -> None:
+    samples = sweep.result.details["samples"]
+    for task in ("SmallRetrieval", "SmallReranking", "SmallClassification"):
+        means = rows(samples, task=task).groupby(["representation", "layer"]).value.mean()
+        scores = rows(sweep.table, task=task).dropna().set_index(["representation", "layer"]).score
+        assert means.to_dict() == pytest.approx(scores.to_dict(), abs=1e-6)
+    assert len(rows(samples, task="SmallSTS", representation="VA", layer=1)) == len(PAIRS)
+
+
+def test_without_a_comparison_the_choice_is_the_same_and_little_else_is_scored(
+    sweep: Sweep, model: Model, store: Path
+) -> None:
+    bare = layer_sweep(model, SUITE, [VA, HS], store=store, compare=False, **SETTINGS)
+    assert bare.choices == sweep.choices
+    assert set(bare.sets.set) == {"chosen", "paper", "best", "half", "all"}
+    assert "new_half" not in bare.rules
+    pd.testing.assert_frame_equal(bare.table, sweep.table, check_exact=True)
+    pd.testing.assert_frame_equal(bare.rivals, sweep.rivals, check_exact=True)
+
+
+def test_a_rule_that_cannot_choose_says_why(model: Model, store: Path) -> None:
+    alone = layer_sweep(model, Suite("alone", (STS,)), [VA], store=store, select="top-k", **SETTINGS)
+    refused = alone.rules.set_index("selector").refused.dropna()
+    assert set(refused.index) == {"paper", "greedy"}
+    assert "needs a task of type Retrieval" in refused["paper"]
+    assert "one task was given" in refused["greedy"]
+    assert not {"paper", "greedy"} & set(alone.sets.set)
+
+
+def test_the_saved_layers_are_what_encode_takes(
+    sweep: Sweep, model: Model, by_hand: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    path = sweep.save(tmp_path) / "layers.json"
+    for representation, first in ((VA, 1), (HS, 0)):
+        places = [layer - first for layer in sweep.choices[representation.name].layers]
+        expected = by_hand[representation.name][places].mean(axis=0)
+        found = encode(model, TEXTS, representation=representation, layers=path)
+        np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+
+
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
@@ -282,7 +400,7 @@ def test_each_text_is_read_once_for_all_tasks_layers_and_representations(
 def test_a_second_run_reads_nothing_and_finds_the_same(sweep: Sweep, store: Path, no_forward: None) -> None:
     again = layer_sweep(small_model(), SUITE, [VA, HS], store=store, **SETTINGS)
     assert again.result.provenance["forward_passes"] == 0
-    for name in ("table", "sets", "gaps", "rivals"):
+    for name in ("table", "sets", "gaps", "rivals", "rules"):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(sweep, name), check_exact=True)
     assert again.choices == sweep.choices
 
@@ -310,6 +428,8 @@ def test_what_is_saved_says_all_that_was_found(sweep: Sweep, tmp_path: Path) -> 
     folder = sweep.save(tmp_path / "out")
     assert {path.name for path in folder.iterdir()} == {
         "scores.parquet",
+        "dimension.parquet",
+        "samples.parquet",
         "provenance.json",
         "layers.json",
         "figure3.pdf",
@@ -324,7 +444,9 @@ def test_what_is_saved_says_all_that_was_found(sweep: Sweep, tmp_path: Path) -> 
     assert {int(layer): reason["in"] for layer, reason in found["reasons"].items()} == {
         layer: layer in sweep.layers for layer in (1, 2, 3)
     }
-    assert {row["set"] for row in found["scores"]} == {"chosen", "best", "half", "all"}
+    assert {row["set"] for row in found["scores"]} == {"chosen", *SELECTORS}
+    assert [row["selector"] for row in found["rules"]] == list(SELECTORS)
+    assert list(found["representations"]["HS"]["intrinsic_dimension"]) == ["0", "1", "2", "3"]
     assert {(row["first"], row["second"]) for row in found["rivals"]} == {("VA", "HS")}
 
 
@@ -334,7 +456,7 @@ def test_texts_that_the_model_cannot_tell_apart_end_in_no_error_and_no_nan_on_di
     """Unknown words are one token here: every cosine is 1, and Spearman's correlation does not exist."""
     words = ("apple", "pear", "plum", "fig")
     sts = Sts("Same", words, (0, 0, 0), (1, 2, 3), (1.0, 2.0, 3.0))
-    retrieval = Retrieval("SameRetrieval", words, (0,), (1, 2, 3), ({1: 1},))
+    retrieval = Retrieval("SameRetrieval", words, (0,), (1, 2, 3), ({0: 1},))
     sweep = layer_sweep(model, Suite("same", (sts, retrieval)), [VA, HS], store=store, **SETTINGS)
     assert rows(sweep.table, task="Same", representation="VA").score.isna().all()
     folder = sweep.save(tmp_path)
@@ -369,6 +491,8 @@ def test_settings_that_cannot_be_are_refused_first(
 def test_suites_that_cannot_be_are_refused_first(model: Model, tmp_path: Path) -> None:
     with pytest.raises(SelectionError, match=r"`paper` needs a task of type Retrieval; .* STS"):
         layer_sweep(model, Suite("alone", (STS,)), [VA], store=tmp_path / "new")
+    with pytest.raises(SelectionError, match=r"`paper` chooses by what tasks agree on; one task was given"):
+        layer_sweep(model, Suite("alone", (RETRIEVAL,)), [VA], store=tmp_path / "new")
     with pytest.raises(TaskError, match="one or more tasks"):
         Suite("empty", ())
     with pytest.raises(TaskError, match=r"no built-in task 'WikiRetrival'\. Did you mean WikiRetrieval"):

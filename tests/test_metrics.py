@@ -9,10 +9,11 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import spearmanr
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import v_measure_score
-from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.metrics import average_precision_score, v_measure_score
+from sklearn.metrics.pairwise import paired_cosine_distances
 
 from valens import metrics
+from valens.metrics import search
 
 EXACT = 1e-12  # float64, a few hundred terms
 
@@ -25,25 +26,28 @@ def rng():
 # --- cosines ----------------------------------------------------------------------------------------------------------
 
 
-def test_cosines_are_scikit_learns(rng):
-    queries, documents = rng.normal(size=(2, 4, 8)), rng.normal(size=(2, 5, 8))
-    expected = [cosine_similarity(q, d) for q, d in zip(queries, documents, strict=True)]
-    assert metrics.cosine(queries, documents) == pytest.approx(np.array(expected), abs=EXACT)
-    assert metrics.paired_cosine(queries, documents[:, :4]) == pytest.approx(
-        np.array([np.diag(cosines) for cosines in expected]), abs=EXACT
-    )
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_cosines_of_pairs_are_scikit_learns_to_the_last_bit(rng, kind):
+    """An anisotropic layer and a zero vector; more pairs than are compared at once."""
+    vectors = (5 + rng.normal(size=(300, 37)) * np.logspace(-2, 2, 37)).astype(kind)
+    vectors[7] = 0
+    first, second = rng.integers(0, 300, size=(2, 700))
+    expected = 1 - paired_cosine_distances(vectors[first], vectors[second])
+    assert np.array_equal(metrics.paired_cosine(vectors, first, second), expected)
+
+
+def test_cosines_of_a_search_are_mtebs_to_the_last_bit(rng):
+    from mteb.similarity_functions import cos_sim
+
+    queries, documents = 3 + rng.normal(size=(2, 90, 37)).astype(np.float32)
+    queries[3] = 0
+    assert np.array_equal(metrics.search_cosine(queries, documents), cos_sim(queries, documents).numpy())
 
 
 def test_a_pair_of_equal_vectors_has_cosine_one_exactly(rng):
     vectors = rng.normal(size=(100, 33)).astype(np.float32)
-    assert (metrics.paired_cosine(vectors, 2 * vectors) == 1).all()
-
-
-def test_nearly_parallel_float32_vectors_do_not_tie(rng):
-    """All cosines lie within 1e-8 of 1, where float32 has one number."""
-    first = 1 + 1e-4 * rng.normal(size=(200, 16)).astype(np.float32)
-    second = 1 + 1e-4 * rng.normal(size=(200, 16)).astype(np.float32)
-    assert len(np.unique(metrics.paired_cosine(first, second))) == 200
+    places = np.arange(100)
+    assert (metrics.paired_cosine(np.vstack([vectors, 2 * vectors]), places, places + 100) == 1).all()
 
 
 def test_zero_has_no_direction():
@@ -95,6 +99,11 @@ def by_trec_eval(measure, similarity, grades):
     return np.array([found[f"q{q}"][measure.replace(".", "_")] for q in range(len(grades))])
 
 
+def ndcg(similarity, grades):
+    gains = metrics.Gains.of([dict(enumerate(row)) for row in grades.tolist()], grades.shape[1])
+    return gains.ndcg(metrics.leading(similarity, metrics.NDCG_CUT))
+
+
 @pytest.mark.parametrize("n_documents", [4, 60])
 @pytest.mark.parametrize("decimals", [1, 6])
 def test_ndcg_is_trec_evals_graded_and_with_ties(rng, n_documents, decimals):
@@ -102,7 +111,8 @@ def test_ndcg_is_trec_evals_graded_and_with_ties(rng, n_documents, decimals):
     grades = np.maximum(rng.integers(-4, 4, size=(20, n_documents)), 0)
     grades[0] = 0
     expected = [by_trec_eval("ndcg_cut.10", layer, grades) for layer in similarity]
-    assert metrics.ndcg(similarity, grades) == pytest.approx(np.array(expected), abs=1e-6)
+    found = [ndcg(layer, grades) for layer in similarity]
+    assert np.array(found) == pytest.approx(np.array(expected), abs=1e-6)
 
 
 @pytest.mark.parametrize("decimals", [1, 6])
@@ -111,6 +121,56 @@ def test_average_precision_is_trec_evals(rng, decimals):
     relevant[0] = False
     expected = [by_trec_eval("map", layer, relevant) for layer in similarity]
     assert metrics.average_precision(similarity, relevant) == pytest.approx(np.array(expected), abs=1e-6)
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 9])
+def test_the_first_of_many_are_the_first_of_a_full_ranking(rng, decimals):
+    similarity = rng.normal(size=(50, 40)).round(decimals)
+    full = np.argsort(similarity, axis=1, kind="stable")[:, ::-1]
+    for k in (1, 7, 39, 40, 60):
+        assert np.array_equal(metrics.leading(similarity, k), full[:, :k])
+
+
+def test_what_is_missing_and_what_is_the_query_itself_count_in_the_best_that_could_be_found():
+    """By hand: a grade of 2 at rank 1; the best would have been 3, 2, 1 (itself) and 1 (missing)."""
+    gains = metrics.Gains.of([{0: 2, 1: 1, 2: 3}], 3, missing=[[1]], itself=[1])
+    ideal = 3 + 2 / np.log2(3) + 1 / np.log2(4) + 1 / np.log2(5)
+    assert gains.ndcg(np.array([[0, -1]])) == pytest.approx([2 / ideal])
+    assert gains.ndcg(np.array([[1, 0]])) == pytest.approx([2 / np.log2(3) / ideal])
+
+
+def test_a_query_does_not_find_itself(rng):
+    vectors = rng.normal(size=(6, 5)).astype(np.float32)
+    places = metrics.nearest(vectors, vectors, k=6, itself=[0, 1, None, 3, 4, 5])
+    assert [place in row for place, row in enumerate(places)] == [False, False, True, False, False, False]
+    assert (places[:, -1] == -1).tolist() == [True, True, False, True, True, True]
+
+
+def test_a_search_in_parts_finds_what_a_search_of_all_finds(rng, monkeypatch):
+    """Many of the cosines are equal, and all are exact, so that they do not depend on the shape of a product."""
+    queries, documents = rng.choice([-1.0, 1.0], size=(40, 4)), rng.choice([-1.0, 1.0], size=(90, 4))
+    whole = metrics.nearest(queries, documents, itself=list(range(40)))
+    monkeypatch.setattr(search, "_DOCUMENTS", 7)
+    assert np.array_equal(metrics.nearest(queries, documents, itself=list(range(40))), whole)
+
+
+# --- pairs that are the same ------------------------------------------------------------------------------------------
+
+
+@given(data=st.data(), n=st.integers(2, 12))
+def test_average_precision_of_weighted_pairs_is_scikit_learns(data, n):
+    similarity = data.draw(arrays(float, n, elements=st.integers(0, 4).map(float)))
+    same = data.draw(arrays(bool, n).filter(any))
+    weights = data.draw(arrays(int, n, elements=st.integers(0, 3)).filter(lambda w: (w * same).sum() > 0))
+    found = metrics.weighted_average_precision(similarity[None], same, weights[None])[0, 0]
+    expected = average_precision_score(np.repeat(same, weights), np.repeat(similarity, weights))
+    assert found == pytest.approx(expected, abs=EXACT)
+
+
+def test_average_precision_without_a_pair_that_is_the_same_is_undefined():
+    assert np.isnan(
+        metrics.weighted_average_precision(np.ones((1, 2)), np.array([True, False]), np.array([[0, 1]]))
+    ).all()
 
 
 def test_padding_leaves_average_precision_alone(rng):
@@ -123,7 +183,7 @@ def test_padding_leaves_average_precision_alone(rng):
 
 def test_a_perfect_ranking_scores_one_and_the_worst_by_hand():
     similarity, relevant = np.array([[3.0, 2.0, 1.0], [1.0, 2.0, 3.0]]), np.array([[True, False, False]] * 2)
-    assert metrics.ndcg(similarity, relevant) == pytest.approx([1, 1 / np.log2(4)])
+    assert ndcg(similarity, relevant.astype(int)) == pytest.approx([1, 1 / np.log2(4)])
     assert metrics.average_precision(similarity, relevant) == pytest.approx([1, 1 / 3])
 
 
@@ -147,7 +207,7 @@ def test_v_measure_of_nothing_is_undefined():
 def test_clusters_are_those_of_a_fit_for_each_draw(rng):
     vectors = rng.normal(size=(2, 30, 6)).astype(np.float32)
     draws = metrics.cluster_draws(30, 50, 3, seed=7)
-    clusters = metrics.clustered(vectors, draws, n_clusters=4, batch_size=16, seed=7)
+    clusters = np.array(metrics.clustered(vectors, list(draws), n_clusters=[4] * 3, batch_size=16, seed=7))
     alone = MiniBatchKMeans(4, batch_size=16, n_init=1, random_state=7).fit_predict(vectors[1][draws[2]])
     assert clusters.shape == (2, 3, 50)
     assert np.array_equal(clusters[1, 2], alone)

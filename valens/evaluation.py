@@ -4,6 +4,7 @@ The score is mteb's, drawn with mteb's seed. The replicates say how it would mov
 was fitted (clusters, classifiers) is held. What is resampled, by type of task:
 
 - Retrieval, Reranking: queries, and the mean of their scores.
+- Pair classification: as STS. The similarity that is best for a layer is held.
 - Classification: test texts, and the mean over the experiments of how often each is labelled right.
 - Clustering: texts, each weighing in the table of labels and clusters as often as it is drawn, and the experiments. Texts
   alone would leave out how differently the texts can be clustered: their 90 % intervals held the expected score in
@@ -21,8 +22,9 @@ can then be chosen on one half and judged on the other. What is fitted (clusters
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -32,7 +34,7 @@ from scipy.sparse.csgraph import connected_components
 from valens import metrics
 from valens.errors import TaskError
 from valens.statistics import half_units, percentile_interval, resample_counts
-from valens.tasks import Classification, Clustering, Reranking, Retrieval, Sts, Task
+from valens.tasks import Classification, Clustering, PairClassification, Reranking, Retrieval, Sts, Task
 
 _LARGEST_GROUP = 0.05
 """Groups of pairs are resampled if none holds more than this share of the pairs, so that there are 20 or more."""
@@ -49,12 +51,28 @@ class Evaluation:
     """How many units were resampled."""
     unit: str
     """What was resampled: `query`, `text`, or `group of pairs`."""
+    samples: Float[np.ndarray, "layer sample"] | None = None
+    """What the score is made of, one number a query, pair, text or run; `halves` have none of their own."""
+    sample: str = ""
+    """What one of `samples` is, as in `nDCG@10 of a query`."""
     halves: tuple[Evaluation, ...] = ()
     """The same of two halves of the units, each with resamples of its own; empty unless they were asked for."""
 
     def interval(self, confidence: float = 0.95) -> tuple[Float[np.ndarray, " layer"], Float[np.ndarray, " layer"]]:
         """The percentile interval of each layer's score."""
         return percentile_interval(self.replicates, confidence)
+
+
+def stacked(parts: Sequence[Evaluation]) -> Evaluation:
+    """One evaluation of all layers from evaluations of some of them each, of one task with one seed."""
+    samples = [part.samples for part in parts if part.samples is not None]
+    return replace(
+        parts[0],
+        score=np.concatenate([part.score for part in parts]),
+        replicates=np.concatenate([part.replicates for part in parts]),
+        samples=np.concatenate(samples) if samples else None,
+        halves=tuple(map(stacked, zip(*(part.halves for part in parts), strict=True))),
+    )
 
 
 @dataclass(frozen=True)
@@ -102,25 +120,39 @@ def evaluate(
     if vectors.dtype == np.float16:
         vectors = vectors.astype(np.float32)
     bootstrap = _Bootstrap(resamples, seed, halves)
-    return _parted(_SCORERS[type(task)](task, vectors, bootstrap), bootstrap)
+    found = _parted(_SCORERS[type(task)](task, vectors, bootstrap), bootstrap)
+    return _as_reported(found) if isinstance(task, Retrieval | Reranking) else found
 
 
 def _sts(task: Sts, vectors: Float[np.ndarray, "layer text d"], bootstrap: _Bootstrap) -> Evaluation:
     first, second, gold = np.array(task.first), np.array(task.second), np.array(task.gold)
-    cosines = np.stack([metrics.paired_cosine(unit[first], unit[second]) for unit in map(metrics.unit, vectors)])
+    cosines = np.stack([metrics.paired_cosine(layer, first, second) for layer in vectors])
     weights, n, unit = _pair_weights(first, second, bootstrap)
     replicates = metrics.weighted_spearman(cosines, gold, weights)
-    return Evaluation(metrics.spearman(cosines, gold), replicates, n, unit)
+    return Evaluation(metrics.spearman(cosines, gold), replicates, n, unit, cosines, "cosine of a pair")
+
+
+def _pair_classification(
+    task: PairClassification, vectors: Float[np.ndarray, "layer text d"], bootstrap: _Bootstrap
+) -> Evaluation:
+    first, second, same = np.array(task.first), np.array(task.second), np.array(task.same)
+    once = np.ones((1, len(same)), dtype=int)
+    best = []
+    for layer in vectors:
+        similarities = metrics.pair_similarities(layer, first, second)
+        best.append(similarities[metrics.weighted_average_precision(similarities, same, once)[:, 0].argmax()])
+    similarity = np.stack(best)
+    weights, n, unit = _pair_weights(first, second, bootstrap)
+    replicates = metrics.weighted_average_precision(similarity, same, weights)
+    score = metrics.weighted_average_precision(similarity, same, once)[:, 0]
+    return Evaluation(score, replicates, n, unit, similarity, "best similarity of a pair")
 
 
 def _retrieval(task: Retrieval, vectors: Float[np.ndarray, "layer text d"], bootstrap: _Bootstrap) -> Evaluation:
-    queries, documents = list(task.queries), list(dict.fromkeys(task.documents))
-    column = {document: place for place, document in enumerate(documents)}
-    gain = np.zeros((len(queries), len(documents)))
-    for row, grades in zip(gain, task.relevant, strict=True):
-        row[[column[document] for document in grades]] = list(grades.values())
-    scores = [metrics.ndcg(metrics.cosine(layer[queries], layer[documents]), gain) for layer in vectors]
-    return _mean(np.stack(scores), "query", bootstrap)
+    queries, documents = list(task.queries), list(task.documents)
+    gains = metrics.Gains.of(task.relevant, len(documents), missing=task.missing, itself=task.itself)
+    found = (metrics.nearest(layer[queries], layer[documents], itself=task.itself) for layer in vectors)
+    return _mean(np.stack([gains.ndcg(places) for places in found]), "query", "nDCG@10 of a query", bootstrap)
 
 
 def _reranking(task: Reranking, vectors: Float[np.ndarray, "layer text d"], bootstrap: _Bootstrap) -> Evaluation:
@@ -129,51 +161,82 @@ def _reranking(task: Reranking, vectors: Float[np.ndarray, "layer text d"], boot
     there = np.arange(lengths.max()) < lengths[:, None]
     relevant, cosines = np.zeros(there.shape, dtype=bool), np.full(there.shape, -np.inf)
     relevant[there] = np.concatenate(task.relevant)
+    missing = np.array(task.missing or [0] * len(lists))
     scores = []
-    for layer in map(metrics.unit, vectors):
-        cosines[there] = np.concatenate([layer[candidates] @ layer[query] for query, candidates in lists])
-        scores.append(metrics.average_precision(cosines, relevant))
-    return _mean(np.stack(scores), "query", bootstrap)
+    for layer in map(metrics.short, vectors):
+        near = [layer[query : query + 1] @ layer[candidates].transpose(0, 1) for query, candidates in lists]
+        cosines[there] = np.concatenate([row.numpy()[0] for row in near])
+        scores.append(metrics.average_precision(cosines, relevant, missing))
+    return _mean(np.stack(scores), "query", "average precision of a query", bootstrap)
 
 
 def _classification(
     task: Classification, vectors: Float[np.ndarray, "layer text d"], bootstrap: _Bootstrap
 ) -> Evaluation:
-    labels, train, test = np.array(task.labels), list(task.train), list(task.test)
-    draws = metrics.training_draws([task.labels[text] for text in train], task.samples_per_label, task.experiments)
-    given = metrics.classified(vectors[:, train], labels[train], vectors[:, test], draws)
-    return _mean((given == labels[test]).mean(axis=1), "text", bootstrap)
+    labels, rows = np.array(task.labels), np.array(task.rows)
+    learnt, draws = training_items(task)
+    test = list(task.test)
+    given = metrics.classified(vectors[:, rows[learnt]], labels[learnt], vectors[:, rows[test]], draws)
+    return _mean((given == labels[test]).mean(axis=1), "text", "share of the runs that label a text right", bootstrap)
+
+
+def training_items(task: Classification) -> tuple[list[int], list[list[int]]]:
+    """The items that some run of a classification learns from, and for each run its own, as places among those."""
+    drawn: Sequence[Sequence[int]] = task.draws
+    if not drawn:
+        labels = [task.labels[item] for item in task.train]
+        places = metrics.training_draws(labels, task.samples_per_label, task.experiments)
+        drawn = [[task.train[place] for place in draw] for draw in places]
+    learnt = sorted(set(chain.from_iterable(drawn)))
+    place = {item: place for place, item in enumerate(learnt)}
+    return learnt, [[place[item] for item in draw] for draw in drawn]
 
 
 def _clustering(task: Clustering, vectors: Float[np.ndarray, "layer text d"], bootstrap: _Bootstrap) -> Evaluation:
-    n_texts = len(task.texts)
+    n_texts, rows = len(task.texts), np.array(task.rows)
     names, labels = np.unique(task.labels, return_inverse=True)
-    sample = task.sample or n_texts
-    if sample < len(names):
-        raise TaskError(
-            f"{task.name} draws {sample} texts for {len(names)} clusters. Let `sample` be {len(names)} or more."
-        )
-    draws = metrics.cluster_draws(n_texts, sample, task.experiments)
-    clusters = metrics.clustered(vectors, draws, n_clusters=len(names), batch_size=task.batch_size)
+    draws, n_clusters = clustering_items(task)
+    texts = [rows[draw] for draw in draws]
+    clusters = metrics.clustered(vectors, texts, n_clusters=n_clusters, batch_size=task.batch_size)
     counts = np.vstack([np.ones(n_texts, dtype=int), bootstrap.counts(n_texts)])
     values = np.array(
         [
-            [_v_measures(labels[d], c, d, counts, len(names)) for d, c in zip(draws, layer, strict=True)]
+            [
+                _v_measures(labels[draw], cluster, text, counts, len(names))
+                for draw, text, cluster in zip(draws, texts, layer, strict=True)
+            ]
             for layer in clusters
         ]
     )
-    score = values[:, :, 0].mean(axis=1, keepdims=True)
+    of_runs = values[:, :, 0]
+    score = of_runs.mean(axis=1, keepdims=True)
     whole, *halves = bootstrap.parts()
     resampled = values[:, :, 1:]
     replicates = [_centred(resampled[:, :, whole], score, bootstrap.seed)]
     for half in halves:
         of_half = resampled[:, :, half][:, :, 0].mean(axis=1, keepdims=True)
         replicates += [of_half, _centred(resampled[:, :, half][:, :, 1:], of_half, bootstrap.seed)]
-    return Evaluation(score[:, 0], np.concatenate(replicates, axis=1), n_texts, "text")
+    return Evaluation(score[:, 0], np.concatenate(replicates, axis=1), n_texts, "text", of_runs, "V-measure of a run")
+
+
+def clustering_items(task: Clustering) -> tuple[list[Int[np.ndarray, " _"]], list[int]]:
+    """The items that each run of a clustering parts, and into how many clusters."""
+    n_labels = len(set(task.labels))
+    draws: Iterable[Sequence[int]] = task.draws
+    if not task.draws:
+        n_items = len(task.rows)
+        draws = metrics.cluster_draws(n_items, task.sample or n_items, task.experiments).tolist()
+    drawn = [np.array(draw) for draw in draws]
+    n_clusters = list(task.clusters) or [n_labels] * len(drawn)
+    for draw, n in zip(drawn, n_clusters, strict=True):
+        if len(draw) < n:
+            raise TaskError(f"{task.name} draws {len(draw)} texts for {n} clusters. Let `sample` be {n} or more.")
+    return drawn, n_clusters
 
 
 _SCORERS: dict[type, Callable[..., Evaluation]] = {
     Sts: _sts,
+    PairClassification: _pair_classification,
     Retrieval: _retrieval,
     Reranking: _reranking,
     Clustering: _clustering,
@@ -187,20 +250,23 @@ def _check(task: Task, vectors: Float[np.ndarray, "layer text d"]) -> None:
             f"{task.name} has {len(task.texts)} texts and needs vectors of shape [layer, {len(task.texts)}, d]; "
             f"got {list(vectors.shape)}. Give one vector a text, in the order of its `texts`."
         )
-    layers, texts = np.nonzero(~np.isfinite(vectors).all(axis=-1))
+    with np.errstate(over="ignore", invalid="ignore"):
+        doubtful = np.flatnonzero(~np.isfinite(vectors.sum(axis=(1, 2))))
+    layers, texts = np.nonzero(~np.isfinite(vectors[doubtful]).all(axis=-1))
     if len(layers):
         raise TaskError(
-            f"{task.name} cannot be scored: layer {layers[0]} of the {len(vectors)} given (counted from 0) has a NaN or "
-            f"an infinity for the text {task.texts[texts[0]][:40]!r}. Read that text again, in float32 or bfloat16."
+            f"{task.name} cannot be scored: layer {doubtful[layers[0]]} of the {len(vectors)} given (counted from 0) has a "
+            f"NaN or an infinity for the text {task.texts[texts[0]][:40]!r}. Read that text again, in float32 or bfloat16."
         )
 
 
-def _mean(scores: Float[np.ndarray, "layer n"], unit: str, bootstrap: _Bootstrap) -> Evaluation:
+def _mean(scores: Float[np.ndarray, "layer n"], unit: str, sample: str, bootstrap: _Bootstrap) -> Evaluation:
     """The evaluation of a score that is a mean over independent units."""
     n = scores.shape[1]
     counts = bootstrap.counts(n)
     with np.errstate(invalid="ignore"):
-        return Evaluation(scores.mean(axis=1), scores @ counts.T / counts.sum(axis=1), n, unit)
+        replicates = scores @ counts.T / counts.sum(axis=1)
+    return Evaluation(scores.mean(axis=1), replicates, n, unit, scores, sample)
 
 
 def _parted(found: Evaluation, bootstrap: _Bootstrap) -> Evaluation:
@@ -212,6 +278,12 @@ def _parted(found: Evaluation, bootstrap: _Bootstrap) -> Evaluation:
         for half, n in zip(halves, sizes, strict=False)
     )
     return replace(found, replicates=found.replicates[:, whole], halves=parts)
+
+
+def _as_reported(found: Evaluation) -> Evaluation:
+    """Rounded to five decimals, as mteb rounds the scores of a search."""
+    score = np.array([round(value, 5) for value in found.score.tolist()])
+    return replace(found, score=score, halves=tuple(map(_as_reported, found.halves)))
 
 
 def _centred(

@@ -1,0 +1,70 @@
+"""Clusters by mini-batch k-means, and how well they are the labels, as mteb's clustering does it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+from scipy.special import entr
+
+from valens.metrics.seed import MTEB_SEED
+from valens.metrics.workers import each_alone
+
+_SECONDS_A_DRAW = 1e-9
+"""What a run takes, about, over texts times clusters times width."""
+
+
+def v_measure(table: Shaped[np.ndarray, "*batch label cluster"]) -> Float[np.ndarray, "*batch"]:
+    """The V-measure of a table that counts (or weighs) the texts of each label in each cluster.
+
+    It is 2 I / (H(label) + H(cluster)) in any case but two, in which it is what scikit-learn says: 1 if there is but one
+    label and one cluster, 0 if there is but one of either. nan for a table that holds nothing.
+    """
+    with np.errstate(invalid="ignore"):
+        share = table / table.sum(axis=(-1, -2), keepdims=True)
+    label = entr(share.sum(axis=-1)).sum(axis=-1)
+    cluster = entr(share.sum(axis=-2)).sum(axis=-1)
+    both = label + cluster
+    information = np.maximum(both - entr(share).sum(axis=(-1, -2)), 0.0)
+    return np.where(both == 0, 1.0, 2 * information / np.where(both == 0, 1.0, both))
+
+
+def cluster_draws(
+    n_texts: int, sample: int, experiments: int, seed: int = MTEB_SEED
+) -> Int[np.ndarray, "experiment draw"]:
+    """The texts that each clustering experiment looks at, drawn with replacement."""
+    rng = random.Random(seed)
+    return np.array([rng.choices(range(n_texts), k=sample) for _ in range(experiments)])
+
+
+def clustered(
+    vectors: Float[np.ndarray, "layer text d"],
+    draws: Sequence[Int[np.ndarray, " _"]],
+    *,
+    n_clusters: Sequence[int],
+    batch_size: int = 512,
+    seed: int = MTEB_SEED,
+) -> list[list[Int[np.ndarray, " _"]]]:
+    """For each layer and each draw, the cluster of each drawn text by mini-batch k-means: one fit a draw."""
+    size = sum(len(draw) * n for draw, n in zip(draws, n_clusters, strict=True)) * vectors[..., 0, :].size
+    work = [(layer, draws, n_clusters, batch_size, seed) for layer in vectors]
+    return each_alone(_of_layer, work, seconds=size * _SECONDS_A_DRAW)
+
+
+def _of_layer(
+    vectors: Float[np.ndarray, "text d"],
+    draws: Sequence[Int[np.ndarray, " _"]],
+    n_clusters: Sequence[int],
+    batch_size: int,
+    seed: int,
+) -> list[Int[np.ndarray, " _"]]:
+    from sklearn.cluster import MiniBatchKMeans
+
+    return [
+        MiniBatchKMeans(n, init="k-means++", n_init=1, batch_size=batch_size, random_state=seed).fit_predict(
+            vectors[draw]
+        )
+        for draw, n in zip(draws, n_clusters, strict=True)
+    ]

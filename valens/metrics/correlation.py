@@ -1,0 +1,106 @@
+"""Rank correlation, of data that are weighed anew many times over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float, Int
+
+_RESAMPLES = 64
+_STEPS = 50
+"""For speed alone: so many resamples fit into the processor's cache, and running sums are taken in blocks of so many."""
+
+
+def spearman(
+    predicted: Float[np.ndarray, "layer pair"], gold: Float[np.ndarray, " pair"]
+) -> Float[np.ndarray, " layer"]:
+    """Spearman's correlation, ties at their mid-rank; nan (as in scipy and mteb) where all predictions are equal."""
+    return weighted_spearman(predicted, gold, np.ones((1, len(gold)), dtype=int))[:, 0]
+
+
+def weighted_spearman(
+    predicted: Float[np.ndarray, "layer pair"],
+    gold: Float[np.ndarray, " pair"],
+    weights: Int[np.ndarray, "resample pair"],
+) -> Float[np.ndarray, "layer resample"]:
+    """Spearman's correlation of the data in which each pair is repeated `weight` times, with the mid-ranks of THAT data.
+
+    nan where all that has weight is tied.
+    """
+    orders = [_ties(values) for values in predicted]
+    gold_order, gold_starts = _ties(gold)
+    result = np.empty((len(predicted), len(weights)))
+    for start in range(0, len(weights), _RESAMPLES):
+        mass = np.ascontiguousarray(weights[start : start + _RESAMPLES].T, dtype=np.float64)
+        groups = np.add.reduceat(mass[gold_order], gold_starts, axis=0)
+        rank = np.cumsum(groups, axis=0) - (groups + groups.sum(axis=0)) / 2
+        weighted_rank = np.empty_like(mass)
+        weighted_rank[gold_order] = np.repeat(rank, np.diff(gold_starts, append=len(gold)), axis=0)
+        weighted_rank *= mass
+        result[:, start : start + _RESAMPLES] = list(_correlations(orders, mass, weighted_rank, _spread(groups)))
+    return result
+
+
+def _correlations(
+    orders: list[tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " _"]]],
+    mass: Float[np.ndarray, "pair resample"],
+    weighted_rank: Float[np.ndarray, "pair resample"],
+    gold_spread: Float[np.ndarray, " resample"],
+) -> Iterator[Float[np.ndarray, " resample"]]:
+    """For each layer's order, the correlation with the gold ranks: each less their mean and times its mass."""
+    spread = mass.sum(axis=0) ** 3 - (mass**3).sum(axis=0)
+    for order, starts in orders:
+        sorted_mass, sorted_rank = mass[order], weighted_rank[order]
+        more_shared, less_spread = _of_ties(sorted_mass, sorted_rank, starts)
+        shared = _shared(sorted_mass, sorted_rank) + more_shared
+        with np.errstate(invalid="ignore"):
+            yield shared / np.sqrt((spread - less_spread) / 12 * gold_spread)
+
+
+def _shared(
+    mass: Float[np.ndarray, "pair resample"], other: Float[np.ndarray, "pair resample"]
+) -> Float[np.ndarray, " resample"]:
+    """The sum of `other` times the ranks that `mass` gives in this order, as if nothing were tied.
+
+    The running sum is taken within blocks of rows, all blocks at once: many times as fast as over row after row.
+    """
+    spare = -len(mass) % _STEPS
+    mass, other = (np.pad(rows, ((0, spare), (0, 0))).reshape(-1, _STEPS, rows.shape[1]) for rows in (mass, other))
+    running = mass.copy()
+    for step in range(1, _STEPS):
+        running[:, step] += running[:, step - 1]
+    before = np.cumsum(running[:, -1], axis=0) - running[:, -1]
+    running -= mass / 2
+    within = np.einsum("bsr,bsr->r", other, running)
+    return within + np.einsum("br,br->r", other.sum(axis=1), before)
+
+
+def _of_ties(
+    mass: Float[np.ndarray, "pair resample"],
+    other: Float[np.ndarray, "pair resample"],
+    starts: Int[np.ndarray, " group"],
+) -> tuple[Float[np.ndarray, " resample"], Float[np.ndarray, " resample"]]:
+    """What mid-ranks of tied rows add to `_shared`, and what they take from twelve times the sum of squared ranks."""
+    sizes = np.diff(starts, append=len(mass))
+    tied = np.repeat(sizes > 1, sizes)
+    if not tied.any():
+        return np.zeros(mass.shape[1]), np.zeros(mass.shape[1])
+    mass, other, sizes = mass[tied], other[tied], sizes[sizes > 1]
+    firsts = np.cumsum(sizes) - sizes
+    of_group = np.add.reduceat(mass, firsts, axis=0)
+    before = np.cumsum(of_group, axis=0) - of_group
+    as_if_apart = np.cumsum(mass, axis=0) - mass / 2 - np.repeat(before, sizes, axis=0)
+    middle = np.repeat(of_group / 2, sizes, axis=0)
+    return (other * (middle - as_if_apart)).sum(axis=0), (of_group**3).sum(axis=0) - (mass**3).sum(axis=0)
+
+
+def _ties(values: Float[np.ndarray, " pair"]) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " group"]]:
+    """The order that sorts the values, and where in it each group of equal values starts."""
+    order = np.argsort(values, kind="stable")
+    return order, np.flatnonzero(np.diff(values[order], prepend=np.nan) != 0)
+
+
+def _spread(groups: Float[np.ndarray, "group resample"]) -> Float[np.ndarray, " resample"]:
+    """The sum of the squares of mid-ranks less their mean, each as often as its mass: (n³ - the groups' cubes) / 12."""
+    return (groups.sum(axis=0) ** 3 - (groups**3).sum(axis=0)) / 12

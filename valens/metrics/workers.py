@@ -1,0 +1,28 @@
+"""Work on many layers by as many processes as there are processors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import joblib
+from threadpoolctl import threadpool_limits
+
+T = TypeVar("T")
+
+WORTH_PROCESSES = 20.0
+"""Seconds of work below which it is not shared: processes take seconds to start."""
+
+
+def each_alone(work: Callable[..., T], arguments: Sequence[tuple[object, ...]], *, seconds: float) -> list[T]:
+    """`work(*one)` for each of the arguments, one thread each; in processes if it is about `seconds` of work or more.
+
+    The work is so small-grained that handing it to threads takes three times as long. Processes are started as new ones,
+    not forked, so this is safe beside other threads, and stay for the next call.
+    """
+    workers = min(joblib.cpu_count(), len(arguments))
+    if workers < 2 or seconds < WORTH_PROCESSES:  # noqa: PLR2004
+        with threadpool_limits(1):
+            return [work(*one) for one in arguments]
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        return list(joblib.Parallel(n_jobs=workers)(joblib.delayed(work)(*one) for one in arguments))

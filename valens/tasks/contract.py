@@ -1,0 +1,119 @@
+"""What every task promises, whatever its family: each different text once, and positions that name texts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
+
+from valens.errors import TaskError
+
+T = TypeVar("T")
+
+
+@runtime_checkable
+class Named(Protocol):
+    """What a check needs to know of a task."""
+
+    @property
+    def name(self) -> str:
+        """What the task is called in results and errors."""
+        ...
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Its different texts."""
+        ...
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+def check_texts(task: Named) -> None:
+    """Refuse no texts, and texts that are held twice."""
+    if not task.texts or len(set(task.texts)) < len(task.texts):
+        raise TaskError(
+            f"{task.name} must hold each different text once; it holds {len(task.texts)} texts, "
+            f"{len(set(task.texts))} of them different. Drop the repeats and let several positions name one text."
+        )
+
+
+def check_positions(task: Named, positions: Iterable[int]) -> None:
+    """Refuse a position that names no text."""
+    check_places(task, positions, len(task.texts), "texts, at the positions")
+
+
+def check_places(task: Named, places: Iterable[int], n: int, what: str) -> None:
+    """Refuse a place outside the `n` there are; `what` names them, as in `labelled items, at the places`."""
+    astray = [place for place in places if not 0 <= place < n]
+    if astray:
+        thing = what.rsplit(maxsplit=1)[-1].removesuffix("s")
+        raise TaskError(f"{task.name} has {n} {what} 0..{n - 1}; {thing} {astray[0]} was asked for.")
+
+
+def check_lengths(task: Named, fields: Mapping[str, Collection[object]]) -> None:
+    """Refuse fields of different lengths, and empty ones."""
+    lengths = {field: len(values) for field, values in fields.items()}
+    if len(set(lengths.values())) > 1 or 0 in lengths.values():
+        raise TaskError(f"{task.name} needs these fields to be of one length above 0; found {lengths!r}.")
+
+
+def check_labels(task: Named, labels: Collection[str | int]) -> None:
+    """Refuse fewer than two labels."""
+    if len(set(labels)) < 2:  # noqa: PLR2004
+        raise TaskError(f"{task.name} needs two labels or more; found {sorted(set(labels))!r}.")
+
+
+def check_limit(task: Named, n: int, least: int) -> None:
+    """Refuse to cut a task below what makes it one."""
+    if n < least:
+        raise TaskError(f"{task.name} cannot be cut to {n} texts and stay a task. Ask for {least} or more.")
+
+
+# --- cutting down -----------------------------------------------------------------------------------------------------
+
+
+def renumbered(texts: tuple[str, ...], kept: Iterable[int]) -> tuple[tuple[str, ...], dict[int, int]]:
+    """The kept texts in their old order, and the new position of each old one, in the same order."""
+    order = sorted(kept)
+    return tuple(texts[position] for position in order), {old: new for new, old in enumerate(order)}
+
+
+def pairs_within(
+    task: Named, n: int, first: Sequence[int], second: Sequence[int], marks: Sequence[object]
+) -> tuple[list[int], set[int]]:
+    """The pairs, from the first on, that fit into `n` texts, and those texts; TaskError if not even two fit.
+
+    The two are the first pair and the first that is marked differently: without them there is nothing to tell apart.
+    """
+    other = next(place for place, mark in enumerate(marks) if mark != marks[0])
+    kept = {first[0], second[0], first[other], second[other]}
+    check_limit(task, n, len(kept))
+    for a, b in zip(first, second, strict=True):
+        if len(kept | {a, b}) <= n:
+            kept |= {a, b}
+    return [place for place, pair in enumerate(zip(first, second, strict=True)) if kept.issuperset(pair)], kept
+
+
+def by_label(items: Iterable[int], labels: Sequence[str | int]) -> dict[str | int, list[int]]:
+    """The items of each label; labels in the order in which they first appear."""
+    found: dict[str | int, list[int]] = {}
+    for item in items:
+        found.setdefault(labels[item], []).append(item)
+    return found
+
+
+def in_turn(rows: Sequence[Sequence[T]]) -> list[T]:
+    """One of each row, then another of each, until every row has run out."""
+    longest = max(map(len, rows), default=0)
+    return [row[turn] for turn in range(longest) for row in rows if turn < len(row)]
+
+
+def first_fitting(items: Iterable[int], texts: Sequence[int], n: int) -> list[int]:
+    """The items, from the first on, whose texts are together `n` at most; an item of a text that is in already fits."""
+    kept: set[int] = set()
+    fitting = []
+    for item in items:
+        if len(kept | {texts[item]}) <= n:
+            kept.add(texts[item])
+            fitting.append(item)
+    return fitting

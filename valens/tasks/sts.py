@@ -1,0 +1,53 @@
+"""Semantic textual similarity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import ClassVar
+
+from valens.errors import TaskError
+from valens.tasks.contract import check_lengths, check_positions, check_texts, pairs_within, renumbered
+
+
+@dataclass(frozen=True)
+class Sts:
+    """Pairs of texts and how alike people find them: Spearman's correlation of the cosine with the judgement."""
+
+    task_type: ClassVar[str] = "STS"
+    metric: ClassVar[str] = "spearman"
+
+    name: str
+    texts: tuple[str, ...]
+    first: tuple[int, ...]
+    second: tuple[int, ...]
+    gold: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse pairs that do not match, or that are all judged alike."""
+        check_texts(self)
+        check_positions(self, chain(self.first, self.second))
+        check_lengths(self, {"first": self.first, "second": self.second, "gold": self.gold})
+        if len(set(self.gold)) < 2:  # noqa: PLR2004
+            raise TaskError(
+                f"{self.name} needs judgements that differ; its {len(self.gold)} pairs are all judged alike."
+            )
+
+    @property
+    def size(self) -> str:
+        """How much there is, in words."""
+        return f"{len(self.gold):,} pairs of {len(self.texts):,} texts"
+
+    def limited(self, n: int) -> Sts:
+        """The pairs, from the first on, that fit into `n` texts; the least is two pairs that are judged differently."""
+        if n >= len(self.texts):
+            return self
+        pairs, kept = pairs_within(self, n, self.first, self.second, self.gold)
+        texts, new = renumbered(self.texts, kept)
+        return replace(
+            self,
+            texts=texts,
+            first=tuple(new[self.first[pair]] for pair in pairs),
+            second=tuple(new[self.second[pair]] for pair in pairs),
+            gold=tuple(self.gold[pair] for pair in pairs),
+        )

@@ -1,0 +1,41 @@
+"""A row of tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from valens.errors import TaskError
+from valens.tasks.classification import Classification
+from valens.tasks.clustering import Clustering
+from valens.tasks.pair_classification import PairClassification
+from valens.tasks.reranking import Reranking
+from valens.tasks.retrieval import Retrieval
+from valens.tasks.sts import Sts
+
+Task = Sts | PairClassification | Retrieval | Reranking | Clustering | Classification
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A task that a suite would have, and why it has not."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named row of tasks; their names differ."""
+
+    name: str
+    tasks: tuple[Task, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    """What belongs to the suite and could not be had; whoever shows a score of the suite shows this."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of how the tasks were made."""
+
+    def __post_init__(self) -> None:
+        """Refuse a suite without tasks, or with two of one name."""
+        names = [task.name for task in self.tasks]
+        if not names or len(set(names)) < len(names):
+            raise TaskError(f"A suite is one or more tasks of different names; {self.name!r} has {names!r}.")
