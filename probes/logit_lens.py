@@ -27,7 +27,7 @@ from valens.checkpoints import Checkpoints
 from valens.continuations import Continuations, draw_prefixes
 from valens.corpora import Corpus
 from valens.errors import CaptureError, CorpusError, ResultError
-from valens.extract import about_of, how_read, token_limit
+from valens.extract import about_of, how_read
 from valens.kernels import BRIDGE_KERNEL
 from valens.lens import NAMES, NORMS, TextRanks, text_ranks
 from valens.models import Model
@@ -199,8 +199,8 @@ def logit_lens(
 
     Each text has `prefixes` prefixes of different lengths, drawn between the two of `prefix_tokens`; `seed` draws them, the
     halves of the documents and the resamples. With `keep`, each text's ranks are kept in that folder as they are computed,
-    and a run that was stopped goes on from there. Raises CorpusError where settings or texts leave no prefix, PromptError
-    for more tokens than the model reads, CaptureError for models whose attention cannot be restricted to a prefix.
+    and a run that was stopped goes on from there. Raises CorpusError where settings, texts or the model's context leave
+    no prefix, CaptureError for models whose attention cannot be restricted to a prefix.
     """
     job = plan(model, corpus, offsets=offsets, prefix_tokens=prefix_tokens, prefixes=prefixes, keep=keep, seed=seed)
     ranks, passes, seconds = job.run()
@@ -242,7 +242,12 @@ def plan(
     wanted = tuple(sorted(set(offsets)))
     if not wanted or wanted[0] < 1:
         raise CorpusError(f"Offsets count from 1, the token right behind the prefix; {list(offsets)} were asked for.")
-    limit = token_limit(model, prefix_tokens[1] + wanted[-1])
+    limit = prefix_tokens[1] + wanted[-1]
+    if limit > model.n_ctx:
+        raise CorpusError(
+            f"{model.name} reads {model.n_ctx:,} tokens; the longest prefix and its farthest offset need {limit:,}. Lower "
+            "--prefix-tokens or --offsets."
+        )
     used = draw_prefixes(model.tokenizer, corpus, tokens=prefix_tokens, farthest=wanted[-1], n=prefixes, seed=seed)
     if len(used.texts) < 2:  # noqa: PLR2004
         raise CorpusError(

@@ -15,6 +15,7 @@ from valens.commands import store
 from valens.commands.audit import audit
 from valens.commands.extract import extract
 from valens.commands.extract_tokens import extract_tokens
+from valens.commands.logit_lens import logit_lens
 from valens.commands.models import models
 from valens.commands.segment_matching import segment_matching
 from valens.commands.sweep_layers import sweep_layers
@@ -35,6 +36,9 @@ app.command(
     "segment-matching",
     epilog="Example: valens segment-matching --model smollm2-135m --corpus wikipedia --segment-tokens 128",
 )(segment_matching)
+app.command("logit-lens", epilog="Example: valens logit-lens --model smollm2-135m --corpus wikipedia --offsets 1-5")(
+    logit_lens
+)
 app.command(epilog="Example: valens extract abstracts.txt --model qwen3-8b --read values/mean,hidden/mean")(extract)
 app.command(
     "extract-tokens",

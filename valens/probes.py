@@ -26,17 +26,28 @@ _refuse_stranger(importlib.util.find_spec("probes"))
 
 from probes.layer_sweep import LEXICAL, Sweep, layer_sweep  # noqa: E402
 from probes.layer_sweep import plan as sweep_plan  # noqa: E402
+from probes.lens_tables import BEST, OTHER_HALF, UNIGRAM  # noqa: E402
+from probes.logit_lens import Estimate as LensEstimate  # noqa: E402
+from probes.logit_lens import LogitLens, logit_lens  # noqa: E402
+from probes.logit_lens import plan as lens_plan  # noqa: E402
 from probes.segment_matching import CHANCE, SegmentMatching, cut_corpus, segment_matching  # noqa: E402
 from probes.segment_matching import plan as matching_plan  # noqa: E402
 from probes.segment_matching import refuse_settings as refuse_matching  # noqa: E402
 
 __all__ = [
+    "BEST",
     "CHANCE",
     "LEXICAL",
+    "OTHER_HALF",
+    "UNIGRAM",
+    "LensEstimate",
+    "LogitLens",
     "SegmentMatching",
     "Sweep",
     "cut_corpus",
     "layer_sweep",
+    "lens_plan",
+    "logit_lens",
     "matching_plan",
     "refuse_matching",
     "segment_matching",

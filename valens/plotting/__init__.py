@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from valens.plotting.layer_sweep import TASK_TYPE_COLOURS, layer_curves
+from valens.plotting.logit_lens import lens_by_layer, lens_by_offset, lens_map, save_lens_figures
 from valens.plotting.segment_matching import matching_curves
 from valens.plotting.style import save_figure
 
-__all__ = ["TASK_TYPE_COLOURS", "layer_curves", "matching_curves", "save_figure"]
+__all__ = [
+    "TASK_TYPE_COLOURS",
+    "layer_curves",
+    "lens_by_layer",
+    "lens_by_offset",
+    "lens_map",
+    "matching_curves",
+    "save_figure",
+    "save_lens_figures",
+]

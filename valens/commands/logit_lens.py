@@ -1,0 +1,170 @@
+"""`valens logit-lens`: which vectors predict the tokens behind a prefix, at which layers, and how far?"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from valens.commands.options import (
+    READING,
+    AsJson,
+    CorpusName,
+    DataRoot,
+    Device,
+    DryRun,
+    Dtype,
+    Field,
+    Limit,
+    ModelName,
+    Out,
+    Resamples,
+    Revision,
+    Seed,
+)
+from valens.terminal import write_json
+
+if TYPE_CHECKING:
+    from valens.probes import LensEstimate, LogitLens
+
+KEPT = "texts"
+"""The folder inside --out in which each text's ranks are kept while a run is on its way."""
+
+_PART = re.compile(r"(\d{1,7})(?:-(\d{1,7}))?")
+
+
+def logit_lens(  # noqa: PLR0917
+    model: ModelName = "smollm2-135m",
+    corpus: CorpusName = "wikipedia",
+    field: Field = None,
+    data_root: DataRoot = None,
+    limit: Limit = None,
+    revision: Revision = None,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+    offsets: Annotated[
+        str, typer.Option(help="Which tokens behind a prefix, as 1-5 or 1,2,8.", rich_help_panel=READING)
+    ] = "1-5",
+    prefix_tokens: Annotated[
+        str, typer.Option(help="How many tokens a prefix has: drawn from this range.", rich_help_panel=READING)
+    ] = "50-150",
+    prefixes: Annotated[int, typer.Option(help="How many prefixes of each text.", rich_help_panel=READING)] = 4,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
+    out: Out = Path("results/logit-lens"),
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Rank the tokens that follow prefixes by every layer's vectors: MRR@100 by offset, with intervals.
+
+    All prefixes and offsets of a text are read in one pass. Each text's ranks are kept in OUT/texts: the same command goes
+    on where it was stopped.
+    """
+    from valens.corpora import corpus as corpus_named
+    from valens.models import load
+    from valens.probes import lens_plan
+    from valens.probes import logit_lens as look
+    from valens.results import writable_folder
+
+    console = Console(stderr=as_json)
+    wanted, lengths = whole_numbers(offsets, "--offsets"), whole_numbers(prefix_tokens, "--prefix-tokens")
+    texts = corpus_named(corpus, data_root=data_root, field=field, limit=limit)
+    for note in texts.notes:
+        console.print(f"{texts.name}: {note}", style="dim", highlight=False)
+    if not dry_run:
+        writable_folder(out)
+    with console.status(f"Loading {model}"):
+        loaded = load(model, device=device, dtype=dtype, revision=revision)
+    within = (min(lengths), max(lengths))
+    if dry_run:
+        job = lens_plan(
+            loaded, texts, offsets=wanted, prefix_tokens=within, prefixes=prefixes, keep=out / KEPT, seed=seed
+        )
+        _show_estimate(console, job.estimate(), as_json=as_json)
+        return
+    found = look(
+        loaded,
+        texts,
+        offsets=wanted,
+        prefix_tokens=within,
+        prefixes=prefixes,
+        keep=out / KEPT,
+        resamples=resamples,
+        seed=seed,
+    )
+    found.save(out)
+    if as_json:
+        write_json(_as_json(found, out))
+    else:
+        _show(console, found, out)
+
+
+def whole_numbers(text: str, option: str) -> list[int]:
+    """The numbers of `1-5` or `1,2,8`; CorpusError for what is none."""
+    from valens.errors import CorpusError
+
+    parts = [_PART.fullmatch(part.strip()) for part in text.split(",")]
+    found = [
+        range(int(part[1]), int(part[2] or part[1]) + 1) if part is not None else range(0)  # an empty one is refused
+        for part in parts
+    ]
+    if not all(found):
+        raise CorpusError(f"{option} takes whole numbers, as 1-5 or 1,2,8; got {text!r}.")
+    return sorted({number for part in found for number in part})
+
+
+def _show_estimate(console: Console, estimate: LensEstimate, *, as_json: bool) -> None:
+    from valens.display import pairs_table
+
+    if as_json:
+        write_json(asdict(estimate))
+        return
+    pairs = {
+        "texts": f"{estimate.texts:,}; left out: {estimate.too_short:,} too short, {estimate.repeated:,} repeated",
+        "prefixes": f"{estimate.instances:,}",
+        "forward passes": f"{estimate.passes:,}; the ranks of {estimate.texts - estimate.passes:,} texts are kept already",
+        "time": f"about {timedelta(seconds=round(estimate.seconds))}, measured on one text",
+    }
+    console.print(pairs_table(pairs))
+
+
+def _as_json(found: LogitLens, out: Path) -> dict[str, Any]:
+    from valens.results import records
+
+    return {
+        "scores": records(found.table),
+        "best": records(found.result.details["best"]),
+        "differences": records(found.differences),
+        "provenance": found.result.provenance,
+        "out": str(out),
+    }
+
+
+def _show(console: Console, found: LogitLens, out: Path) -> None:
+    from valens.commands.lens_text import best_table, words
+
+    facts = found.result.provenance
+    counts = facts["documents"]
+    console.print(
+        f"{facts['instances']:,} prefixes of {counts['used']:,} texts of {facts['corpus']['name']}; left out: "
+        f"{counts['too_short']:,} too short, {counts['repeated']:,} repeated.\n",
+        highlight=False,
+    )
+    console.print("MRR@100 of the true token; the layer is chosen on the texts that are not scored\n", highlight=False)
+    console.print(best_table(found))
+    console.print()
+    for line in words(found):
+        console.print(line, highlight=False)
+    console.print(
+        "Differences are paired by text, with the final norm; each 95 % interval stands by itself. Figures and tables have "
+        "the paper's formula, without the norm, as well.",
+        style="dim",
+    )
+    passes, seconds = facts["forward_passes"], timedelta(seconds=round(facts["seconds_reading"]))
+    read = f"{passes:,} texts read in {seconds}" if passes else "No forward pass: the ranks of every text were kept"
+    console.print(f"{read}. Scores, ranks and three figures are in {out}", highlight=False, soft_wrap=True)
