@@ -54,14 +54,14 @@ def words(found: SegmentMatching, metric: str) -> Iterator[str]:
 
 def _best(curve: pd.DataFrame) -> str:
     row = curve.loc[curve.score.idxmax()]
-    among = list(curve.layer[curve.among_best])
+    among = [int(layer) for layer in curve.layer[curve.among_best]]
     others = f" (layers that cannot be told from it: {LayerSet.of(among)})" if len(among) > 1 else ""
     return f"{row.representation} {_with_interval(row, 3)} at layer {row.layer}{others}"
 
 
 def _verdict(compared: pd.DataFrame, first: str, other: str, metric: str) -> str:
     sure = compared[compared.p_holm < _LEVEL]
-    ahead, behind = (list(sure.layer[sign * sure.difference > 0]) for sign in (1, -1))
+    ahead, behind = (sure.layer[sign * sure.difference > 0].tolist() for sign in (1, -1))
     return (
         f"{metric}: {first} is ahead of {other} in {_layers(ahead)}, behind in {_layers(behind)} "
         f"(paired by document, p < {_LEVEL} after Holm's correction over {len(compared)} layers)."

@@ -1,0 +1,102 @@
+"""`valens segment-matching` as its user meets it: what it writes and says, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from shell import Ended, Shell, shell, tiny_folder  # noqa: F401
+from tiny import one_thread  # noqa: F401
+
+FILES = {"scores.parquet", "ranks.parquet", "provenance.json", "figure2.pdf", "figure2.png"}
+
+
+def rows(n: int) -> list[dict]:
+    chance = random.Random(0)
+    return [{"_id": f"d{n}", "context": " ".join(f"w{chance.randrange(5, 97)}" for _ in range(40))} for n in range(n)]
+
+
+def write(path: str, found: list[dict]) -> str:
+    Path(path).write_text("\n".join(map(json.dumps, found)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def match(shell: Shell, tiny_folder: Path) -> Shell:  # noqa: F811
+    write("texts.jsonl", rows(14))
+    return lambda *words: shell("segment-matching", "--model", tiny_folder, "--k", "1,10", *words)
+
+
+def test_it_writes_its_files_and_says_what_they_show(match: Shell) -> None:
+    said = match("--corpus", "texts.jsonl", "--out", "out")
+    assert (said.code, said.err) == (0, "")
+    assert {path.name for path in Path("out").iterdir()} == FILES
+    assert "took the field `context`" in " ".join(said.out.split())
+    assert "14 documents of texts" in said.out
+    assert "recall@10 of each text's beginning" in said.out
+    for line in ("recall@1:", "MRR:", "VA − HS", "p (Holm)", "TF-IDF", "chance", "VA is ahead of HS in"):
+        assert line in said.out
+    assert max(map(len, said.out.splitlines())) <= 80
+    again = match("--corpus", "texts.jsonl", "--out", "out")
+    assert "No forward pass: the store had every segment" in again.out
+
+
+def test_json_is_all_that_it_prints(match: Shell) -> None:
+    said = match("--corpus", "texts.jsonl", "--json", "--seeds", "2", "--representations", "VA,HS,values/weighted")
+    assert said.code == 0
+    assert {row["representation"] for row in said.json["scores"]} >= {"VA", "HS", "values/weighted", "TF-IDF", "chance"}
+    assert {row["second"] for row in said.json["compared"]} == {"HS", "values/weighted"}
+    assert said.json["provenance"]["draws"] == 2
+
+
+def test_the_spread_of_the_draws_is_shown(match: Shell) -> None:
+    assert "Over 2 draws of the cuts" in match("--corpus", "texts.jsonl", "--seeds", "2").out
+
+
+def test_a_dry_run_writes_nothing(match: Shell) -> None:
+    said = match("--corpus", "texts.jsonl", "--dry-run", "--out", "out")
+    assert said.code == 0
+    assert "time to read" in said.out
+    assert not Path("out").exists()
+    assert not list(Path().glob("activations/*/*.safetensors"))
+
+
+REFUSED = {
+    "few": (["--corpus", "few.jsonl"], "few.*has 9 usable documents.*10 or more are needed"),
+    "short": (["--corpus", "texts.jsonl", "--segment-tokens", "30"], "0 usable documents .0 repeated and 14 too short"),
+    "k": (["--corpus", "texts.jsonl", "--k", "1,15"], "recall@15 among 14 documents"),
+    "k no number": (["--corpus", "texts.jsonl", "--k", "ten"], "--k takes whole numbers"),
+    "no text": (["--corpus", "numbers.jsonl"], "no.*text"),
+    "field": (["--corpus", "texts.jsonl", "--field", "body"], "body.*context"),
+    "latin": (["--corpus", "latin.jsonl"], "UTF-8"),
+    "nowhere": (["--corpus", "nowhere.jsonl"], "nowhere"),
+    "name": (["--corpus", "wikipdia"], "wikipedia"),
+    "layers": (["--corpus", "texts.jsonl", "--layers", "2-9"], "1..3"),
+    "similarity": (["--corpus", "texts.jsonl", "--similarity", "euclid"], "cosine, dot"),
+    "interval": (["--corpus", "texts.jsonl", "--interval", "wald"], "percentile or bca"),
+    "representation": (["--corpus", "texts.jsonl", "--representations", "VX"], "VX"),
+    "draws": (["--corpus", "texts.jsonl", "--seeds", "0"], "--seeds 0"),
+    "tokens": (["--corpus", "texts.jsonl", "--max-tokens", "9000"], "--max-tokens 9,000"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_one_line_and_nothing_is_left(match: Shell, case: str) -> None:
+    write("few.jsonl", rows(9))
+    write("numbers.jsonl", [{"n": n} for n in range(20)])
+    Path("latin.jsonl").write_bytes(b'{"context": "caf\xe9"}\n')
+    words, pattern = REFUSED[case]
+    refused(match(*words, "--out", "out"), pattern)
+    assert not list(Path().glob("out/*"))
+
+
+def refused(said: Ended, pattern: str) -> None:
+    import re
+
+    assert said.code == 2, said
+    assert said.out == "" or "took the field" in " ".join(said.out.split())
+    assert said.err.startswith("Error: ")
+    assert len(said.err.strip().splitlines()) == 1
+    assert re.search(pattern, said.err), said.err
