@@ -180,6 +180,8 @@ class _Learning:
         self._places = torch.arange(n_probes, device=device)  # of the probes that still learn
         self._weight = torch.zeros(n_probes, d, labels.n_classes, device=device)
         self._bias = torch.zeros(n_probes, 1, labels.n_classes, device=device)
+        self._per_scale = 1 / self._scale
+        self._rooms: dict[str, Tensor] = {}
         self._adam = self._optimiser()
         self._best_weight, self._best_bias = self._weight.clone(), self._bias.clone()
         self._histories = [_History() for _ in block.names]
@@ -193,7 +195,7 @@ class _Learning:
         """One step of Adam down the gradient of these rows."""
         if not self.going:
             return
-        self._weight.grad, self._bias.grad = self._gradient(rows)
+        self._descend(rows)
         for group in self._adam.param_groups:
             group["lr"] = rate
         self._adam.step()
@@ -230,30 +232,40 @@ class _Learning:
         return torch.optim.Adam(groups, lr=self._recipe.lr, betas=_BETAS, fused=True)
 
     def _read(self, rows: Int[Tensor, " row"]) -> Float[Tensor, "probe row d"]:
-        """The standardised features of some rows, for the probes that still learn."""
+        """The standardised features of some rows, for the probes that still learn; good until the next are read."""
         places = (self._places[:, None] * self._n_rows + rows).flatten()
-        features = self._rows.index_select(0, places).view(len(self._places), len(rows), -1)
-        return features.sub_(self._mean[self._places]).div_(self._scale[self._places])
+        features = self._room("features", len(places), self._weight.shape[1])
+        torch.index_select(self._rows, 0, places, out=features)
+        features = features.view(len(self._places), len(rows), -1)
+        return features.sub_(self._mean[self._places]).mul_(self._per_scale[self._places])
 
-    def _gradient(
-        self, rows: Int[Tensor, " row"]
-    ) -> tuple[Float[Tensor, "probe d class"], Float[Tensor, "probe one class"]]:
-        """The gradient of the rows' mean cross-entropy; Adam adds that of the penalty."""
-        of_weight, of_bias = torch.empty_like(self._weight), torch.zeros_like(self._bias)
+    def _logits(self, features: Float[Tensor, "probe row d"]) -> Float[Tensor, "probe row class"]:
+        """The logits of every class; good until the next are computed."""
+        logits = self._room("logits", *features.shape[:2], self._labels.n_classes)
+        return torch.baddbmm(self._bias, features, self._weight, out=logits)
+
+    def _room(self, name: str, *shape: int) -> Tensor:
+        """Memory that is used again at every step: to ask the system for as much anew costs as much as to fill it."""
+        held, needed = self._rooms.get(name), math.prod(shape)
+        if held is None or len(held) < needed:
+            held = self._rooms[name] = torch.empty(needed, device=self._rows.device)
+        return held[:needed].view(shape)
+
+    def _descend(self, rows: Int[Tensor, " row"]) -> None:
+        """Leave the gradient of the rows' mean cross-entropy where Adam looks for it; Adam adds that of the penalty."""
+        self._weight.grad = self._room("gradient", *self._weight.shape)
+        self._bias.grad = torch.zeros_like(self._bias)
         for start, part in self._parts(rows):
-            features = self._read(part)
-            error = torch.baddbmm(self._bias, features, self._weight).softmax(dim=-1)
+            features, share = self._read(part), 1 / len(rows)
+            error = self._logits(features)
+            torch.softmax(error, dim=-1, out=error)
             error[:, torch.arange(len(part), device=error.device), self._labels.classes[part]] -= 1
-            share = 1 / len(rows)
-            torch.baddbmm(of_weight, features.mT, error, beta=int(start > 0), alpha=share, out=of_weight)
-            of_bias.add_(error.sum(dim=1, keepdim=True), alpha=share)
-        return of_weight, of_bias
+            known = self._weight.grad
+            torch.baddbmm(known, features.mT, error, beta=int(start > 0), alpha=share, out=known)
+            self._bias.grad.add_(error.sum(dim=1, keepdim=True), alpha=share)
 
     def _scores(self, rows: Int[Tensor, " row"]) -> tuple[Float[Tensor, "probe row"], Int[Tensor, "probe row"]]:
-        found = [
-            scores_of(torch.baddbmm(self._bias, self._read(part), self._weight), self._labels.classes[part])
-            for _, part in self._parts(rows)
-        ]
+        found = [scores_of(self._logits(self._read(part)), self._labels.classes[part]) for _, part in self._parts(rows)]
         losses, ranks = zip(*found, strict=True)
         return torch.cat(losses, dim=1), torch.cat(ranks, dim=1)
 
@@ -321,7 +333,7 @@ def _standard(
     for part in features:
         variance, mean = torch.var_mean(part[train].double(), dim=0, correction=0)
         scale = variance.sqrt()
-        constant = scale <= 1e-6 * part[train].abs().amax(dim=0)  # noqa: PLR2004
+        constant = scale <= 1e-6 * part[train].abs().amax(dim=0)
         means.append(mean)
         scales.append(torch.where(constant, 1.0, scale))
     return tuple(torch.stack(part)[:, None].float().to(device) for part in (means, scales))  # type: ignore[return-value]
