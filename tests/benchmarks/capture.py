@@ -12,24 +12,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import gc
 import io
 import os
-import statistics
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-import psutil
 import torch
-from rich.console import Console
-from rich.table import Table
+from measuring import Line, peak_memory, rounds, seconds, show
 from transformers import AutoModelForCausalLM, GgufConfig, PreTrainedModel
 from transformers.utils import logging as hf_logging
 
@@ -48,14 +43,6 @@ READINGS = [VA.reading, HS.reading]
 NAME = "smollm2-135m"
 
 
-@dataclass(frozen=True)
-class Line:
-    what: str
-    rival: str
-    ratios: list[float]
-    target: str
-
-
 def bare_model(dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """Hugging Face's own model, SDPA, untouched by any bridge."""
     folder, file = locate(NAME)
@@ -69,23 +56,6 @@ def bare_model(dtype: torch.dtype = torch.float32) -> PreTrainedModel:
 def batch_of(texts: int, tokens: int) -> Batch:
     ids = torch.randint(5, 40_000, (texts, tokens), generator=torch.Generator().manual_seed(0))
     return Batch(ids, torch.ones_like(ids, dtype=torch.bool))
-
-
-def seconds(call: Callable[[], object]) -> float:
-    gc.collect()
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def rounds(ours: Callable[[], object], rival: Callable[[], object], repeats: int) -> list[float]:
-    """Ours over the rival's time, round by round; who goes first alternates, and the first round warms both up."""
-    ratios = []
-    for turn in range(repeats + 1):
-        pair = (ours, rival) if turn % 2 else (rival, ours)
-        times = {call: seconds(call) for call in pair}
-        ratios.append(times[ours] / times[rival])
-    return ratios[1:]
 
 
 def body(model: PreTrainedModel, batch: Batch) -> None:
@@ -179,26 +149,6 @@ def reading_speed(repeats: int, *, n_rows: int = 20_000, layers: int = 30, d: in
     return speeds
 
 
-@contextlib.contextmanager
-def peak_memory() -> Iterator[list[float]]:
-    """The largest resident memory while inside, above that on entering, in MiB."""
-    process, done, peak = psutil.Process(), threading.Event(), [0.0]
-    gc.collect()
-    before = process.memory_info().rss
-
-    def watch() -> None:
-        while not done.wait(0.002):
-            peak[0] = max(peak[0], (process.memory_info().rss - before) / 2**20)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        thread.join()
-
-
 def cosines(one: Model, other: Model, batch: Batch) -> list[float]:
     """The smallest cosine, by reading, between the vectors of two models."""
     found = []
@@ -261,21 +211,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7, help="rounds after one that warms up")
     arguments = parser.parse_args()
     hf_logging.disable_progress_bar()
-    console = Console()
     model, bare = load(NAME), bare_model()
-    table = Table(title=f"{NAME}, {torch.get_num_threads()} threads, torch {torch.__version__}", box=None)
-    for column in ("what", "against", "median", "min", "max", "target"):
-        table.add_column(column, justify="right" if column in {"median", "min", "max"} else "left")
     makers = [single_pass(model, bare, arguments.repeats)]
     if not arguments.quick:
         makers += [many_passes(model, bare, arguments.repeats), facts(model, arguments.repeats)]
-    for maker in makers:
-        for line in maker:
-            middle = statistics.median(line.ratios)
-            numbers = [f"{number:.4g}" for number in (middle, min(line.ratios), max(line.ratios))]
-            table.add_row(line.what, line.rival, *numbers, line.target)
-            console.print(f"{line.what} · {line.rival}: {numbers[0]}", style="dim", highlight=False)
-    console.print(table)
+    show(f"{NAME}, {torch.get_num_threads()} threads, torch {torch.__version__}", chain.from_iterable(makers))
 
 
 if __name__ == "__main__":

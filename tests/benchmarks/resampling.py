@@ -9,14 +9,12 @@ time counted 60 times. Below 1 means that valens takes less time; the rows that 
 from __future__ import annotations
 
 import argparse
-import statistics
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 import numpy as np
 import torch
-from capture import Line, rounds, seconds
-from rich.console import Console
-from rich.table import Table
+from measuring import Line, rounds, seconds, show
 from scipy import stats
 
 from valens.statistics import (
@@ -96,16 +94,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5, help="rounds after one that warms up")
     repeats = parser.parse_args().repeats
-    table = Table(
-        title=f"{RESAMPLES:,} resamples of {DOCUMENTS} documents, {torch.get_num_threads()} threads", box=None
-    )
-    for column in ("what", "against", "median", "min", "max", "target"):
-        table.add_column(column, justify="right" if column in {"median", "min", "max"} else "left")
-    for maker in (ratios(scores(), repeats), times(scores(), repeats)):
-        for line in maker:
-            shown = (statistics.median(line.ratios), min(line.ratios), max(line.ratios))
-            table.add_row(line.what, line.rival, *(f"{number:.3g}" for number in shown), line.target)
-    Console().print(table)
+    title = f"{RESAMPLES:,} resamples of {DOCUMENTS} documents, {torch.get_num_threads()} threads"
+    show(title, chain(ratios(scores(), repeats), times(scores(), repeats)))
 
 
 if __name__ == "__main__":

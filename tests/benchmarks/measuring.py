@@ -1,0 +1,75 @@
+"""What the benchmarks share: interleaved rounds, peak memory, and the table that they print."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Line:
+    what: str
+    rival: str
+    ratios: list[float]
+    """One a round: ours over the rival's time, or a number in the unit that `rival` names."""
+    target: str
+
+
+def seconds(call: Callable[[], object]) -> float:
+    gc.collect()
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def rounds(ours: Callable[[], object], rival: Callable[[], object], repeats: int) -> list[float]:
+    """Ours over the rival's time, round by round; who goes first alternates, and the first round warms both up."""
+    ratios = []
+    for turn in range(repeats + 1):
+        pair = (ours, rival) if turn % 2 else (rival, ours)
+        times = {call: seconds(call) for call in pair}
+        ratios.append(times[ours] / times[rival])
+    return ratios[1:]
+
+
+@contextlib.contextmanager
+def peak_memory() -> Iterator[list[float]]:
+    """The largest resident memory while inside, above that on entering, in MiB."""
+    process, done, peak = psutil.Process(), threading.Event(), [0.0]
+    gc.collect()
+    before = process.memory_info().rss
+
+    def watch() -> None:
+        while not done.wait(0.002):
+            peak[0] = max(peak[0], (process.memory_info().rss - before) / 2**20)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        thread.join()
+
+
+def show(title: str, lines: Iterable[Line]) -> None:
+    """Print each line as it is measured, and all of them as a table at the end."""
+    console = Console()
+    table = Table(title=title, box=None)
+    for column in ("what", "against", "median", "min", "max", "target"):
+        table.add_column(column, justify="right" if column in {"median", "min", "max"} else "left")
+    for line in lines:
+        shown = (statistics.median(line.ratios), min(line.ratios), max(line.ratios))
+        numbers = [f"{number:.4g}" for number in shown]
+        table.add_row(line.what, line.rival, *numbers, line.target)
+        console.print(f"{line.what} · {line.rival}: {numbers[0]}", style="dim", highlight=False)
+    console.print(table)
