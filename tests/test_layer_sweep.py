@@ -351,7 +351,7 @@ def test_the_samples_are_what_the_scores_are_made_of(sweep: Sweep) -> None:
     for task in ("SmallRetrieval", "SmallReranking", "SmallClassification"):
         means = rows(samples, task=task).groupby(["representation", "layer"]).value.mean()
         scores = rows(sweep.table, task=task).dropna().set_index(["representation", "layer"]).score
-        assert means.to_dict() == pytest.approx(scores.to_dict(), abs=1e-6)
+        assert means.to_dict() == pytest.approx(scores.to_dict(), abs=5.1e-6)  # mteb reports a search to five decimals
     assert len(rows(samples, task="SmallSTS", representation="VA", layer=1)) == len(PAIRS)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -44,7 +44,8 @@ def sweep_table(table: pd.DataFrame, sets: pd.DataFrame, representation: str, ch
     averaged = _wide(ours, "set")
     names = ours.drop_duplicates("set").set_index("set").layers
     for name, label in _SETS.items():
-        out.add_row(_label(label, names[name]), *map(_cell, averaged.loc[name]))
+        if name in names:
+            out.add_row(_label(label, names[name]), *map(_cell, averaged.loc[name]))
     words = table[table.representation == baseline].groupby("task_type").score.mean()
     out.add_row(f"{baseline}, words only", *[_cell(words[name]) for name in layers.columns], style="dim")
     return out
@@ -59,14 +60,33 @@ def reasons(choice: Choice) -> list[str]:
     return [f"The `{choice.selector}` rule chooses {layers}:", *inside, *outside]
 
 
-def comparison(gaps: pd.DataFrame, representation: str) -> list[str]:
-    """How the chosen set compares with each other set on average; sets that are the chosen one have no line."""
-    rows = gaps[(gaps.representation == representation) & (gaps.task_type == "average")]
-    return [
-        f"  chosen − {_SETS[row.against]}: {_gap(row)}"
-        for row in rows.itertuples()
-        if not row.difference == row.low == row.high
-    ]
+def rule_table(rules: pd.DataFrame, representation: str, select: str) -> Table:
+    """What each rule would choose: its set, the averaged embedding's mean score, and how far the chosen set is from it.
+
+    The last column, if halves were scored, is what the rule's sets score on the half of the data that it did not see.
+    """
+    from rich.table import Table
+
+    ours = rules[(rules.representation == representation) & rules.layers.notna()]
+    nested = "new_half" in ours
+    out = Table(box=None, pad_edge=False)
+    out.add_column("rule", no_wrap=True)
+    out.add_column("layers", overflow="fold")
+    for name in ("score", "chosen − this", *(["new half"] if nested else [])):
+        out.add_column(name, justify="right", no_wrap=True)
+    for row in ours.itertuples():
+        asked = row.selector == select
+        gap = _gap(row.chosen_minus_this, row.chosen_minus_this_low, row.chosen_minus_this_high)
+        cells = [row.layers, _cell(row.score).strip(), "" if asked else gap]
+        cells += [_cell(row.new_half).strip()] if nested else []
+        out.add_row(f"{'> ' if asked else ''}{row.selector}", *cells, style="bold" if asked else None)
+    return out
+
+
+def refusals(rules: pd.DataFrame, representation: str) -> list[str]:
+    """The rules that could not choose, and why."""
+    ours = rules[(rules.representation == representation) & rules.layers.isna()]
+    return [f"  No set by `{row.selector}`: {row.refused}" for row in ours.itertuples()]
 
 
 def rivalry(rivals: pd.DataFrame) -> list[str]:
@@ -75,7 +95,8 @@ def rivalry(rivals: pd.DataFrame) -> list[str]:
         return []
     rows = rivals[rivals.task_type == "average"].drop_duplicates(["first_layers", "second_layers"])
     return [
-        f"{row.first} − {row.second}, {_RIVALS[row.set]} ({row.first_layers} and {row.second_layers}): {_gap(row)}"
+        f"{row.first} − {row.second}, {_RIVALS[row.set]} ({row.first_layers} and {row.second_layers}): "
+        f"{_gap(row.difference, row.low, row.high)}"
         for row in rows.itertuples()
     ]
 
@@ -126,8 +147,8 @@ def _cell(score: float, *, best: bool = False) -> str:
     return f"[bold]{score:.3f}*[/bold]" if best else f"{score:.3f} "
 
 
-def _gap(row: Any) -> str:
-    return f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+def _gap(difference: float, low: float, high: float) -> str:
+    return f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def _label(name: str, layers: str) -> str:

@@ -53,8 +53,17 @@ def sweep_layers(  # noqa: PLR0917
         str | None, typer.Option(help="Layers to score, as 20-27 or 1,5,9 (default: all).", rich_help_panel=CHOOSING)
     ] = None,
     select: Annotated[
-        str, typer.Option(help="paper, best, top-k, contiguous, half or all.", rich_help_panel=CHOOSING)
+        str,
+        typer.Option(
+            help="paper, best, top-k, contiguous, greedy, intrinsic-dimension, half or all. paper and greedy choose by what "
+            "tasks agree on and need two or more.",
+            rich_help_panel=CHOOSING,
+        ),
     ] = "paper",
+    compare: Annotated[
+        bool,
+        typer.Option(help="Say what every other rule would choose, and what it scores.", rich_help_panel=CHOOSING),
+    ] = True,
     seed: Seed = 0,
     store: StorePath = DEFAULT_STORE,
     check: Check = False,
@@ -98,6 +107,7 @@ def sweep_layers(  # noqa: PLR0917
         store=activations,
         layers=picked,
         select=select,
+        compare=compare,
         max_tokens=max_tokens,
         on_long=on_long,
         seed=seed,
@@ -128,22 +138,32 @@ def _show_sweep(console: Console, sweep: Sweep, out: Path) -> None:
     for name, choice in sweep.choices.items():
         console.print(display.sweep_table(sweep.table, sweep.sets, name, choice, LEXICAL))
         console.print()
-        for line in [*display.reasons(choice), *display.comparison(sweep.gaps, name)]:
+        for line in display.reasons(choice):
+            console.print(line, highlight=False)
+        console.print()
+        console.print(display.rule_table(sweep.rules, name, choice.selector))
+        for line in display.refusals(sweep.rules, name):
             console.print(line, highlight=False)
         console.print()
     for line in display.rivalry(sweep.rivals):
         console.print(line, highlight=False)
-    console.print(
-        "Differences are means over task types with paired 95 % intervals. Layers were chosen on these very scores, "
-        "which flatters them: judge a set on other data.",
-        style="dim",
-    )
+    console.print(_caution(sweep), style="dim", highlight=False)
     facts = sweep.result.provenance
     passes = facts["forward_passes"]
     seconds = timedelta(seconds=round(facts["seconds_reading"]))
     read = f"{passes:,} texts read in {seconds}" if passes else "No forward pass: the store had every text"
     cut = f"; {facts['texts_truncated']} texts were cut at the limit of tokens" if facts["texts_truncated"] else ""
     console.print(f"{read}{cut}. Scores, layers.json and figure3 are in {out}", highlight=False, soft_wrap=True)
+
+
+def _caution(sweep: Sweep) -> str:
+    what = "Scores of rules are means over task types, with paired 95 % intervals of the differences. "
+    if "new_half" in sweep.rules:
+        return what + (
+            "Layers were chosen on these very scores, which flatters them. `new half` is honest: the rule chose on one half "
+            "of the data, and its set was scored on the other."
+        )
+    return what + "Layers were chosen on these very scores, which flatters them: judge a set on other data."
 
 
 def _sweep_json(sweep: Sweep, out: Path) -> dict[str, Any]:

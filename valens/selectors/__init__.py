@@ -7,7 +7,16 @@ import difflib
 from valens.errors import SelectionError
 from valens.layers import LayerSet
 from valens.selectors.contiguous import Contiguous
-from valens.selectors.contract import Choice, LayerCurves, Selector, TaskCurve, refuse_lacking
+from valens.selectors.contract import (
+    AVERAGE,
+    Choice,
+    LayerCurves,
+    Selector,
+    TaskCurve,
+    mean_of_type,
+    mean_over_types,
+    refuse_lacking,
+)
 from valens.selectors.fixed import Fixed
 from valens.selectors.greedy import Greedy
 from valens.selectors.intrinsic_dimension import IntrinsicDimension
@@ -29,6 +38,7 @@ SELECTORS: dict[str, Selector] = {
 }
 
 __all__ = [
+    "AVERAGE",
     "SELECTORS",
     "Choice",
     "Contiguous",
@@ -40,6 +50,8 @@ __all__ = [
     "Selector",
     "TaskCurve",
     "TopK",
+    "mean_of_type",
+    "mean_over_types",
     "refuse_lacking",
     "selector",
 ]

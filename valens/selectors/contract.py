@@ -12,6 +12,9 @@ from jaxtyping import Float
 from valens.errors import SelectionError
 from valens.layers import LayerSet
 
+AVERAGE = "average"
+"""The task type of what is a mean over task types."""
+
 
 @dataclass(frozen=True)
 class TaskCurve:
@@ -49,15 +52,27 @@ class LayerCurves:
 
     def of_type(self, task_type: str) -> TaskCurve:
         """The mean over the tasks of one type."""
-        curves = [curve for curve in self.tasks if curve.task_type == task_type]
-        score = np.mean([curve.score for curve in curves], axis=0)
-        return TaskCurve(task_type, task_type, score, np.mean([curve.replicates for curve in curves], axis=0))
+        return mean_of_type(self.tasks, task_type)
 
     def average(self) -> TaskCurve:
-        """The mean over task types, each the mean of its tasks, so that no type outweighs another by its task count."""
-        curves = [self.of_type(task_type) for task_type in self.task_types]
-        score = np.mean([curve.score for curve in curves], axis=0)
-        return TaskCurve("average", "average", score, np.mean([curve.replicates for curve in curves], axis=0))
+        """The mean over task types."""
+        return mean_over_types(self.tasks)
+
+
+def mean_of_type(tasks: Sequence[TaskCurve], task_type: str) -> TaskCurve:
+    """The mean over the tasks of one type."""
+    return _mean([curve for curve in tasks if curve.task_type == task_type], task_type)
+
+
+def mean_over_types(tasks: Sequence[TaskCurve]) -> TaskCurve:
+    """The mean over task types, each the mean of its tasks, so that no type outweighs another by its task count."""
+    types = dict.fromkeys(curve.task_type for curve in tasks)
+    return _mean([mean_of_type(tasks, task_type) for task_type in types], AVERAGE)
+
+
+def _mean(curves: Sequence[TaskCurve], name: str) -> TaskCurve:
+    score = np.mean([curve.score for curve in curves], axis=0)
+    return TaskCurve(name, name, score, np.mean([curve.replicates for curve in curves], axis=0))
 
 
 @dataclass(frozen=True)
