@@ -24,8 +24,10 @@ prompts representations chosen shards
 capture ranks restricted lens
 store upkeep checkpoints
 extract tokenwise
-overlap corpora segments continuations tasks builtin
-metrics recall statistics crossfit dimension lexical evaluation embedding selectors
+overlap corpora segments continuations tasks
+metrics recall statistics crossfit dimension lexical embedding
+mteb
+builtin evaluation selectors
 provenance results
 audit
 plotting display

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from functools import cache
 from hashlib import sha256
 from itertools import chain, combinations, groupby
+from pathlib import Path
 from typing import TypeVar
 
 from valens.corpora import Article, lee, wikipedia
@@ -38,8 +39,18 @@ def builtin() -> Suite:
     return suite_named("builtin")
 
 
-def suite_named(name: str) -> Suite:
-    """`builtin`, or the built-in tasks of a comma-separated list, as in `LeeSTS,WikiRetrieval`; TaskError otherwise."""
+def suite_named(name: str, *, data_root: str | Path | None = None, strict: bool = False) -> Suite:
+    """`builtin`; `paper`; built-in tasks, as in `LeeSTS,WikiRetrieval`; mteb's, as in `mteb:STS15,SciFact@train`.
+
+    Of mteb's tasks, of which `paper` is made, those whose data cannot be had are left out and named in `Suite.left_out`;
+    `strict` makes that an error. `data_root` is a local mirror of the hub. Raises TaskError for what is no suite.
+    """
+    kind, is_mtebs, tasks = name.strip().partition("mteb:")
+    if name.strip() == "paper" or (is_mtebs and not kind):
+        from valens.mteb.suites import PAPER, mteb_suite
+
+        names = tasks.split(",") if is_mtebs else PAPER
+        return mteb_suite(name.strip(), names, data_root=data_root, strict=strict)
     names = list(_BUILDERS) if name.strip() == "builtin" else [part.strip() for part in name.split(",")]
     return Suite(name.strip(), tuple(map(task_named, names)))
 
@@ -51,7 +62,8 @@ def task_named(name: str) -> Task:
         hint = " or ".join(known for known in _BUILDERS if known.lower() in near)
         raise TaskError(
             f"There is no built-in task {name!r}.{f' Did you mean {hint}?' if hint else ''} "
-            f"The tasks are {', '.join(_BUILDERS)}; the suite `builtin` is all of them."
+            f"The tasks are {', '.join(_BUILDERS)}; the suite `builtin` is all of them. The paper's suite is `paper`, and "
+            "tasks of MTEB are named as in `mteb:STS15,SciFact@train`."
         )
     return _BUILDERS[name]()
 

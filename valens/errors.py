@@ -41,6 +41,10 @@ class TaskError(ValensError):
     """A task or suite that does not exist, or whose data cannot be used."""
 
 
+class TaskDataError(TaskError):
+    """A task whose data cannot be had here; a suite can go on without it."""
+
+
 class SelectionError(ValensError):
     """A layer set that cannot be selected from the scores at hand."""
 

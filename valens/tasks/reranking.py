@@ -36,7 +36,7 @@ class Reranking:
         lengths = {"queries": self.queries, "candidates": self.candidates, "relevant": self.relevant}
         check_lengths(self, lengths | ({"missing": self.missing} if self.missing else {}))
         for query, candidates, relevant in zip(self.queries, self.candidates, self.relevant, strict=True):
-            right = any(relevant) or (self.missing and candidates)
+            right = any(relevant) or self.missing
             if len(candidates) != len(relevant) or not right:
                 raise TaskError(
                     f"{self.name}: the query at {query} needs a judgement for each candidate, one of them True; "

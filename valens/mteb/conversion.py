@@ -1,0 +1,76 @@
+"""A task that mteb has loaded, as one of ours: the texts as an encoder would be given them, each once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from valens.errors import TaskError
+from valens.mteb import labelled, search
+from valens.mteb.texts import Texts, require
+from valens.tasks import PairClassification, Sts, Task
+
+MAIN_SCORES = {
+    "STS": "cosine_spearman",
+    "PairClassification": "max_ap",
+    "Retrieval": "ndcg_at_10",
+    "Reranking": "map_at_1000",
+    "Clustering": "v_measure",
+    "Classification": "accuracy",
+}
+"""The families, and what mteb calls the number by which ours are scored."""
+
+_KINDS = {
+    "STS": ("AbsTaskSTS",),
+    "PairClassification": ("AbsTaskPairClassification",),
+    "Retrieval": ("AbsTaskRetrieval",),
+    "Reranking": ("AbsTaskRetrieval",),
+    "Clustering": ("AbsTaskClustering", "AbsTaskClusteringLegacy"),
+    "Classification": ("AbsTaskClassification",),
+}
+
+
+def refuse_own_ways(judge: Any) -> None:
+    """Refuse a task that is not scored as its family is."""
+    if getattr(_kind(judge), "_evaluate_subset", None) is not type(judge)._evaluate_subset:
+        raise TaskError(f"{judge.metadata.name} is scored in a way of its own, which valens does not have.")
+
+
+def _kind(judge: Any) -> type | None:
+    """Which of the classes of its family a task is; None if it is none."""
+    classes = {kind.__name__: kind for kind in type(judge).__mro__ if kind.__module__.startswith("mteb.abstasks.")}
+    return next((classes[name] for name in _KINDS[judge.metadata.type] if name in classes), None)
+
+
+def of_subset(judge: Any, subset: str) -> Any:
+    """The loaded data of one subset, by split."""
+    return judge.dataset.get(subset, judge.dataset)
+
+
+def converted(judge: Any, name: str, subset: str, split: str) -> tuple[Task, tuple[str, ...]]:
+    """One subset and split of a loaded task, under this name, and what a reader should know of it."""
+    data, family = of_subset(judge, subset), judge.metadata.type
+    if family == "Classification":
+        return labelled.classification(judge, data, name, split)
+    if family == "Clustering":
+        of_sets = getattr(_kind(judge), "__name__", "") == "AbsTaskClusteringLegacy"
+        return (labelled.clustering_in_sets if of_sets else labelled.clustering)(judge, data[split], name), ()
+    if family in {"Retrieval", "Reranking"}:
+        return (search.retrieval if family == "Retrieval" else search.reranking)(judge, data[split], name), ()
+    return (_sts if family == "STS" else _pair_classification)(judge, data[split], name), ()
+
+
+def _sts(judge: Any, table: Any, name: str) -> Sts:
+    one, other = judge.column_names
+    require(name, "data", table, one, other, "score")
+    texts = Texts(name)
+    first, second = texts.places(table[one]), texts.places(table[other])
+    return Sts(name, texts.all, first, second, tuple(map(float, table["score"])))
+
+
+def _pair_classification(judge: Any, table: Any, name: str) -> PairClassification:
+    one, other, label = judge.input1_column_name, judge.input2_column_name, judge.label_column_name
+    require(name, "data", table, one, other, label)
+    columns = table[0] if len(table) == 1 else table  # older data hold all pairs in one row
+    texts = Texts(name)
+    first, second = texts.places(columns[one]), texts.places(columns[other])
+    return PairClassification(name, texts.all, first, second, tuple(value == 1 for value in columns[label]))

@@ -1,0 +1,155 @@
+"""mteb's classifications and clusterings as ours: the same items, drawn as mteb draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any
+
+from valens.errors import TaskError
+from valens.metrics import training_draws
+from valens.mteb.held_out import HELD_OUT, held_out
+from valens.mteb.texts import Texts, require
+from valens.tasks import Classification, Clustering
+
+Label = str | int
+
+
+def classification(judge: Any, data: Any, name: str, split: str) -> tuple[Classification, tuple[str, ...]]:
+    """The training items that some run draws, and the whole split to test on; a held-out part, if it is the training set.
+
+    Labels keep their type and so their order, on which the last bits of a fit depend.
+    """
+    _refuse_other_classifiers(judge, name)
+    column, label_column, train_split = judge.input_column_name, judge.label_column_name, judge.train_split
+    for part in dict.fromkeys((train_split, split)):
+        if part not in data:
+            raise TaskError(f"{name} learns from the split {part!r}; the data have {', '.join(data)}.")
+        require(name, f"split {part!r}", data[part], column, label_column)
+    learn, test = data[train_split], data[split]
+    notes: tuple[str, ...] = ()
+    if split == train_split:
+        out = held_out(learn[column])
+        learn, test = learn.select(_places(out, False)), learn.select(_places(out, True))
+        notes = (
+            f"{name} learns from {len(learn):,} texts of the training set and is tested on the other {len(test):,} "
+            f"({HELD_OUT:.0%} of the different texts, chosen by their letters and digits).",
+        )
+    learn_labels, test_labels = list(learn[label_column]), list(test[label_column])
+    draws = training_draws(learn_labels, judge.samples_per_label, judge.n_experiments)
+    drawn = sorted(set(chain.from_iterable(draws)))
+    place, texts = {item: place for place, item in enumerate(drawn)}, Texts(name)
+    items = texts.places(learn.select(drawn)[column]) + texts.places(test[column])
+    task = Classification(
+        name,
+        texts.all,
+        labels=(*(learn_labels[item] for item in drawn), *test_labels),
+        train=tuple(range(len(drawn))),
+        test=tuple(range(len(drawn), len(items))),
+        samples_per_label=judge.samples_per_label,
+        experiments=judge.n_experiments,
+        items=items,
+        draws=tuple(tuple(place[item] for item in draw) for draw in draws),
+    )
+    return task, notes
+
+
+def _refuse_other_classifiers(judge: Any, name: str) -> None:
+    usual = type(judge.evaluator_model).__name__ == "LogisticRegression" and judge.evaluator_model.max_iter == 100  # noqa: PLR2004
+    if judge.is_cross_validation or not usual or not isinstance(judge.input_column_name, str):
+        raise TaskError(
+            f"{name} is classified in a way of its own; valens scores logistic regressions on a few examples."
+        )
+
+
+def _places(flags: Iterable[bool], wanted: bool) -> list[int]:
+    return [place for place, flag in enumerate(flags) if flag is wanted]
+
+
+def clustering(judge: Any, table: Any, name: str) -> Clustering:
+    """The items that mteb embeds, and its draws from them; where labels have levels, the draws of one level after another.
+
+    Makes the draws with the generator that mteb would use, which is then used up: one task, one conversion.
+    """
+    column, label_column = judge.input_column_name, judge.label_column_name
+    require(name, "data", table, column, label_column)
+    table = _embedded(judge, table)
+    texts = Texts(name)
+    items: list[int] = []
+    labels: list[Label] = []
+    draws, clusters = [], []
+    places = texts.places(table[column])
+    for level in _levels(list(table[label_column]), judge.max_depth):
+        start, rows = len(items), list(level)
+        items += [places[row] for row in rows]
+        labels += [_of_level(label, start) for label in level.values()]
+        n_clusters = len(set(level.values()))
+        for _ in range(judge.n_clusters):
+            drawn = judge.rng_state.choices(range(len(rows)), k=judge.max_documents_per_cluster)
+            draws.append(tuple(start + place for place in drawn))
+            clusters.append(n_clusters)
+    return Clustering(
+        name,
+        texts.all,
+        tuple(labels),
+        batch_size=judge.k_mean_batch_size,
+        items=tuple(items),
+        draws=tuple(draws),
+        clusters=tuple(clusters),
+    )
+
+
+def clustering_in_sets(judge: Any, table: Any, name: str) -> Clustering:
+    """An older clustering of mteb's: each row of the data is a set of texts, clustered whole; sets of one label are 1."""
+    column, label_column = judge.input_column_name, judge.label_column_name
+    require(name, "data", table, column, label_column)
+    texts, draws = Texts(name), []
+    items: list[int] = []
+    labels: list[Label] = []
+    for sentences, of_set in zip(table[column], table[label_column], strict=True):
+        draws.append(tuple(range(len(items), len(items) + len(sentences))))
+        items += texts.places(sentences)
+        labels += of_set
+    return Clustering(
+        name,
+        texts.all,
+        tuple(labels),
+        batch_size=_BATCH_OF_SETS,
+        items=tuple(items),
+        draws=tuple(draws),
+        clusters=tuple(len({labels[item] for item in draw}) for draw in draws),
+    )
+
+
+_BATCH_OF_SETS = 500
+
+
+def _embedded(judge: Any, table: Any) -> Any:
+    """The part of the data that mteb embeds, drawn at random by it."""
+    if judge.max_fraction_of_documents_to_embed is not None:
+        n = int(judge.max_fraction_of_documents_to_embed * len(table))
+    elif judge.max_document_to_embed is not None:
+        n = judge.max_document_to_embed
+    else:
+        return table
+    return table.select(judge.rng_state.sample(range(len(table)), k=min(len(table), n)))
+
+
+def _levels(labels: list[Any], max_depth: int | None) -> list[dict[int, Label]]:
+    """For each level of the labels, the rows that are clustered and their labels; where a row has none, it is -1.
+
+    Rows without a label are left out where labels are numbers. Where labels are words, mteb counts "-1" as one of them.
+    """
+    paths = [label if isinstance(label, list) else [label] for label in labels]
+    depth = max(map(len, paths))
+    levels = []
+    for level in range(min(max_depth or depth, depth)):
+        of_level = [path[level] if len(path) > level else -1 for path in paths]
+        words = any(isinstance(label, str) for label in of_level)
+        levels.append({row: str(x) if words else x for row, x in enumerate(of_level) if words or x != -1})
+    return levels
+
+
+def _of_level(label: Label, start: int) -> Label:
+    """A label that is not mistaken for an equal one of another level."""
+    return f"{start}/{label}" if start else label

@@ -1,0 +1,55 @@
+"""mteb as a guest: it is asked for when it is needed, and leaves no trace."""
+
+from __future__ import annotations
+
+import importlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from valens.errors import MissingPackageError
+
+
+@contextmanager
+def guest() -> Iterator[Any]:
+    """The package `mteb`; MissingPackageError if it is not installed.
+
+    mteb seeds the random generators of the whole process whenever a task is made, and the library that loads its data
+    draws bars; the generators are given back as they were, and the bars are kept back.
+    """
+    python, numpy, pytorch = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    try:
+        mteb = _imported()
+        with _without_bars():
+            yield mteb
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+        torch.set_rng_state(pytorch)
+
+
+def _imported() -> Any:
+    try:
+        return importlib.import_module("mteb")
+    except ModuleNotFoundError as error:
+        if error.name != "mteb":
+            raise
+        raise MissingPackageError(
+            'Tasks of MTEB need the package mteb, which is not installed. Run: pip install "valens-lm[mteb]"'
+        ) from error
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    datasets = importlib.import_module("datasets")
+    were_on = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if were_on:
+            datasets.enable_progress_bars()

@@ -1,0 +1,101 @@
+"""mteb's searches as ours: documents in the order of their ids, by which equally near ones are ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from valens.errors import TaskError
+from valens.mteb.texts import Texts, require
+from valens.tasks import Reranking, Retrieval
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What a search of mteb's is made of; ids are mteb's."""
+
+    queries: dict[str, str]
+    documents: dict[str, str]
+    grades: Mapping[str, Mapping[str, int]]
+    candidates: Mapping[str, list[str]] | None
+
+
+def retrieval(judge: Any, data: Any, name: str) -> Retrieval:
+    """Queries of which something was judged, and all documents."""
+    search = _read(data, name)
+    if search.candidates is not None:
+        raise TaskError(
+            f"{name} gives each query candidates of its own; valens scores that only in the family Reranking."
+        )
+    place = {document: place for place, document in enumerate(search.documents)}
+    texts = Texts(name)
+    grades = [search.grades[query] for query in search.queries]
+    lost = [tuple(grade for document, grade in row.items() if document not in place) for row in grades]
+    return Retrieval(
+        name,
+        queries=texts.places(search.queries.values()),
+        documents=texts.places(search.documents.values()),
+        texts=texts.all,
+        relevant=tuple({place[d]: max(grade, 0) for d, grade in row.items() if d in place} for row in grades),
+        itself=tuple(map(place.get, search.queries)) if judge.ignore_identical_ids else (),
+        missing=tuple(lost) if any(lost) else (),
+    )
+
+
+def reranking(judge: Any, data: Any, name: str) -> Reranking:
+    """Queries of which something was judged, each with its candidates."""
+    search = _read(data, name)
+    if search.candidates is None:
+        raise TaskError(f"{name} has no candidates to put in order (`top_ranked`), which a reranking needs.")
+    texts = Texts(name)
+    rows = [
+        sorted(set(search.candidates.get(query, [])) - ({query} if judge.ignore_identical_ids else set()))
+        for query in search.queries
+    ]
+    right = [{d for d, grade in search.grades[query].items() if grade > 0} for query in search.queries]
+    missing = tuple(len(wanted - set(row)) for wanted, row in zip(right, rows, strict=True))
+    needed = any(missing) or not all(right)
+    return Reranking(
+        name,
+        queries=texts.places(search.queries.values()),
+        candidates=tuple(texts.places(search.documents[document] for document in row) for row in rows),
+        texts=texts.all,
+        relevant=tuple(tuple(document in wanted for document in row) for wanted, row in zip(right, rows, strict=True)),
+        missing=missing if needed else (),
+    )
+
+
+def _read(data: Any, name: str) -> _Search:
+    queries, corpus = data["queries"], data["corpus"]
+    require(name, "queries", queries, "id", "text")
+    require(name, "corpus", corpus, "id", "text")
+    grades = {query: row for query, row in data["relevant_docs"].items() if row}
+    asked = queries.select([place for place, query in enumerate(queries["id"]) if query in grades])
+    documents = dict(zip(corpus["id"], _document_texts(corpus), strict=True))
+    return _Search(
+        dict(zip(asked["id"], _query_texts(asked, name), strict=True)),
+        dict(sorted(documents.items())),
+        grades,
+        data["top_ranked"],
+    )
+
+
+def _document_texts(corpus: Any) -> list[str]:
+    """Title and text, as mteb joins them."""
+    titles = corpus["title"] if "title" in corpus.column_names else [""] * len(corpus)
+    return [
+        f"{title} {text}".strip() if title else text.strip() for title, text in zip(titles, corpus["text"], strict=True)
+    ]
+
+
+def _query_texts(queries: Any, name: str) -> list[str]:
+    """Text and instruction, as mteb joins them."""
+    texts = list(queries["text"])
+    if not all(isinstance(text, str) for text in texts):
+        raise TaskError(f"{name} asks in conversations of several turns, which valens does not read.")
+    if "instruction" not in queries.column_names:
+        return texts
+    return [
+        text if more is None else f"{text} {more}" for text, more in zip(texts, queries["instruction"], strict=True)
+    ]

@@ -1,0 +1,170 @@
+"""Tasks of mteb's, loaded by mteb itself and made into tasks of ours: the same texts, labels, draws and judgements.
+
+`mteb.get_task` finds the task, and its own `load_data` reads it from the hub. With a mirror, the task is pointed to
+the folder of that name instead; nothing else changes. What an encoder would be given as text is what is embedded here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from valens.errors import TaskDataError, TaskError
+from valens.mteb import conversion
+from valens.mteb.library import guest
+from valens.mteb.reference import Reference
+from valens.tasks import Task
+
+_ALSO_CALLED = {"validation": "dev", "dev": "validation"}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A task, and what a reader should know of how it was made."""
+
+    task: Task
+    notes: tuple[str, ...] = ()
+
+
+def load_task(name: str, *, data_root: str | Path | None = None) -> Loaded:
+    """A task of mteb's, as in `STSBenchmark@validation` or `STS17/en-en@test`; the split that mteb scores if none is named.
+
+    `data_root` is a mirror: a folder with one folder for each data set, named as on the hub (`mteb/stsbenchmark-sts`).
+    A classification `@train` learns from one part of the training set and is tested on the rest. Raises TaskError for a
+    name that mteb does not know, a family that valens does not score, and data that are not as mteb expects;
+    TaskDataError, a kind of TaskError, where the data cannot be had; MissingPackageError without mteb.
+    """
+    wanted = Reference.parse(name)
+    with guest() as mteb:
+        judge = _found(mteb, wanted)
+        _refuse_other_families(judge)
+        subset, split = _subset(judge, wanted), wanted.split or _scored_split(judge)
+        if data_root is not None:
+            _point_to(judge, Path(data_root).expanduser())
+        split = _load(judge, subset, split)
+        with faults(judge):
+            task, notes = conversion.converted(judge, str(wanted), subset, split)
+    main, ours = judge.metadata.main_score, conversion.MAIN_SCORES[judge.metadata.type]
+    if main != ours:
+        notes += (f"{wanted} is scored by {ours}; mteb's main score for it is {main}.",)
+    return Loaded(task, notes)
+
+
+def _found(mteb: Any, wanted: Reference) -> Any:
+    try:
+        return mteb.get_task(wanted.name)
+    except KeyError as error:
+        known = {task.metadata.name.lower(): task.metadata.name for task in _all_tasks(mteb)}
+        near = [known[name] for name in get_close_matches(wanted.name.lower(), known)]
+        hint = f"Did you mean {' or '.join(near)}?" if near else "mteb.get_tasks() lists all there are."
+        raise TaskError(f"mteb {version('mteb')} has no task {wanted.name!r}. {hint}") from error
+
+
+def _all_tasks(mteb: Any) -> Any:
+    return mteb.get_tasks(exclude_superseded=False, exclude_private=False)
+
+
+def _refuse_other_families(judge: Any) -> None:
+    what = judge.metadata
+    if what.type not in conversion.MAIN_SCORES or list(what.modalities) != ["text"]:
+        raise TaskError(
+            f"{what.name} is {what.type} of {' and '.join(what.modalities)}; valens scores text tasks of the families "
+            f"{', '.join(conversion.MAIN_SCORES)}."
+        )
+    if hasattr(judge, "tasks"):
+        parts = [task.metadata.name for task in judge.tasks]
+        raise TaskError(f"{what.name} is the mean over {len(parts)} tasks. Name them instead: {','.join(parts)}.")
+    conversion.refuse_own_ways(judge)
+
+
+def _point_to(judge: Any, data_root: Path) -> None:
+    """Let the task read the mirror's folder; its class, and so every other task, goes on reading the hub."""
+    if not data_root.is_dir():
+        raise TaskError(
+            f"There is no folder {data_root}. --data-root names a mirror of the hub, with folders as mteb/emotion."
+        )
+    where = judge.metadata.dataset
+    folder = data_root / where["path"]
+    if not folder.is_dir():
+        raise TaskDataError(f"{judge.metadata.name}: the mirror {data_root} has no folder {where['path']}.")
+    judge.metadata = judge.metadata.model_copy(update={"dataset": where | {"path": str(folder.resolve())}})
+
+
+def _subset(judge: Any, wanted: Reference) -> str:
+    there = list(judge.hf_subsets)
+    if wanted.subset is None and len(there) == 1:
+        return str(there[0])
+    if wanted.subset is None or wanted.subset not in there:
+        asked = f"; {wanted.subset!r} was asked for" if wanted.subset else ""
+        english = next((subset for subset in there if set(subset.split("-")) == {"en"}), there[0])
+        raise TaskError(
+            f"{wanted.name} has {len(there)} subsets: {', '.join(there)}{asked}. Name one of them, as in "
+            f"{Reference(wanted.name, english, wanted.split)}."
+        )
+    judge.filter_languages(None, hf_subsets=[wanted.subset])
+    return wanted.subset
+
+
+def _scored_split(judge: Any) -> str:
+    splits = list(judge.eval_splits)
+    return "test" if "test" in splits else splits[0]
+
+
+def _load(judge: Any, subset: str, split: str) -> str:
+    """Load the split, and give the name that the data have for it."""
+    names = [split, _ALSO_CALLED[split]] if split in _ALSO_CALLED else [split]
+    if judge.metadata.type in {"Retrieval", "Reranking"}:
+        return _load_search(judge, names)
+    with faults(judge):
+        judge.load_data()
+    there = conversion.of_subset(judge, subset)
+    for name in names:
+        if name in there:
+            return name
+    raise TaskDataError(f"{judge.metadata.name} has no split {split!r} here; it has {', '.join(there)}.")
+
+
+def _load_search(judge: Any, names: list[str]) -> str:
+    """A search loads only the split it is asked for, and complains of one that is not there."""
+    complaints = []
+    for name in names:
+        judge.filter_eval_splits([name])
+        with faults(judge):
+            try:
+                judge.load_data()
+                judge.convert_v1_dataset_format_to_v2(num_proc=None)
+            except ValueError as error:
+                if "not found in [" not in str(error):
+                    raise
+                complaints.append(str(error))
+            else:
+                return name
+    raise TaskDataError(f"{judge.metadata.name} has no split {names[0]!r} here. mteb says: {complaints[0]}")
+
+
+@contextmanager
+def faults(judge: Any) -> Iterator[None]:
+    """Say in one line what is wrong with the data, and what to do."""
+    from datasets.exceptions import DatasetsError
+
+    name, where = judge.metadata.name, judge.metadata.dataset["path"]
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise TaskDataError(
+            f"{name}: {where} cannot be loaded ({_first_line(error)}). With a mirror of the hub, name its folder with "
+            "--data-root."
+        ) from error
+    except (ValueError, TypeError, LookupError, AttributeError, DatasetsError) as error:
+        raise TaskError(f"{name}: the data in {where} are not what mteb expects ({_first_line(error)}).") from error
+
+
+def _first_line(error: BaseException) -> str:
+    """The cause, if one is known, in a line: the library wraps what is wrong with a file in a general complaint."""
+    cause = error.__cause__ or error
+    return f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
