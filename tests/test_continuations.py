@@ -1,0 +1,89 @@
+"""Prefixes of documents: how long, of which documents, and what they do not depend on."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import tiny
+
+from valens.continuations import Continuations, draw_prefixes
+from valens.corpora import Corpus
+from valens.errors import CorpusError
+
+TOKENIZER = tiny.tokenizer()
+
+
+def corpus(*texts: str) -> Corpus:
+    return Corpus("made", texts, tuple(map(str, range(len(texts)))), "here")
+
+
+def documents(n: int, *, longest: int = 60) -> list[str]:
+    chance = random.Random(0)
+    return [" ".join(f"w{chance.randrange(5, 97)}" for _ in range(chance.randint(20, longest))) for _ in range(n)]
+
+
+def drawn(
+    texts: Corpus, *, low: int = 10, high: int = 30, farthest: int = 5, n: int = 4, seed: int = 0
+) -> Continuations:
+    return draw_prefixes(TOKENIZER, texts, tokens=(low, high), farthest=farthest, n=n, seed=seed)
+
+
+def test_each_document_has_so_many_different_prefixes_within_the_range() -> None:
+    texts = documents(40)
+    found = drawn(corpus(*texts))
+    lengths = [len(TOKENIZER(text)["input_ids"]) for text in texts]
+    assert found.documents == tuple(place for place, length in enumerate(lengths) if length >= 35)
+    assert found.short == sum(length < 35 for length in lengths)
+    assert found.repeated == 0
+    assert found.n_instances == 4 * len(found.documents)
+    for place, text, prefixes in zip(found.documents, found.texts, found.prefixes, strict=True):
+        assert list(text.ids) == TOKENIZER(texts[place])["input_ids"][:35]
+        assert len(set(prefixes)) == 4
+        assert list(prefixes) == sorted(prefixes)
+        assert prefixes[0] >= 10
+        assert prefixes[-1] <= 30
+
+
+def test_every_length_is_drawn() -> None:
+    found = drawn(corpus(*documents(200)), n=4)
+    assert {length for prefixes in found.prefixes for length in prefixes} == set(range(10, 31))
+
+
+def test_prefixes_depend_on_the_document_and_the_seed_alone() -> None:
+    texts = documents(30)
+    every, some = drawn(corpus(*texts)), drawn(corpus(*texts[10:]))
+    assert every.prefixes[-len(some.prefixes) :] == some.prefixes
+    assert drawn(corpus(*texts), seed=1).prefixes != every.prefixes
+
+
+def test_a_document_that_begins_as_another_is_left_out() -> None:
+    text = documents(1, longest=20)[0] + " w5" * 20
+    found = drawn(corpus(text + " w6", text + " w7", *documents(5)))
+    assert found.repeated == 1
+    assert found.documents[0] == 0
+
+
+def test_a_long_text_is_cut_before_it_is_tokenised_and_comes_out_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = " ".join(documents(300))
+    whole = drawn(corpus(long, *documents(2)))
+    monkeypatch.setattr("valens.continuations._LETTERS", 10**6)
+    assert drawn(corpus(long, *documents(2))).texts == whole.texts
+    monkeypatch.setattr("valens.continuations._LETTERS", 2)  # too few: the whole is tokenised after all
+    assert drawn(corpus(long, *documents(2))).texts == whole.texts
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"low": 0}, "Prefixes have 1 token or more"),
+        ({"low": 31}, "31 to 30 tokens"),
+        ({"n": 22}, "22 different prefixes of 10 to 30"),
+        ({"n": 0}, "0 different prefixes"),
+        ({"seed": -1}, "seeds from 0"),
+        ({"high": 90}, r"None of the 12 texts of made has 95 tokens, .* the longest has \d\d\."),
+    ],
+)
+def test_settings_that_leave_no_prefix(settings: dict, message: str) -> None:
+    with pytest.raises(CorpusError, match=message):
+        drawn(corpus(*documents(12)), **settings)

@@ -1,0 +1,314 @@
+"""The logit lens: ranks against bare models and scipy, numbers against hand-worked ranks, and runs that are stopped."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+import torch
+from scipy.stats import rankdata
+from tiny import one_thread  # noqa: F401
+
+from probes import logit_lens as lens_module
+from probes.lens_tables import BEST, OTHER_HALF, UNIGRAM, LensTables, curves_of, rank_table, unigram_ranks
+from probes.logit_lens import LensJob, LogitLens, logit_lens, plan
+from valens import cli, models
+from valens.continuations import Continuations
+from valens.corpora import Corpus
+from valens.errors import CaptureError, CorpusError, ResultError
+from valens.lens import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS, text_ranks
+from valens.models import Model
+from valens.prompts import Tokens
+from valens.restricted import pack, read_restricted
+
+ARCHITECTURES = ("llama", "qwen3", "gemma2", "gemma3", "mistral", "gpt2", "gpt-neox", "phi3")
+WIDE = {name: {"sliding_window": 64} for name in ("gemma2", "gemma3", "mistral")}
+
+PREFIXES, OFFSETS = (5, 9, 12), (1, 2, 3, 5)
+TEXT = Tokens(
+    tuple(torch.randint(3, tiny.VOCABULARY, (20,), generator=torch.Generator().manual_seed(2)).tolist()),
+    (True,) * 20,
+    truncated=True,
+)
+
+
+@functools.cache
+def wrapped(architecture: str) -> Model:
+    network = tiny.network(architecture, **WIDE.get(architecture, {}))
+    return models.wrap(network, tiny.tokenizer(), name=architecture)
+
+
+def corpus(n: int = 12) -> Corpus:
+    chance = np.random.default_rng(0)
+    texts = tuple(" ".join(f"w{word}" for word in chance.integers(4, 97, chance.integers(20, 50))) for _ in range(n))
+    return Corpus("random", texts, tuple(f"text {place}" for place in range(n)), "here")
+
+
+SETTINGS = {"prefix_tokens": (4, 26), "prefixes": 3, "offsets": (1, 2, 4)}
+
+
+@functools.cache
+def found() -> LogitLens:
+    return logit_lens(wrapped("llama"), corpus(), resamples=200, **SETTINGS)
+
+
+class TestRanks:
+    @pytest.mark.parametrize("architecture", ARCHITECTURES)
+    def test_lhs_has_the_ranks_of_the_models_ordinary_logits(self, architecture):
+        """A bare model reads x_1 … x_t; its logits at the last token rank x_{t+1}, and any later token as well."""
+        network = tiny.network(architecture, **WIDE.get(architecture, {}))
+        ranks = text_ranks(wrapped(architecture), TEXT, PREFIXES, OFFSETS)[NAMES.index(LHS), NORMS.index(True)]
+        for row, t in enumerate(PREFIXES):
+            with torch.no_grad():
+                logits = network(input_ids=torch.tensor([TEXT.ids[:t]])).logits[0, -1].numpy()
+            expected = rankdata(-logits, method="min")[[TEXT.ids[t + offset - 1] for offset in OFFSETS]]
+            assert ranks[-1, row].tolist() == expected.tolist()
+            assert not ranks[:-1].any()
+
+    @pytest.mark.parametrize("architecture", ARCHITECTURES)
+    def test_packed_ranks_are_those_of_one_pass_each(self, architecture):
+        model = wrapped(architecture)
+        ranks = text_ranks(model, TEXT, PREFIXES, OFFSETS)
+        for row, t in enumerate(PREFIXES):
+            for column, offset in enumerate(OFFSETS):
+                alone = text_ranks(model, TEXT, (t,), (offset,))
+                assert ranks[..., row, column].tolist() == alone[..., 0, 0].tolist()
+
+    @pytest.mark.parametrize("architecture", ["llama", "gpt2", "gpt-neox"])
+    def test_every_vector_is_ranked_by_the_models_own_norm_and_unembedding(self, architecture):
+        model = wrapped(architecture)
+        head, packing = model.bridge.original_model.get_output_embeddings(), pack(TEXT.ids, PREFIXES, OFFSETS)
+        read = read_restricted(model, packing)
+        ranks = text_ranks(model, TEXT, PREFIXES, OFFSETS)
+        vectors = {VA: read.attention, WHS: read.pooled}
+        vectors[VA_UNIFORM] = read.uniform[:, :, None].expand_as(read.attention)
+        vectors[VA_SUM] = torch.stack([read.attention[: layer + 1].sum(dim=0) for layer in range(model.n_layers)])
+        for name, line in vectors.items():
+            for column, norm in enumerate(NORMS):
+                with torch.no_grad():
+                    logits = head(model.final_norm(line) if norm else line).numpy()
+                every = rankdata(-logits, method="min", axis=-1)
+                targets = np.broadcast_to(packing.targets[None, ..., None], (*logits.shape[:-1], 1))
+                expected = np.take_along_axis(every, targets, axis=-1)[..., 0]
+                assert ranks[NAMES.index(name), column].tolist() == expected.tolist()
+
+
+class TestNumbers:
+    def test_hand_worked_ranks(self):
+        """Two documents, one prefix, two offsets, two layers: MRR@100 is the mean of 1/rank, 0 beyond 100."""
+        ranks = np.zeros((2, len(NAMES), len(NORMS), 2, 1, 2), dtype=np.int32)
+        ranks[:, :] = 200
+        ranks[:, NAMES.index(LHS), :, 0] = 0
+        ranks[:, NAMES.index(VA), 1, :, 0] = [[[1, 101], [4, 100]], [[2, 5], [4, 1]]]
+        curves = curves_of(ranks, np.full((2, 1, 2), 10))
+        table = LensTables(curves, (1, 3), n_layers=2, resamples=50, seed=0).by_layer()
+        scores = table[(table.representation == VA) & table.norm].set_index(["layer", "offset"]).score.to_dict()
+        assert scores == pytest.approx({(1, 1): 0.75, (1, 3): 0.1, (2, 1): 0.25, (2, 3): 0.505})
+        assert set(table[(table.representation == VA) & ~table.norm].score) == {0.0}
+        assert table[table.representation == LHS].layer.tolist() == [2] * 4
+        assert table[table.representation == UNIGRAM].score.tolist() == pytest.approx([0.1, 0.1])
+
+    def test_prefixes_are_averaged_before_documents(self):
+        """Ranks 1, 1, 2 and 4, 4, 4: document means 5/6 and 1/4; no interval is wider than these two allow."""
+        ranks = np.full((2, len(NAMES), len(NORMS), 1, 3, 1), 1000, dtype=np.int32)
+        ranks[:, 0, 0, 0, :, 0] = [[1, 1, 2], [4, 4, 4]]
+        table = LensTables(curves_of(ranks, np.full((2, 3, 1), 1)), (1,), n_layers=1, resamples=500, seed=0).by_layer()
+        row = table[(table.representation == VA) & ~table.norm].iloc[0]
+        assert (row.score, row.low, row.high, row.n) == pytest.approx(((5 / 6 + 1 / 4) / 2, 1 / 4, 5 / 6, 2))
+
+    def test_best_layers(self):
+        """The maximum over layers is that of the table by layer, and never below what the other half chooses."""
+        lens = found()
+        assert set(lens.best().columns) == set(lens.best(BEST).columns)
+        merged = lens.best(BEST).merge(lens.best(OTHER_HALF), on=["representation", "norm", "offset"])
+        assert (merged.score_x >= merged.score_y - 1e-12).all()
+        by_layer = lens.table.groupby(["representation", "norm", "offset"]).score.max()
+        best = lens.best(BEST).set_index(["representation", "norm", "offset"]).score
+        pd.testing.assert_series_equal(best.sort_index(), by_layer.sort_index())
+        with pytest.raises(ResultError, match="not as 'worst'"):
+            lens.best("worst")
+
+    def test_differences_are_those_of_the_lines(self):
+        best = found().best().set_index(["representation", "norm", "offset"]).score
+        for row in found().differences.itertuples():
+            second = best[row.second, {LHS: True, UNIGRAM: False}.get(row.second, row.norm), row.offset]
+            assert row.difference == pytest.approx(best[row.first, row.norm, row.offset] - second)
+
+    def test_scores_follow_from_the_ranks_that_are_kept(self):
+        """From the stored table of ranks alone, by pandas."""
+        ranks = found().ranks.assign(score=lambda table: (1 / table["rank"]).where(table["rank"] <= 100, 0.0))
+        keys = ["representation", "norm", "layer", "offset"]
+        by_document = ranks.groupby([*keys, "document"], observed=True).score.mean()
+        expected = by_document.groupby(keys, observed=True).mean()
+        table = found().table[found().table.layer.notna()].set_index(keys).score
+        assert len(table) == len(expected)
+        for key, score in table.items():
+            assert score == pytest.approx(expected[key])
+
+    def test_frequencies_are_counted_in_the_other_half(self):
+        """Two documents: each token's rank is by the other's counts, and those that never came share the last rank."""
+        texts = tuple(Tokens(ids, (True,) * 4, truncated=False) for ids in ((7, 7, 7, 3), (3, 3, 7, 5)))
+        given = Continuations((0, 1), texts, ((2,), (2,)), short=0, repeated=0)
+        ranks = unigram_ranks(given, (1, 2), vocabulary=10, seed=0)
+        # By (3, 3, 7, 5): 3 is first, 7 and 5 share rank 3. By (7, 7, 7, 3): 7 first, 3 second, all others rank 10.
+        assert ranks.tolist() == [[[3, 1]], [[1, 10]]]
+
+    def test_ids_that_come_twice_stay_apart(self):
+        given = Continuations((0, 2), (TEXT, TEXT), ((3,), (4,)), short=0, repeated=0)
+        ranks = np.ones((2, len(NAMES), len(NORMS), 1, 1, 1), dtype=np.int32)
+        table = rank_table(ranks, given, (1,), ["same", "x", "same"], n_layers=1)
+        assert table.groupby("id", observed=True).prefix_tokens.first().to_dict() == {"same": 3, "same (2)": 4}
+        assert set(table.document) == {0, 2}
+
+
+class TestRuns:
+    def test_a_run_that_was_stopped_goes_on(self, tmp_path, monkeypatch):
+        whole, ranks_of, done = found(), LensJob.ranks_of, []
+
+        def until_killed(self, place):
+            if len(done) == 3:
+                raise KeyboardInterrupt
+            done.append(place)
+            return ranks_of(self, place)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(LensJob, "ranks_of", until_killed)
+            with pytest.raises(KeyboardInterrupt):
+                logit_lens(wrapped("llama"), corpus(), keep=tmp_path, resamples=200, **SETTINGS)
+        assert len(list(tmp_path.glob("*/*.npy"))) == 3
+        n_texts = whole.result.provenance["documents"]["used"]
+        again = logit_lens(wrapped("llama"), corpus(), keep=tmp_path, resamples=200, **SETTINGS)
+        assert again.result.provenance["forward_passes"] == n_texts - 3
+        pd.testing.assert_frame_equal(again.table, whole.table)
+        pd.testing.assert_frame_equal(again.ranks, whole.ranks)
+        other = plan(wrapped("llama"), corpus(), keep=tmp_path, seed=1, **SETTINGS)
+        assert len(other.pending()) == n_texts
+        assert plan(wrapped("llama"), corpus(), keep=tmp_path, **SETTINGS).estimate().passes == 0
+
+    def test_short_texts_are_counted_and_left_out(self):
+        used = found().result.provenance["documents"]
+        lengths = [len(text.split()) + 1 for text in corpus().texts]
+        assert used == {"used": sum(n >= 30 for n in lengths), "too_short": sum(n < 30 for n in lengths), "repeated": 0}
+        assert used["too_short"] > 0
+        assert found().ranks.prefix_tokens.between(4, 26).all()
+        assert found().result.provenance["instances"] == 3 * used["used"]
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"offsets": (0, 1)}, "Offsets count from 1"),
+            ({"offsets": ()}, "Offsets count from 1"),
+            (
+                {"prefix_tokens": (4, 125)},
+                "llama reads 128 tokens; the longest prefix and its farthest offset need 129",
+            ),
+            ({"prefix_tokens": (4, 90)}, "None of the 12 texts of random has 94 tokens"),
+            ({"prefix_tokens": (4, 44)}, "One text of random can be used"),
+        ],
+    )
+    def test_settings_that_are_refused(self, changes, message):
+        with pytest.raises(CorpusError, match=message):
+            plan(wrapped("llama"), corpus(), **(SETTINGS | changes))
+
+    def test_a_model_whose_attention_cannot_be_restricted_is_refused_before_anything_is_kept(self, tmp_path):
+        network = tiny.network("mistral", sliding_window=8)
+        model = models.wrap(network, tiny.tokenizer(), name="mistral")
+        with pytest.raises(CaptureError, match="looks back over 8 tokens"):
+            logit_lens(model, corpus(), keep=tmp_path, **SETTINGS)
+        assert not list(tmp_path.glob("*/*.npy"))
+
+    def test_a_text_that_cannot_be_read_is_named(self, monkeypatch):
+        def broken(*_):
+            raise CaptureError("A vector has NaN.")
+
+        monkeypatch.setattr(lens_module, "text_ranks", broken)
+        job = plan(wrapped("llama"), corpus(), **SETTINGS)
+        with pytest.raises(CaptureError, match=rf"Text {job.continuations.documents[1]} \(from 0\): A vector has NaN"):
+            job.ranks_of(1)
+
+
+class TestFiles:
+    def test_what_is_saved_is_read_and_drawn_again_without_a_model(self, tmp_path):
+        out = found().save(tmp_path / "out")
+        names = ("figure8", "figure8-layers", "figure8-map")
+        assert all((out / f"{name}.{suffix}").stat().st_size > 5000 for name in names for suffix in ("pdf", "png"))
+        again = LogitLens.read(out)
+        for name, table in found().result.details.items():
+            pd.testing.assert_frame_equal(again.result.details[name], table, check_categorical=False)
+        script = Path(__file__).resolve().parents[1] / "figures" / "figure8.py"
+        program = (
+            f"import runpy, sys; sys.argv = ['figure8.py', {str(out)!r}, '--out', {str(tmp_path / 'new')!r}]\n"
+            f"runpy.run_path({str(script)!r}, run_name='__main__')\n"
+            "assert not {'torch', 'transformers', 'transformer_lens'} & set(sys.modules)"
+        )
+        drawn = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+        assert [Path(line).name for line in drawn.splitlines()] == [f"{n}.{s}" for n in names for s in ("pdf", "png")]
+        for name in names:
+            assert (tmp_path / "new" / f"{name}.png").read_bytes() == (out / f"{name}.png").read_bytes()
+
+    def test_another_result_is_refused(self, tmp_path):
+        found().result.__class__("layer-sweep", found().table, {}).save(tmp_path)
+        with pytest.raises(ResultError, match="holds a result of layer-sweep"):
+            LogitLens.read(tmp_path)
+
+
+class TestCommand:
+    @pytest.fixture
+    def run(self, tmp_path, monkeypatch, capsys):
+        tiny.network("llama").save_pretrained(tmp_path / "tiny-llama")
+        tiny.tokenizer().save_pretrained(tmp_path / "tiny-llama")
+        (tmp_path / "texts").mkdir()
+        for place, text in enumerate(corpus().texts):
+            (tmp_path / "texts" / f"{place:02}.txt").write_text(text, encoding="utf-8")
+        monkeypatch.chdir(tmp_path)
+
+        def called(*words):
+            settings = ["--model", "tiny-llama", "--corpus", "texts", "--prefixes", "3", "--resamples", "200"]
+            monkeypatch.setattr(sys, "argv", ["valens", "logit-lens", *settings, *words])
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+            captured = capsys.readouterr()
+            return int(ended.value.code or 0), captured.out, captured.err
+
+        return called
+
+    def test_from_texts_to_words(self, run, monkeypatch):
+        monkeypatch.setattr("valens.plotting.save_lens_figures", lambda *_: [])  # drawn above, and slow
+        small = ("--prefix-tokens", "4-26", "--offsets", "1,2,4", "--out", "out")
+        code, out, _ = run(*small, "--dry-run", "--json")
+        planned, used = json.loads(out), found().result.provenance["documents"]
+        assert (code, planned["passes"], planned["too_short"]) == (0, used["used"], used["too_short"])
+        assert not Path("out").exists()
+        code, out, _ = run(*small, "--json")
+        first = json.loads(out)
+        assert first["provenance"]["forward_passes"] == used["used"]
+        expected = found().table.score.tolist()
+        assert [row["score"] for row in first["scores"]] == pytest.approx(expected)
+        code, out, _ = run(*small)
+        assert code == 0
+        assert "No forward pass: the ranks of every text were kept" in out
+        best = found().best()
+        for offset in (1, 2, 4):
+            lines = best[(best.offset == offset) & (best.representation != UNIGRAM)]
+            top = lines.loc[lines.score.idxmax()]
+            assert f"offset {offset}: {top.representation} is highest, {top.score:.3f}" in out
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (("--offsets", "five"), "--offsets takes whole numbers, as 1-5 or 1,2,8; got 'five'"),
+            (("--prefix-tokens", "20-4"), "--prefix-tokens takes whole numbers"),
+            ((), "the longest prefix and its farthest offset need 155"),
+        ],
+    )
+    def test_what_is_refused(self, run, words, message):
+        code, out, err = run(*words)
+        assert (code, out) == (2, "")
+        assert message in " ".join(err.split())
