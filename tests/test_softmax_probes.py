@@ -13,7 +13,7 @@ from tiny import one_thread  # noqa: F401
 
 from valens import softmax_probes
 from valens.errors import ProbeError
-from valens.softmax_probes import Block, Labels, Recipe, Trained, at_once, scores_of, train
+from valens.softmax_probes import Block, Labels, Recipe, Trained, scores_of, train
 
 N_CLASSES = 5
 QUICK = Recipe(steps=60, batch=32, lr=0.02, patience=0, checkpoints=6)
@@ -125,10 +125,6 @@ class TestParts:
         labels = labelled(n_classes=50)
         train([block(["a"], 3, labels=labels)], labels, replace(QUICK, steps=2), seed=0)
         assert max(part[0].shape[0] * 4 * 50 for part in seen) <= 2000
-
-    def test_how_many_probes_fit(self) -> None:
-        assert at_once(1000, 576, 1000, 3 * 4 * (1000 * 576 + 5 * 576 * 1000)) == 3
-        assert at_once(10**9, 576, 1000, 1) == 1
 
 
 class TestScores:

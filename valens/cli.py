@@ -13,12 +13,15 @@ from rich.markup import escape
 
 from valens.commands import store
 from valens.commands.audit import audit
+from valens.commands.encode import encode
 from valens.commands.extract import extract
 from valens.commands.extract_tokens import extract_tokens
 from valens.commands.logit_lens import logit_lens
 from valens.commands.models import models
+from valens.commands.next_token import next_token
 from valens.commands.segment_matching import segment_matching
 from valens.commands.sweep_layers import sweep_layers
+from valens.commands.transfer_layers import transfer_layers
 from valens.errors import ValensError
 
 app = typer.Typer(
@@ -39,6 +42,11 @@ app.command(
 app.command("logit-lens", epilog="Example: valens logit-lens --model smollm2-135m --corpus wikipedia --offsets 1-5")(
     logit_lens
 )
+app.command(epilog="Example: valens encode --model qwen3-8b --layers layers.json < texts.txt > vectors.npy")(encode)
+app.command("transfer-layers", epilog="Example: valens transfer-layers 26,27,29-31 --from 36 --to 28")(transfer_layers)
+app.command(
+    "next-token", epilog="Example: valens next-token --model smollm2-135m --corpus wikipedia --representations VA,HS,LT"
+)(next_token)
 app.command(epilog="Example: valens extract abstracts.txt --model qwen3-8b --read values/mean,hidden/mean")(extract)
 app.command(
     "extract-tokens",

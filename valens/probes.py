@@ -30,6 +30,9 @@ from probes.lens_tables import BEST, OTHER_HALF, UNIGRAM  # noqa: E402
 from probes.logit_lens import Estimate as LensEstimate  # noqa: E402
 from probes.logit_lens import LogitLens, logit_lens  # noqa: E402
 from probes.logit_lens import plan as lens_plan  # noqa: E402
+from probes.next_token import NextToken, next_token  # noqa: E402
+from probes.next_token import examples as next_token_examples  # noqa: E402
+from probes.next_token import plan as next_token_plan  # noqa: E402
 from probes.segment_matching import CHANCE, SegmentMatching, cut_corpus, segment_matching  # noqa: E402
 from probes.segment_matching import plan as matching_plan  # noqa: E402
 from probes.segment_matching import refuse_settings as refuse_matching  # noqa: E402
@@ -42,6 +45,7 @@ __all__ = [
     "UNIGRAM",
     "LensEstimate",
     "LogitLens",
+    "NextToken",
     "SegmentMatching",
     "Sweep",
     "cut_corpus",
@@ -49,6 +53,9 @@ __all__ = [
     "lens_plan",
     "logit_lens",
     "matching_plan",
+    "next_token",
+    "next_token_examples",
+    "next_token_plan",
     "refuse_matching",
     "segment_matching",
     "sweep_plan",

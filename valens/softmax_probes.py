@@ -117,9 +117,17 @@ class Trained:
 
 
 def train(
-    blocks: Sequence[Block], labels: Labels, recipe: Recipe, *, seed: int, device: torch.device | str = "cpu"
+    blocks: Sequence[Block],
+    labels: Labels,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    title: str = "Training probes",
 ) -> list[Trained]:
     """Train every probe of every block, all on the same rows step by step; they come back in order.
+
+    `title` is what the progress bar is called.
 
     Raises ProbeError if a loss becomes infinite or nan, naming the probe and the learning rate.
     """
@@ -130,7 +138,7 @@ def train(
     )
     learning = [_Learning(block, labels, recipe, device) for block in blocks]
     scored_after = set(recipe.scored_after())
-    with steps("Training probes", recipe.steps) as advance:
+    with steps(title, recipe.steps) as advance:
         for step, places in enumerate(_batches(len(labels.train), recipe, seed)):
             rows = labels.train[places.to(device)]
             for block in learning:
@@ -144,9 +152,9 @@ def train(
     return [trained for block in learning for trained in block.trained()]
 
 
-def at_once(n_rows: int, d: int, n_classes: int, budget: int) -> int:
-    """How many probes of one width fit into so many bytes: features, weights, their gradient, moments and best."""
-    return max(1, budget // (4 * (n_rows * d + 5 * d * n_classes)))
+def bytes_of(n_rows: int, d: int, n_classes: int) -> int:
+    """What training one probe holds, logits aside: features, weights, their gradient, two moments, and the best weights."""
+    return 4 * (n_rows * d + 5 * d * n_classes)
 
 
 def scores_of(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from valens.plotting.layer_sweep import TASK_TYPE_COLOURS, layer_curves
 from valens.plotting.logit_lens import lens_by_layer, lens_by_offset, lens_map, save_lens_figures
+from valens.plotting.next_token import learning_curves, next_token_layers, save_next_token_figures
 from valens.plotting.segment_matching import matching_curves
 from valens.plotting.style import save_figure
 
 __all__ = [
     "TASK_TYPE_COLOURS",
     "layer_curves",
+    "learning_curves",
     "lens_by_layer",
     "lens_by_offset",
     "lens_map",
     "matching_curves",
+    "next_token_layers",
     "save_figure",
     "save_lens_figures",
+    "save_next_token_figures",
 ]

@@ -1,0 +1,267 @@
+"""Who knows the very next token? Linear softmax probes on frozen vectors of prefixes (Figures 5 and 6).
+
+Appendix D of arXiv 2602.01572. Each text is read once; every prefix drawn from it has its vectors from that pass. At each
+layer a linear probe learns, from the prefixes of some documents, which token follows, and is scored on prefixes of others.
+All probes of a run learn together, on the same rows in the same order, so that their differences are the vectors' alone.
+The paper does not say which pooling its "hidden states" have: `HS` is their mean over the prefix, `LT` its last token's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from probes.next_token_examples import PARTS, Examples, choose_classes, draw
+from probes.next_token_scores import (
+    VALIDATION,
+    Curve,
+    Held,
+    Site,
+    baseline_rows,
+    compared,
+    curve_rows,
+    document_rows,
+    probe_rows,
+)
+from probes.next_token_training import Bench, probed_sites
+from valens import extract
+from valens.corpora import Corpus
+from valens.errors import CorpusError, ProbeError, ResultError, SelectionError
+from valens.extract import Job, token_limit
+from valens.layers import LayerSet
+from valens.models import Model
+from valens.prompts import PLAIN
+from valens.provenance import provenance
+from valens.ranks import Unembedding
+from valens.representations import HS, LT, VA, Representation
+from valens.results import Result, read_result
+from valens.softmax_probes import Recipe
+from valens.store import ActivationStore
+
+KIND = "next-token"
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """What next-token probing found."""
+
+    result: Result
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a number: model, corpus, representation, layers, layer, depth, metric, score, low, high, …, n, prefixes.
+
+        All is measured on held-out documents, but for the `validation cross-entropy`. `layer` is missing for layer sets
+        and baselines, `between_seeds` is the standard deviation over the seeds, `n` how many documents were scored.
+        """
+        return self.result.table
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """One row a site, metric and checkpoint: the score after so many steps, its interval, and its range over seeds."""
+        return self.result.details["curves"]
+
+    @property
+    def representations(self) -> tuple[str, ...]:
+        """What was probed, in the order in which it was asked for."""
+        return tuple(dict.fromkeys(self.table.representation[self.table.metric == VALIDATION]))
+
+    def best(self, representation: str) -> str:
+        """The layers at which a representation has the lowest loss on the VALIDATION documents, never the scored ones."""
+        rows = self.table[(self.table.metric == VALIDATION) & (self.table.representation == representation)]
+        if rows.empty:
+            raise ResultError(f"{representation!r} was not probed; there are {', '.join(self.representations)}.")
+        return str(rows.layers.iloc[int(np.argmin(rows.score))])
+
+    def compare(
+        self, first: str, second: str, *, metric: str = "accuracy", resamples: int = 10_000, seed: int = 0
+    ) -> pd.DataFrame:
+        """First − second wherever both were probed, paired by document, and p values corrected over those (Holm)."""
+        layers = [set(self._layers(name)) for name in (first, second)]
+        pairs = [(Site(first, at), Site(second, at)) for at in self._layers(first) if at in layers[1]]
+        if not pairs:
+            raise ResultError(f"{first} and {second} were probed at no layers in common.")
+        return compared(self.result.details["documents"], pairs, metric, resamples=resamples, seed=seed)
+
+    def compare_best(
+        self, first: str, second: str, *, metric: str = "accuracy", resamples: int = 10_000, seed: int = 0
+    ) -> pd.DataFrame:
+        """The same for the best layers of each, as the validation documents have them: one row."""
+        pair = Site(first, self.best(first)), Site(second, self.best(second))
+        return compared(self.result.details["documents"], [pair], metric, resamples=resamples, seed=seed)
+
+    def comparisons(self, first: str, second: str, metric: str) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Both comparisons: at the `best layers` of each, and at the `same layers` where they have any in common."""
+        yield "best layers", self.compare_best(first, second, metric=metric)
+        if set(self._layers(first)) & set(self._layers(second)):
+            yield "same layers", self.compare(first, second, metric=metric)
+
+    def plot(self) -> Any:
+        """Figure 6, as a matplotlib figure: accuracy and loss over training steps, at each representation's best layers."""
+        from valens.plotting import learning_curves
+
+        return learning_curves(self.table, self.curves)
+
+    def plot_layers(self) -> Any:
+        """Its companion: accuracy, loss and selectivity by layer."""
+        from valens.plotting import next_token_layers
+
+        return next_token_layers(self.table)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the result and its figures, `figure6` and `figure6-layers` (PDF and PNG), into a folder."""
+        from valens.plotting import save_next_token_figures
+
+        out = self.result.save(folder)
+        save_next_token_figures(self.result, out)
+        return out
+
+    @classmethod
+    def read(cls, folder: str | Path) -> NextToken:
+        """What `save` wrote; ResultError if the folder has no such result."""
+        result = read_result(folder)
+        if result.kind != KIND:
+            raise ResultError(f"{folder} holds a result of {result.kind}, not of {KIND}.")
+        return cls(result)
+
+    def _layers(self, representation: str) -> list[str]:
+        rows = self.table[(self.table.metric == VALIDATION) & (self.table.representation == representation)]
+        return list(rows.layers)
+
+
+def next_token(
+    model: Model,
+    corpus: Corpus,
+    representations: Sequence[Representation] = (VA, HS, LT),
+    *,
+    store: ActivationStore | str | Path,
+    layers: LayerSet | None = None,
+    sets: Sequence[LayerSet] = (),
+    n_classes: int | None = 1000,
+    prefixes: int = 64,
+    min_prefix: int = 8,
+    max_tokens: int | None = None,
+    recipe: Recipe | None = None,
+    seeds: int = 3,
+    control: bool = True,
+    seed: int = 0,
+    resamples: int = 10_000,
+) -> NextToken:
+    """Probe the next token of prefixes of a corpus.
+
+    `layers` are probed one by one, and each of `sets` as one average; by default all layers are probed, the residual
+    stream also at 0.
+    `n_classes` None tells the whole vocabulary apart. `seed` draws prefixes, documents and resamples; the probes are
+    trained with `seeds` orders of the rows, and with the first one also on the control task (twice the work of that
+    seed). Raises CorpusError, ProbeError, SiteError or PromptError for what cannot be probed.
+    """
+    if seeds < 1 or resamples < 1:
+        raise ProbeError(f"--seeds and --resamples are 1 or more; {seeds} and {resamples} were asked for.")
+    recipe = Recipe() if recipe is None else recipe
+    probed = probed_sites(model, representations, layers, sets)
+    drawn = examples(model, corpus, prefixes=prefixes, min_prefix=min_prefix, max_tokens=max_tokens, seed=seed)
+    n_vocabulary = len(Unembedding.of(model).weight)
+    classes = choose_classes(drawn, n_classes, n_vocabulary)
+    _refuse_unscored(classes.coverage(drawn))
+    extraction = plan(model, drawn, representations, store=store, max_tokens=max_tokens).run()
+    bench = Bench(model, extraction, drawn, classes, recipe, seed)
+    held = Held(drawn.document[bench.rows("test")], resamples, seed)
+    curves = bench.curves(probed, seeds, held, n_vocabulary=n_vocabulary if control else None)
+    scored = bench.baselines(held)
+    facts = provenance(
+        model=extraction.collection.about,
+        how_read=extraction.collection.identity,
+        store=str(extraction.collection.folder.parent),
+        collection=extraction.collection.key,
+        forward_passes=extraction.passes,
+        tokens_read=extraction.tokens,
+        seconds_reading=round(extraction.seconds, 1),
+        corpus=corpus.facts(),
+        documents={name: drawn.documents(part) for part, name in enumerate(PARTS)} | {"too_short": drawn.short},
+        prefixes={name: len(bench.rows(name)) for name in PARTS} | {"a_text": prefixes, "shortest": min_prefix},
+        classes={"n": len(classes.ids), "all": n_classes is None, "kept": classes.coverage(drawn)},
+        recipe=recipe.facts(),
+        device=str(model.device),
+        control=control,
+        seeds=seeds,
+        resamples=resamples,
+        seed=seed,
+    )
+    table = _table(curves, scored, held).assign(model=model.name, corpus=corpus.name)
+    table["depth"] = (table.layer / model.n_layers).astype("Float64")
+    return NextToken(Result(KIND, table[_COLUMNS], facts, _details(corpus, curves, scored, held)))
+
+
+def examples(
+    model: Model,
+    corpus: Corpus,
+    *,
+    prefixes: int = 64,
+    min_prefix: int = 8,
+    max_tokens: int | None = None,
+    seed: int = 0,
+) -> Examples:
+    """The prefixes of a corpus that are probed, and the parts that they belong to."""
+    limit = token_limit(model, max_tokens)
+    return draw(model.tokenizer, corpus.texts, max_tokens=limit, prefixes=prefixes, min_prefix=min_prefix, seed=seed)
+
+
+def plan(
+    model: Model,
+    drawn: Examples,
+    representations: Sequence[Representation],
+    *,
+    store: ActivationStore | str | Path,
+    max_tokens: int | None = None,
+) -> Job:
+    """What has to be read; `Job.estimate` says what that costs. `LT` is always read: it has the model's own prediction."""
+    prompted = [name for name in representations if name.prompt != PLAIN]
+    if prompted or not representations:
+        what = f"{prompted[0]} has a prompt" if prompted else "none was given"
+        raise SelectionError(f"Prefixes are of plain text, so a representation may have no prompt; {what}.")
+    return extract.plan(
+        model,
+        drawn.tokens,
+        [*(made.reading for made in representations), LT.reading],
+        store=store if isinstance(store, ActivationStore) else ActivationStore(store),
+        max_tokens=max_tokens,
+        prefixes=drawn.lengths,
+    )
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------
+
+_COLUMNS = ["model", "corpus", "representation", "layers", "layer", "depth", "metric"]
+_COLUMNS += ["score", "low", "high", "between_seeds", "n", "prefixes"]
+
+
+def _table(
+    curves: Sequence[Curve], scored: Mapping[str, Float[np.ndarray, "metric document"]], held: Held
+) -> pd.DataFrame:
+    rows = [row for curve in curves for row in probe_rows(curve, held)]
+    rows += [row for name, sums in scored.items() for row in baseline_rows(name, sums, held)]
+    return pd.DataFrame(rows).astype({"layer": "Int64", "n": "Int64", "prefixes": "Int64"})
+
+
+def _details(
+    corpus: Corpus, curves: Sequence[Curve], scored: Mapping[str, Float[np.ndarray, "metric document"]], held: Held
+) -> dict[str, pd.DataFrame]:
+    by_step = pd.DataFrame([row for curve in curves for row in curve_rows(curve, held)]).astype({"layer": "Int64"})
+    names = [corpus.ids[place] for place in held.documents]
+    final = {curve.site: curve.final.mean(axis=1) for curve in curves}
+    final |= {Site(name, ""): sums for name, sums in scored.items()}
+    return {"curves": by_step, "documents": document_rows(final, names, held)}
+
+
+def _refuse_unscored(coverage: dict[str, float]) -> None:
+    empty = [name for name, share in coverage.items() if share == 0]
+    if empty:
+        raise CorpusError(
+            f"No next token of the {empty[0]} part is among the classes. Raise --classes, or give more texts."
+        )

@@ -1,0 +1,202 @@
+"""`valens next-token`: which layers, and which of their vectors, know the very next token?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from valens.commands.options import (
+    CHOOSING,
+    DEFAULT_STORE,
+    INPUT,
+    AsJson,
+    Check,
+    CorpusName,
+    DataRoot,
+    Device,
+    DryRun,
+    Dtype,
+    Field,
+    Kernel,
+    Limit,
+    MaxTokens,
+    ModelName,
+    Out,
+    Representations,
+    Resamples,
+    Revision,
+    Seed,
+    StorePath,
+    layer_set,
+    representations_named,
+)
+from valens.terminal import show_estimate, write_json
+
+if TYPE_CHECKING:
+    from valens.layers import LayerSet
+    from valens.probes import NextToken
+
+TRAINING = "How probes are trained"
+
+
+def next_token(  # noqa: PLR0917
+    model: ModelName = "smollm2-135m",
+    corpus: CorpusName = "wikipedia",
+    field: Field = None,
+    data_root: DataRoot = None,
+    limit: Limit = None,
+    representations: Representations = "VA,HS,LT",
+    prefixes: Annotated[int, typer.Option(help="At most this many prefixes a text.", rich_help_panel=INPUT)] = 64,
+    min_prefix: Annotated[int, typer.Option(help="Tokens of the shortest prefix.", rich_help_panel=INPUT)] = 8,
+    revision: Revision = None,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+    kernel: Kernel = "auto",
+    max_tokens: MaxTokens = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(help="Layers to probe one by one, as 20-27 (default: all).", rich_help_panel=CHOOSING),
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(help="A layer set to probe as one average, as 26-30; may be repeated.", rich_help_panel=CHOOSING),
+    ] = None,
+    classes: Annotated[
+        str, typer.Option(help="So many most frequent next tokens, or all.", rich_help_panel=CHOOSING)
+    ] = "1000",
+    control: Annotated[
+        bool, typer.Option(help="Also train on the control task, for selectivity.", rich_help_panel=CHOOSING)
+    ] = True,
+    seed: Seed = 0,
+    resamples: Resamples = 10_000,
+    seeds: Annotated[
+        int, typer.Option(help="How many orders of the rows to train with.", rich_help_panel=TRAINING)
+    ] = 3,
+    steps: Annotated[int, typer.Option(help="At most this many steps.", rich_help_panel=TRAINING)] = 1000,
+    batch: Annotated[int, typer.Option(help="Prefixes a step.", rich_help_panel=TRAINING)] = 512,
+    lr: Annotated[float, typer.Option(help="Adam's learning rate.", rich_help_panel=TRAINING)] = 3e-3,
+    schedule: Annotated[str, typer.Option(help="cosine or constant.", rich_help_panel=TRAINING)] = "cosine",
+    l2: Annotated[float, typer.Option(help="The penalty on squared weights.", rich_help_panel=TRAINING)] = 1e-3,
+    patience: Annotated[
+        int, typer.Option(help="Checkpoints without gain after which a probe stops.", rich_help_panel=TRAINING)
+    ] = 3,
+    store: StorePath = DEFAULT_STORE,
+    check: Check = False,
+    out: Out = Path("results/next-token"),
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train linear probes that tell the next token from frozen vectors of prefixes, and score them on other documents.
+
+    Each text is read once, whatever its prefixes; all probes learn together. A second run with the same texts reads
+    nothing.
+    """
+    from valens.corpora import corpus as corpus_named
+    from valens.models import load
+    from valens.probes import next_token as probe
+    from valens.results import writable_folder
+    from valens.softmax_probes import Recipe
+    from valens.store import ActivationStore
+
+    console = Console(stderr=as_json)
+    wanted = representations_named(representations)
+    n_classes = _classes(classes)
+    recipe = Recipe(steps=steps, batch=batch, lr=lr, schedule=schedule, l2=l2, patience=patience)
+    activations = ActivationStore(store, check=check)
+    texts = corpus_named(corpus, data_root=data_root, field=field, limit=limit)
+    for note in texts.notes:
+        console.print(f"{texts.name}: {note}", style="dim", highlight=False)
+    if not dry_run:
+        writable_folder(out)
+    with console.status(f"Loading {model}"):
+        loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
+    picked = layer_set(layers, loaded.n_layers)
+    averaged = [_set(one, loaded.n_layers) for one in sets or ()]
+    if dry_run:
+        from valens.probes import next_token_examples, next_token_plan
+
+        drawn = next_token_examples(
+            loaded, texts, prefixes=prefixes, min_prefix=min_prefix, max_tokens=max_tokens, seed=seed
+        )
+        job = next_token_plan(loaded, drawn, wanted, store=activations, max_tokens=max_tokens)
+        show_estimate(console, job.estimate(), as_json=as_json)
+        return
+    found = probe(
+        loaded,
+        texts,
+        wanted,
+        store=activations,
+        layers=picked,
+        sets=averaged,
+        n_classes=n_classes,
+        prefixes=prefixes,
+        min_prefix=min_prefix,
+        max_tokens=max_tokens,
+        recipe=recipe,
+        seeds=seeds,
+        control=control,
+        seed=seed,
+        resamples=resamples,
+    )
+    found.save(out)
+    if as_json:
+        write_json(_as_json(found, out))
+    else:
+        _show(console, found, out)
+
+
+def _classes(text: str) -> int | None:
+    from valens.errors import ProbeError
+
+    if text.strip().lower() == "all":
+        return None
+    if not text.strip().isdecimal():
+        raise ProbeError(f"--classes takes a whole number, or all; got {text!r}.")
+    return int(text)
+
+
+def _set(text: str, n_layers: int) -> LayerSet:
+    from valens.layers import LayerSet
+
+    return LayerSet.parse(text, n_layers)
+
+
+def _as_json(found: NextToken, out: Path) -> dict[str, Any]:
+    from valens.results import records
+
+    first, *others = found.representations
+    metrics = ("accuracy", "top-5 accuracy", "cross-entropy")
+    compared = [
+        {"at": at} | row
+        for second in others
+        for metric in metrics
+        for at, table in found.comparisons(first, second, metric)
+        for row in records(table)
+    ]
+    return {
+        "best": {name: found.best(name) for name in found.representations},
+        "scores": records(found.table),
+        "compared": compared,
+        "provenance": found.result.provenance,
+        "out": str(out),
+    }
+
+
+def _show(console: Console, found: NextToken, out: Path) -> None:
+    from valens.commands.next_token_text import about, best_table, words
+
+    for line in about(found):
+        console.print(line, highlight=False)
+    console.print()
+    console.print(best_table(found))
+    console.print()
+    for line in words(found):
+        console.print(line, highlight=False)
+    facts = found.result.provenance
+    passes, seconds = facts["forward_passes"], timedelta(seconds=round(facts["seconds_reading"]))
+    read = f"{passes:,} texts read in {seconds}" if passes else "No forward pass: the store had every prefix"
+    console.print(f"{read}. Scores, curves and figure6 are in {out}", highlight=False, soft_wrap=True)

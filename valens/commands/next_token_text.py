@@ -1,0 +1,87 @@
+"""What `valens next-token` says of a result: a table of the best layers and baselines, and the differences in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from valens.display import plain_table
+from valens.layers import LayerSet
+from valens.probes import NextToken
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_METRICS = ("accuracy", "top-5 accuracy", "cross-entropy")
+_LEVEL = 0.05
+
+
+def about(found: NextToken) -> Iterator[str]:
+    """How many documents, prefixes and classes there are, and how much the classes cover."""
+    facts = found.result.provenance
+    documents, prefixes, classes = (facts[name] for name in ("documents", "prefixes", "classes"))
+    parts = ", ".join(f"{documents[part]:,} to {what} ({prefixes[part]:,} prefixes)" for part, what in _PARTS.items())
+    yield f"Documents of {facts['corpus']['name']}: {parts}; {documents['too_short']:,} texts are too short."
+    kind = "the whole vocabulary" if classes["all"] else "the most frequent next tokens"
+    yield f"{classes['n']:,} classes, {kind}: {classes['kept']['test']:.1%} of the held-out prefixes are kept."
+
+
+_PARTS = {"train": "train on", "validation": "stop by", "test": "be scored"}
+
+
+def best_table(found: NextToken) -> Table:
+    """Each representation at its best layers, and what needs no probe, with 95 % intervals."""
+    table = found.table
+    shown = [*_METRICS, *(["selectivity"] if "selectivity" in set(table.metric) else [])]
+    rows = []
+    for name in found.representations:
+        layers = found.best(name)
+        part = table[(table.representation == name) & (table.layers == layers)].set_index("metric")
+        rows.append([name, layers, *[_cell(part.loc[metric]) for metric in shown]])
+    others = table[table.layers.isna()]
+    for name, part in others.groupby("representation", sort=False):
+        by_metric = part.set_index("metric")
+        rows.append([str(name), "", *[_cell(by_metric.loc[m]) if m in by_metric.index else "" for m in shown]])
+    return plain_table(["", "layers", *shown], rows, right=["layers", *shown])
+
+
+def words(found: NextToken) -> Iterator[str]:
+    """How far the first representation is from each other one, at the best layers and layer by layer."""
+    first, *others = found.representations
+    yield "Layers were chosen by the loss on the validation documents, which are not scored."
+    for other in others:
+        accuracy, loss = (
+            found.compare_best(first, other, metric=metric).iloc[0] for metric in (_METRICS[0], _METRICS[2])
+        )
+        side = "above" if accuracy.difference > 0 else "below"
+        yield (
+            f"{first} (layers {accuracy.first_layers}) is {abs(accuracy.difference) * 100:.1f} accuracy points {side} "
+            f"{other} (layers {accuracy.second_layers}): {accuracy.difference * 100:+.1f} "
+            f"[{accuracy.low * 100:+.1f}, {accuracy.high * 100:+.1f}], p = {accuracy.p:.2g}; cross-entropy "
+            f"{loss.difference:+.2f} [{loss.low:+.2f}, {loss.high:+.2f}] nats."
+        )
+        for at, compared in found.comparisons(first, other, _METRICS[0]):
+            if at == "same layers":
+                yield _by_layer(compared, first, other)
+
+
+def _by_layer(compared: pd.DataFrame, first: str, other: str) -> str:
+    single = compared[compared.first_layers.str.isdecimal()]
+    sure = single[single.p_holm < _LEVEL]
+    ahead, behind = (sure.first_layers[sign * sure.difference > 0].astype(int).tolist() for sign in (1, -1))
+    return (
+        f"Layer by layer, {first} is ahead of {other} in {_layers(ahead)} and behind in {_layers(behind)} of {len(single)} "
+        f"(accuracy, paired by document, p < {_LEVEL} after Holm's correction)."
+    )
+
+
+def _layers(layers: list[int]) -> str:
+    if not layers:
+        return "no layer"
+    return f"{'layer' if len(layers) == 1 else 'layers'} {LayerSet.of(layers)}"
+
+
+def _cell(row: Any) -> str:
+    return f"{row.score:.3f} [{row.low:.3f}, {row.high:.3f}]"
