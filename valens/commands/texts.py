@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,13 +15,35 @@ TextFile = Annotated[Path, typer.Argument(help="A file of UTF-8 text, one text a
 
 def read_lines(path: Path) -> list[str]:
     """The texts of a file, one a line; lines without text are left out."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path} is not UTF-8 (byte {error.start}). Convert it, as with iconv -t utf-8.") from error
-    except OSError as error:
-        raise CorpusError(f"{path} cannot be read ({error.strerror}). Give a file with one text a line.") from error
-    texts = [line for line in lines if line.strip()]
+    texts = [line for line in _decoded(path).splitlines() if line.strip()]
     if not texts:
         raise CorpusError(f"{path} has no text in it. Give a file with one text a line.")
     return texts
+
+
+def read_every_line(path: Path | None) -> list[str]:
+    """The lines of a file, or of standard input, so that line i is text i; CorpusError for a line without text."""
+    lines = [line.removesuffix("\r") for line in _decoded(path).removesuffix("\n").split("\n")]
+    empty = [number for number, line in enumerate(lines, start=1) if not line.strip()]
+    if empty:
+        raise CorpusError(
+            f"{_name(path)} has no text in line {empty[0]}. Every line is a text and gets a vector: remove empty lines."
+        )
+    return lines
+
+
+def _decoded(path: Path | None) -> str:
+    try:
+        return (sys.stdin.buffer.read() if path is None else path.read_bytes()).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"{_name(path)} is not UTF-8 (byte {error.start}). Convert it, as with iconv -t utf-8."
+        ) from error
+    except OSError as error:
+        raise CorpusError(
+            f"{_name(path)} cannot be read ({error.strerror}). Give a file with one text a line."
+        ) from error
+
+
+def _name(path: Path | None) -> str:
+    return "Standard input" if path is None else str(path)

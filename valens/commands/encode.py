@@ -1,0 +1,112 @@
+"""`valens encode`: texts in, one a line; their averaged embeddings out, one a row, as a numpy array."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from valens.commands.options import (
+    CHOOSING,
+    OUTPUT,
+    Check,
+    Device,
+    Dtype,
+    Kernel,
+    MaxTokens,
+    ModelName,
+    OnLong,
+    Revision,
+)
+from valens.commands.texts import read_every_line
+from valens.errors import ResultError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def encode(  # noqa: PLR0917
+    layers: Annotated[
+        str,
+        typer.Option(
+            help="As 26,27,29-31, the layers.json of a sweep, or preset: the paper's set for llama-2-7b or qwen3-8b.",
+            rich_help_panel=CHOOSING,
+        ),
+    ],
+    texts: Annotated[
+        Path | None, typer.Argument(help="A file of UTF-8 text, one text a line (default: standard input).")
+    ] = None,
+    model: ModelName = "smollm2-135m",
+    representation: Annotated[
+        str,
+        typer.Option(help="What is averaged: VA, HS, … or a reading such as values/last.", rich_help_panel=CHOOSING),
+    ] = "VA",
+    normalize: Annotated[
+        bool, typer.Option("--normalize", help="Set every vector to length one.", rich_help_panel=CHOOSING)
+    ] = False,
+    revision: Revision = None,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+    kernel: Kernel = "auto",
+    max_tokens: MaxTokens = None,
+    on_long: OnLong = "truncate",
+    store: Annotated[
+        Path | None,
+        typer.Option(help="An activation store to read from and to keep in (default: none).", rich_help_panel=OUTPUT),
+    ] = None,
+    check: Check = False,
+    out: Annotated[
+        Path | None, typer.Option(help="The .npy file (default: standard output).", rich_help_panel=OUTPUT)
+    ] = None,
+) -> None:
+    """Embed texts: the mean of each text's vectors over a layer set.
+
+    What comes out is a float32 array in numpy's format, one row a line.
+    """
+    from rich.console import Console
+
+    from valens import embedding
+    from valens.chosen import SUFFIX, layers_for, read_chosen
+    from valens.models import load
+    from valens.representations import representation as named
+    from valens.store import ActivationStore
+
+    if out is None and sys.stdout.isatty():
+        raise ResultError(
+            "Vectors are no text for a terminal. Give --out vectors.npy, or send standard output to a file."
+        )
+    wanted = named(representation)
+    if layers.endswith(SUFFIX):
+        read_chosen(layers)  # a file that is none is known before a model is loaded for it
+    lines = read_every_line(texts)
+    activations = None if store is None else ActivationStore(store, check=check)
+    with Console(stderr=True).status(f"Loading {model}"):
+        loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
+    vectors = embedding.encode(
+        loaded,
+        lines,
+        representation=wanted,
+        layers=layers_for(loaded, wanted, layers),
+        store=activations,
+        max_tokens=max_tokens,
+        on_long=on_long,
+        normalize=normalize,
+    )
+    _write(vectors, out)
+
+
+def _write(vectors: NDArray, out: Path | None) -> None:
+    import numpy as np
+
+    from valens.results import replace
+
+    content = io.BytesIO()
+    np.save(content, vectors)
+    if out is None:
+        sys.stdout.buffer.write(content.getbuffer())
+        sys.stdout.buffer.flush()
+    else:
+        replace(out, lambda path: path.write_bytes(content.getbuffer()))

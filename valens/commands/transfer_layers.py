@@ -1,0 +1,38 @@
+"""`valens transfer-layers`: a layer set of one model at the same depths of another."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from valens.commands.options import AsJson
+from valens.terminal import write_json
+
+
+def transfer_layers(
+    layers: Annotated[str, typer.Argument(help="A layer set, as 26,27,29-31.")],
+    n_layers: Annotated[int, typer.Option("--from", min=1, help="How many layers the model has that it is of.")],
+    to: Annotated[int, typer.Option("--to", min=1, help="How many layers the other model has.")],
+    as_json: AsJson = False,
+) -> None:
+    """Guess a layer set for another size of a model's family: the same depths, as fractions of all layers.
+
+    A guess and no more: nothing is measured. `valens sweep-layers` measures.
+    """
+    from valens.layers import LayerSet
+
+    given = LayerSet.parse(layers, n_layers)
+    guess = given.transferred(n_layers, to)
+    fewer = len(given) - len(guess)
+    if as_json:
+        facts = {"layers": str(guess), "list": list(guess), "from": n_layers, "to": to, "given": str(given)}
+        write_json(facts | {"fell_together": fewer, "measured": False})
+        return
+    sys.stdout.write(f"{guess}\n")
+    lost = f" {len(given)} layers fell on {len(guess)}." if fewer else ""
+    sys.stdout.write(
+        f"A guess by depth, from {given} of {n_layers} layers to {to}; nothing was measured.{lost} "
+        "`valens sweep-layers` measures.\n"
+    )
