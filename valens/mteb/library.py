@@ -6,6 +6,8 @@ import importlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,23 @@ def _imported() -> Any:
         raise MissingPackageError(
             'Tasks of MTEB need the package mteb, which is not installed. Run: pip install "valens-lm[mteb]"'
         ) from error
+
+
+@contextmanager
+def reading_afresh(folder: Path) -> Iterator[None]:
+    """Let the library that loads data keep what it reads of a local folder under what the folder holds now.
+
+    Left alone, it knows a folder by its last name and by its data card, and after the files have changed, or for another
+    folder of that name, it would go on giving what it read first.
+    """
+    config = importlib.import_module("datasets").config
+    usual = config.HF_DATASETS_CACHE
+    facts = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*"))]
+    config.HF_DATASETS_CACHE = Path(usual) / "mirrors" / sha256(repr((str(folder), facts)).encode()).hexdigest()[:32]
+    try:
+        yield
+    finally:
+        config.HF_DATASETS_CACHE = usual
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 
 from valens.errors import TaskDataError, TaskError
 from valens.mteb import conversion
-from valens.mteb.library import guest
+from valens.mteb.library import guest, reading_afresh
 from valens.mteb.reference import Reference
 from valens.tasks import Task
 
@@ -44,9 +44,8 @@ def load_task(name: str, *, data_root: str | Path | None = None) -> Loaded:
         judge = _found(mteb, wanted)
         _refuse_other_families(judge)
         subset, split = _subset(judge, wanted), wanted.split or _scored_split(judge)
-        if data_root is not None:
-            _point_to(judge, Path(data_root).expanduser())
-        split = _load(judge, subset, split)
+        with _pointed_to(judge, data_root):
+            split = _load(judge, subset, split)
         with faults(judge):
             task, notes = conversion.converted(judge, str(wanted), subset, split)
     main, ours = judge.metadata.main_score, conversion.MAIN_SCORES[judge.metadata.type]
@@ -82,17 +81,23 @@ def _refuse_other_families(judge: Any) -> None:
     conversion.refuse_own_ways(judge)
 
 
-def _point_to(judge: Any, data_root: Path) -> None:
+@contextmanager
+def _pointed_to(judge: Any, data_root: str | Path | None) -> Iterator[None]:
     """Let the task read the mirror's folder; its class, and so every other task, goes on reading the hub."""
-    if not data_root.is_dir():
+    if data_root is None:
+        yield
+        return
+    root, where = Path(data_root).expanduser().resolve(), judge.metadata.dataset
+    if not root.is_dir():
         raise TaskError(
-            f"There is no folder {data_root}. --data-root names a mirror of the hub, with folders as mteb/emotion."
+            f"There is no folder {root}. --data-root names a mirror of the hub, with folders as mteb/emotion."
         )
-    where = judge.metadata.dataset
-    folder = data_root / where["path"]
+    folder = root / where["path"]
     if not folder.is_dir():
-        raise TaskDataError(f"{judge.metadata.name}: the mirror {data_root} has no folder {where['path']}.")
-    judge.metadata = judge.metadata.model_copy(update={"dataset": where | {"path": str(folder.resolve())}})
+        raise TaskDataError(f"{judge.metadata.name}: the mirror {root} has no folder {where['path']}.")
+    judge.metadata = judge.metadata.model_copy(update={"dataset": where | {"path": str(folder)}})
+    with reading_afresh(folder):
+        yield
 
 
 def _subset(judge: Any, wanted: Reference) -> str:
