@@ -30,6 +30,7 @@ test: lint
 bench: export HF_HUB_OFFLINE := 1
 bench: .venv/ready
 	$(VENV_PYTHON) tests/benchmarks/capture.py
+	$(VENV_PYTHON) tests/benchmarks/logit_lens.py
 
 lint: .venv/ready
 	$(VENV_PYTHON) -m ruff check .

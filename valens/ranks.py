@@ -20,10 +20,10 @@ from valens.errors import CaptureError, ModelError
 if TYPE_CHECKING:
     from valens.models import Model
 
-BLOCK_BYTES = 128 * 2**20
+BLOCK_BYTES = 256 * 2**20
 """How many bytes of logits are held at once."""
 
-_CHUNK = 2048
+_CHUNK = 4096
 """How many tokens of the vocabulary are multiplied at once: few enough for their logits to stay near the processor."""
 
 
