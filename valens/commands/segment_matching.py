@@ -162,8 +162,9 @@ def _show(console: Console, found: SegmentMatching, out: Path) -> None:
     metric = max((name for name in found.metrics if "@" in name), key=lambda name: int(name.partition("@")[2]))
     counts = facts["documents"]
     console.print(
-        f"{counts['used']:,} documents of {facts['corpus']['name']}; left out: {counts['repeated']:,} repeated, "
-        f"{counts['too_short']:,} too short. {counts['truncated']:,} were cut at the limit of tokens.\n",
+        f"{counts['used']:,} documents of {facts['corpus']['name']}, {counts['truncated']:,} of them cut at the limit of "
+        f"tokens. Left out: {counts['repeated']:,} that repeat another in the part used, {counts['too_short']:,} too "
+        "short.\n",
         highlight=False,
     )
     console.print(f"{metric} of each text's beginning looking for its end, with 95 % intervals\n", highlight=False)

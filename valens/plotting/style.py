@@ -116,9 +116,8 @@ def _apart(wanted: Float[np.ndarray, " label"], gap: float, low: float, high: fl
     from scipy.optimize import isotonic_regression
 
     steps = gap * np.arange(len(wanted))
-    heights = isotonic_regression(wanted - steps).x + steps
-    heights -= max(0.0, float(heights[-1]) - high)
-    return heights + max(0.0, low - float(heights[0]))
+    lowest = isotonic_regression(wanted - steps).x
+    return np.clip(lowest, low, max(low, high - steps[-1])) + steps
 
 
 def _scaled(factor: float) -> Callable[[ArrayLike], np.ndarray]:
