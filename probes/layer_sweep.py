@@ -112,7 +112,8 @@ class Sweep:
         """Figure 3, as a matplotlib figure."""
         from valens.plotting import layer_curves
 
-        return layer_curves(self.table, chosen={name: choice.layers for name, choice in self.choices.items()})
+        (model,) = set(self.table.model)
+        return layer_curves(self.table, chosen={(model, name): choice.layers for name, choice in self.choices.items()})
 
 
 def layer_sweep(

@@ -48,7 +48,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_figure_3_is_redrawn_from_what_is_stored(figure3: ModuleType, saved: Path, tmp_path: Path) -> None:
-    paths = figure3.draw(saved, tmp_path / "new")
+    paths = figure3.draw([saved], tmp_path / "new")
     assert paths == [tmp_path / "new" / "figure3.pdf", tmp_path / "new" / "figure3.png"]
     np.testing.assert_array_equal(plt.imread(paths[1]), plt.imread(saved / "figure3.png"))
 
@@ -68,7 +68,7 @@ def test_a_folder_that_lacks_a_file_is_named(figure3: ModuleType, saved: Path, t
     folder = shutil.copytree(saved, tmp_path / "copy")
     (folder / lost).unlink()
     with pytest.raises(ResultError, match=lost):
-        figure3.draw(folder, tmp_path / "new")
+        figure3.draw([folder], tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
@@ -76,4 +76,18 @@ def test_a_layers_file_of_something_else_is_named(figure3: ModuleType, saved: Pa
     folder = shutil.copytree(saved, tmp_path / "copy")
     (folder / "layers.json").write_text(json.dumps({"layers": "1-3"}))
     with pytest.raises(ResultError, match=r"layers\.json"):
-        figure3.draw(folder, tmp_path / "new")
+        figure3.draw([folder], tmp_path / "new")
+
+
+def test_two_sweeps_are_drawn_side_by_side_unless_they_are_of_one_model(
+    figure3: ModuleType, saved: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(saved, tmp_path / "other")
+    table = pd.read_parquet(other / "scores.parquet").assign(model="larger")
+    table.to_parquet(other / "scores.parquet", index=False)
+    _, png = figure3.draw([saved, other], tmp_path / "new")
+    alone, both = plt.imread(saved / "figure3.png").shape, plt.imread(png).shape
+    assert both[0] > 1.5 * alone[0]  # VA and HS stand below one another now
+    with pytest.raises(ResultError, match="another sweep of tiny"):
+        figure3.draw([saved, saved], tmp_path / "none")
+    assert not (tmp_path / "none").exists()

@@ -14,12 +14,14 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from valens import tasks
 from valens.errors import ResultError
 from valens.layers import LayerSet
 from valens.plotting import TASK_TYPE_COLOURS, layer_curves, save_figure
+from valens.plotting.layer_sweep import THIN
 
 TYPES = ("STS", "Retrieval", "Reranking", "Clustering", "Classification")
 
@@ -60,6 +62,11 @@ TABLES = {
     "without words": joined(scores()),
     "two representations": joined(words(), scores(), scores("HS", layers=range(31), seed=1)),
     "two models": joined(words(), words("other"), scores(), scores(model="other", seed=2)),
+    "two models, two representations": joined(
+        *(scores(name, model) for model in ("tiny", "other") for name in ("VA", "HS"))
+    ),
+    "all types": joined(words(), scores(), scores(seed=2).assign(task_type="PairClassification")),
+    "several tasks of a type": joined(words(), scores(), scores(seed=3).assign(task="another")),
     "few layers": joined(words(), scores(layers=range(9, 12)), scores("HS", layers=range(9, 12))),
     "one layer": joined(words(), scores(layers=range(9, 10))),
     "long names": joined(
@@ -69,7 +76,7 @@ TABLES = {
         )
     ),
 }
-CHOSEN = {"VA": LayerSet.of([9, 10, 28]), "HS": LayerSet.of([10])}
+CHOSEN = {("tiny", "VA"): LayerSet.of([9, 10, 28]), ("tiny", "HS"): LayerSet.of([10])}
 
 
 @pytest.fixture(scope="module", params=TABLES)
@@ -86,15 +93,20 @@ def panels(figure: Figure) -> list[Axes]:
 
 
 def curve(axis: Axes, task_type: str) -> tuple[np.ndarray, np.ndarray]:
-    """The line of a task type, told by its colour among the unmarked, solid ones."""
-    (line,) = [
+    """The line of a task type: the one that is not thin."""
+    (line,) = [line for line in solid(axis, task_type) if line.get_linewidth() > THIN]
+    return np.asarray(line.get_xdata()), np.asarray(line.get_ydata(), dtype=float)
+
+
+def solid(axis: Axes, task_type: str) -> list[Line2D]:
+    """The lines of a task type, told by its colour among the unmarked, solid ones."""
+    return [
         line
         for line in axis.lines
         if line.get_color() == TASK_TYPE_COLOURS[task_type]
         and line.get_marker() == "None"
         and line.get_linestyle() == "-"
     ]
-    return np.asarray(line.get_xdata()), np.asarray(line.get_ydata(), dtype=float)
 
 
 def marks(axis: Axes) -> dict[str, tuple[float, float]]:
@@ -109,25 +121,49 @@ def test_every_line_is_the_table_s_with_its_band_and_its_best_layer(drawn: tuple
     table, figure = drawn
     single = table[table.layer.notna()]
     shown = list(dict.fromkeys(zip(single.model, single.representation, strict=True)))
-    assert len(panels(figure)) == len(shown)
-    for axis, (model, representation) in zip(panels(figure), shown, strict=True):
+    by_title = {axis.get_title(loc="left").replace("\n", " · "): axis for axis in panels(figure)}
+    assert set(by_title) == {f"{representation} · {model}" for model, representation in shown}
+    for model, representation in shown:
+        axis = by_title[f"{representation} · {model}"]
         part = single[(single.model == model) & (single.representation == representation)]
-        assert axis.get_title(loc="left").replace("\n", " · ") == f"{representation} · {model}"
-        assert sum(isinstance(band, PolyCollection) for band in axis.collections) == len(TYPES)
-        for task_type in TYPES:
-            ours = part[part.task_type == task_type]
+        assert sum(isinstance(band, PolyCollection) for band in axis.collections) == part.task_type.nunique()
+        for task_type, ours in part.groupby("task_type"):
+            mean = ours.groupby("layer").score.mean()
             x, y = curve(axis, task_type)
-            np.testing.assert_array_equal(x, ours.layer)
-            np.testing.assert_array_equal(y, ours.score)
-            best = ours.loc[ours.score.idxmax()]
-            assert marks(axis)[task_type] == (best.layer, best.score)
+            np.testing.assert_array_equal(x, mean.index)
+            np.testing.assert_allclose(y, mean)
+            assert marks(axis)[task_type] == pytest.approx((mean.idxmax(), mean.max()))
 
 
-def test_tasks_of_one_type_are_one_line_their_mean() -> None:
+def test_every_line_has_its_name_beside_it_and_in_its_colour(drawn: tuple[pd.DataFrame, Figure]) -> None:
+    _, figure = drawn
+    for axis in panels(figure):
+        ends = {name: curve(axis, name)[1][-1] for name in TASK_TYPE_COLOURS if solid(axis, name)}
+        labels = {text.get_text(): text for text in axis.texts}
+        assert set(labels) == set(ends)
+        heights = [labels[name].xy[1] for name in sorted(ends, key=ends.get)]
+        assert heights == sorted(heights)
+        assert all(to_rgb(label.get_color()) == to_rgb(TASK_TYPE_COLOURS[name]) for name, label in labels.items())
+
+
+def test_two_models_stand_side_by_side_and_what_one_lacks_is_left_free() -> None:
+    figure = layer_curves(joined(scores(), scores("HS"), scores("VA", "other")), chosen=CHOSEN)
+    boxes = {axis.get_title(loc="left"): axis.get_position() for axis in panels(figure)}
+    assert set(boxes) == {"VA · tiny", "HS · tiny", "VA · other"}
+    assert boxes["VA · tiny"].y0 == pytest.approx(boxes["VA · other"].y0)
+    assert boxes["VA · tiny"].x0 == pytest.approx(boxes["HS · tiny"].x0)
+    assert boxes["VA · tiny"].x0 < boxes["VA · other"].x0
+    assert boxes["VA · tiny"].y0 > boxes["HS · tiny"].y0
+
+
+def test_tasks_of_one_type_are_thin_lines_and_their_mean() -> None:
     table = joined(scores(), scores(seed=1).assign(task="another"))
     (axis,) = panels(layer_curves(table))
     _, y = curve(axis, "STS")
-    np.testing.assert_allclose(y, table[table.task_type == "STS"].groupby("layer").score.mean())
+    ours = table[table.task_type == "STS"]
+    np.testing.assert_allclose(y, ours.groupby("layer").score.mean())
+    thin = [line.get_ydata() for line in solid(axis, "STS") if line.get_linewidth() == THIN]
+    np.testing.assert_array_equal(thin, [part.score for _, part in ours.groupby("task", sort=False)])
 
 
 def test_the_order_of_the_rows_does_not_matter() -> None:
@@ -141,7 +177,7 @@ def test_the_chosen_layers_are_shaded_each_panel_its_own() -> None:
     figure = layer_curves(TABLES["two representations"], chosen=CHOSEN)
     for axis, name in zip(panels(figure), ("VA", "HS"), strict=True):
         shades = [patch for patch in axis.patches if isinstance(patch, Rectangle)]
-        assert {shade.get_x() + shade.get_width() / 2 for shade in shades} == set(CHOSEN[name])
+        assert {shade.get_x() + shade.get_width() / 2 for shade in shades} == set(CHOSEN["tiny", name])
 
 
 def test_a_task_type_is_recognised_by_its_colour() -> None:
@@ -189,17 +225,19 @@ def test_no_text_is_cut_or_lies_on_another(drawn: tuple[pd.DataFrame, Figure]) -
     for axis in panels(figure):
         texts += [axis._left_title.get_window_extent(), axis.xaxis.label.get_window_extent()]
         texts += [axis.child_axes[0].xaxis.label.get_window_extent()]
+        texts += [text.get_window_extent() for text in axis.texts]
     for box in [*texts, *(axis.get_tightbbox() for axis in figure.axes)]:
         assert figure.bbox.padded(1).contains(box.x0, box.y0), box  # a pixel for the roundness of letters
         assert figure.bbox.padded(1).contains(box.x1, box.y1), box
     assert not [pair for pair in combinations(texts, 2) if pair[0].overlaps(pair[1])]
 
 
-def test_the_legend_names_every_task_type_once(drawn: tuple[pd.DataFrame, Figure]) -> None:
+def test_the_legend_says_what_no_label_does(drawn: tuple[pd.DataFrame, Figure]) -> None:
     table, figure = drawn
     names = [text.get_text() for text in figure.legends[0].get_texts()]
+    several = table.dropna().groupby(["model", "representation", "task_type"]).task.nunique().max() > 1
     extra = ["TF-IDF"] if "TF-IDF" in set(table.representation) else []
-    assert names == [*TYPES, "best layer", *extra, "chosen set"]
+    assert names == ["best layer", *(["mean of a type", "task"] if several else []), *extra, "chosen set"]
 
 
 def test_the_reader_s_matplotlib_is_as_it_was(tmp_path: Path) -> None:

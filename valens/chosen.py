@@ -6,13 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from valens.catalog import CATALOG, known
 from valens.errors import LayerSetError, ResultError, SiteError
 from valens.layers import LayerSet
-from valens.models import Model
-from valens.representations import Representation
+
+if TYPE_CHECKING:
+    from valens.models import Model
+    from valens.representations import Representation
 
 PRESET = "preset"
 SUFFIX = ".json"

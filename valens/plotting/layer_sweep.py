@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,19 @@ import pandas as pd
 
 from valens.errors import ResultError
 from valens.layers import LayerSet
-from valens.plotting.style import BLUE, GREEN, ORANGE, PINK, SKY, VERMILLION, layer_axis, style
+from valens.plotting.style import (
+    BAND_ALPHA,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PINK,
+    SKY,
+    VERMILLION,
+    label_ends,
+    layer_axis,
+    style,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,44 +38,67 @@ TASK_TYPE_COLOURS = {
     "PairClassification": SKY,
 }
 
+THIN = 0.6
+"""The width of a single task's line."""
+
 _TITLE_LENGTH = 45
 """How many letters fit above a panel."""
 
-_BASELINE_ROOM = 0.07
-"""How much of the x axis, behind the last layer, is for the baseline."""
+_BASELINE_ROOM, _LABEL_ROOM = 0.08, 0.34
+"""How much of the x axis, behind the last layer, is for the baseline and for the names of the lines."""
 
-_LEGEND_ENTRY = 0.92
-"""How many inches an entry of the legend takes."""
+_SHORT_DASHES = (0, (2, 1))
+
+Panel = tuple[str, str]
+"""A model and a representation, by their names."""
 
 
 def layer_curves(
-    table: pd.DataFrame, *, chosen: Mapping[str, LayerSet] | None = None, baseline: str = "TF-IDF"
+    table: pd.DataFrame, *, chosen: Mapping[Panel, LayerSet] | None = None, baseline: str = "TF-IDF"
 ) -> Figure:
     """Figure 3: score by layer, one panel a representation and model, one line a task type with its 95 % band.
 
-    `table` is a layer sweep's scores. The best layer of each line is marked, the chosen layers are shaded, and a short
-    dashed line at the right edge is what `baseline` (words alone) scores. The figure is the caller's alone: pyplot does
-    not keep it. Raises ResultError for a table without layers.
+    `table` is a layer sweep's scores, or several models' below one another: then each model has a column of panels. Where a
+    type has several tasks, its line is their mean and each task has a thin one. The best layer of each type is marked, the
+    layers `chosen` for a model and representation are shaded, and a short dashed line behind the last layer is what
+    `baseline` (words alone) scores. The figure is the caller's alone: pyplot does not keep it. Raises ResultError for a
+    table without layers.
     """
-    curves = _by_type(table[table.layer.notna()])
-    if curves.empty:
+    single = table[table.layer.notna()].sort_values("layer", kind="stable")
+    if single.empty:
         raise ResultError("The table has no single-layer scores to draw. Give the scores of a layer sweep.")
     words = _by_type(table[table.representation == baseline])
-    panels = list(dict.fromkeys(zip(curves.model, curves.representation, strict=True)))
+    rows = _grid(table[table.layer.notna()])
+    parts = dict(iter(single.groupby(["model", "representation"], sort=False)))
     with style() as plt:
-        width = 3.3 * len(panels) + 0.9
+        size = (4.0 * len(rows[0]) + 0.5, 2.9 * len(rows) + 0.4)
         figure, axes = plt.subplots(
-            1, len(panels), figsize=(width, 3.1), sharey=True, squeeze=False, layout="constrained"
+            len(rows), len(rows[0]), figsize=size, sharey=True, squeeze=False, layout="constrained"
         )
-        for axis, (model, representation) in zip(axes[0], panels, strict=True):
-            part = curves[(curves.model == model) & (curves.representation == representation)]
-            _panel(axis, part, words[words.model == model])
-            _shade(axis, (chosen or {}).get(representation))
-            axis.set_title(_title(representation, model))
-        axes[0][0].set_ylabel("score (band: 95 % interval)")
-        _legend(figure, curves, words=not words.empty, shaded=bool(chosen), baseline=baseline)
+        drawn = {}
+        for panel, axis in zip(chain(*rows), axes.flat, strict=True):
+            if panel not in parts:
+                axis.set_visible(False)
+                continue
+            drawn[axis] = _panel(axis, parts[panel], words[words.model == panel[0]])
+            _shade(axis, (chosen or {}).get(panel))
+            axis.set_title(_title(panel))
+        for axis in axes[:, 0]:
+            axis.set_ylabel("score (band: 95 % interval)")
+        _legend(figure, parts.values(), baseline=None if words.empty else baseline, shaded=bool(chosen))
+        figure.canvas.draw()  # the labels' distances depend on the panels' final height
+        for axis, ends in drawn.items():
+            label_ends(axis, ends, x=_edges(axis)[1])
         plt.close(figure)
     return figure
+
+
+def _grid(single: pd.DataFrame) -> list[list[Panel]]:
+    """The panels in rows: of one model all in one, of several a column a model and a row a representation."""
+    models, representations = (list(dict.fromkeys(single[column])) for column in ("model", "representation"))
+    if len(models) == 1:
+        return [[(models[0], name) for name in representations]]
+    return [[(model, name) for model in models] for name in representations]
 
 
 def _by_type(table: pd.DataFrame) -> pd.DataFrame:
@@ -71,40 +107,55 @@ def _by_type(table: pd.DataFrame) -> pd.DataFrame:
     return table.groupby(keys, dropna=False, sort=False)[["score", "low", "high"]].mean().reset_index()
 
 
-def _panel(axis: Axes, curves: pd.DataFrame, words: pd.DataFrame) -> None:
-    edge, room = _margin(curves)
-    for task_type, line in curves.sort_values("layer", kind="stable").groupby("task_type", sort=False):
-        x, colour = line.layer.to_numpy(dtype=int), _colour(str(task_type))
-        axis.fill_between(x, line.low, line.high, color=colour, alpha=0.13, linewidth=0)
+def _panel(axis: Axes, single: pd.DataFrame, words: pd.DataFrame) -> dict[str, tuple[float, str]]:
+    """Draw the lines; gives where each ends, and its colour."""
+    _whole_layers(axis, single)
+    start, end = _edges(axis)
+    ends = {}
+    for task_type, line in _by_type(single).groupby("task_type", sort=False):
+        x, colour = line.layer.to_numpy(dtype=int), TASK_TYPE_COLOURS.get(str(task_type), "#000000")
+        axis.fill_between(x, line.low, line.high, color=colour, alpha=BAND_ALPHA, linewidth=0)
         axis.plot(x, line.score, color=colour)
-        if line.score.notna().any():
+        _thin_lines(axis, single[single.task_type == task_type], colour)
+        defined = line.score.notna().to_numpy()
+        if defined.any():
             best = int(np.nanargmax(line.score))
             axis.plot(x[best], line.score.iloc[best], "o", color=colour, markersize=5, markeredgecolor="white")
+            ends[str(task_type)] = float(line.score[defined].iloc[-1]), colour
         for score in words.score[words.task_type == task_type]:
-            ends = [edge + 0.1 * room, edge + 0.9 * room]
-            axis.plot(ends, [score, score], color=colour, linestyle=(0, (2, 1)))
-    _whole_layers(axis, curves)
+            axis.plot([start, end], [score, score], color=colour, linestyle=_SHORT_DASHES)
+    return ends
 
 
-def _margin(curves: pd.DataFrame) -> tuple[float, float]:
-    """Where the layers end on the x axis, and how much of it behind them is for the baseline."""
-    return float(curves.layer.max()) + 0.5, _BASELINE_ROOM * float(curves.layer.max() - curves.layer.min() + 1)
+def _thin_lines(axis: Axes, single: pd.DataFrame, colour: str) -> None:
+    """Each task by itself, where a type has several."""
+    if single.task.nunique() > 1:
+        for _, line in single.groupby("task", sort=False):
+            axis.plot(line.layer.to_numpy(dtype=int), line.score, color=colour, linewidth=THIN, alpha=0.7, zorder=1.5)
 
 
-def _whole_layers(axis: Axes, curves: pd.DataFrame) -> None:
-    deepest = curves.sort_values("layer").iloc[-1]
+def _whole_layers(axis: Axes, single: pd.DataFrame) -> None:
+    deepest = single.iloc[-1]
     n_layers = round(float(deepest.layer) / float(deepest.depth))
-    layer_axis(axis, int(curves.layer.min()), int(curves.layer.max()), n_layers, room=_BASELINE_ROOM)
+    first, last = int(single.layer.min()), int(deepest.layer)
+    layer_axis(axis, first, last, n_layers, room=_BASELINE_ROOM + _LABEL_ROOM)
+    axis.spines["bottom"].set_bounds(first - 0.5, last + 0.5)
+    axis.spines["top"].set_visible(False)  # the depth axis has one
+    axis.child_axes[0].spines["top"].set_bounds((first - 0.5) / n_layers, (last + 0.5) / n_layers)
 
 
-def _title(representation: str, model: str) -> str:
+def _edges(axis: Axes) -> tuple[float, float]:
+    """Between which places on the x axis the baseline stands, behind the last layer."""
+    left, right = axis.get_xlim()
+    span = (right - left) / (1 + _BASELINE_ROOM + _LABEL_ROOM)
+    return left + span * (1 + 0.1 * _BASELINE_ROOM), left + span * (1 + 0.9 * _BASELINE_ROOM)
+
+
+def _title(panel: Panel) -> str:
     """What a panel shows, on two lines if it would not fit on one."""
+    model, representation = panel
     fits = len(representation) + len(model) < _TITLE_LENGTH
     return f"{representation}{' · ' if fits else chr(10)}{model}"
-
-
-def _colour(task_type: str) -> str:
-    return TASK_TYPE_COLOURS.get(task_type, "#000000")
 
 
 def _shade(axis: Axes, layers: LayerSet | None) -> None:
@@ -112,16 +163,21 @@ def _shade(axis: Axes, layers: LayerSet | None) -> None:
         axis.axvspan(layer - 0.5, layer + 0.5, color="#999999", alpha=0.16, linewidth=0, zorder=0)
 
 
-def _legend(figure: Figure, curves: pd.DataFrame, *, words: bool, shaded: bool, baseline: str) -> None:
+def _legend(figure: Figure, parts: Iterable[pd.DataFrame], *, baseline: str | None, shaded: bool) -> None:
+    """What is no line of a task type; these have their names beside them."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    types: Sequence[str] = list(dict.fromkeys(curves.task_type))
-    handles: list[Line2D | Patch] = [Line2D([], [], color=_colour(name), label=name) for name in types]
-    handles.append(Line2D([], [], color="#555555", marker="o", linestyle="", markersize=5, label="best layer"))
-    if words:
-        handles.append(Line2D([], [], color="#555555", linestyle=(0, (2, 1)), label=baseline))
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color=GREY, marker="o", linestyle="", markersize=5, label="best layer")
+    ]
+    if any(part.groupby("task_type").task.nunique().gt(1).any() for part in parts):
+        handles += [
+            Line2D([], [], color=GREY, label="mean of a type"),
+            Line2D([], [], color=GREY, linewidth=THIN, label="task"),
+        ]
+    if baseline:
+        handles.append(Line2D([], [], color=GREY, linestyle=_SHORT_DASHES, label=baseline))
     if shaded:
         handles.append(Patch(color="#999999", alpha=0.3, label="chosen set"))
-    columns = min(len(handles), int(figure.get_figwidth() / _LEGEND_ENTRY))
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.2, handlelength=1.6)
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), columnspacing=1.2, handlelength=1.6)
