@@ -7,52 +7,39 @@ document is the rank of its own other half; recall@k, MRR, their intervals and e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
 
+from probes.matching_ranks import matched_ranks, rank_table
+from probes.matching_scores import Measured, score_of
 from valens import extract
 from valens.corpora import Corpus
 from valens.errors import CorpusError, ResultError, SelectionError
-from valens.extract import Extraction, Job, token_limit
+from valens.extract import Job, token_limit
 from valens.layers import LayerSet
-from valens.lexical import LEXICAL, sparse_tfidf
 from valens.models import Model
-from valens.progress import steps
-from valens.prompts import PLAIN, Tokens
+from valens.prompts import PLAIN
 from valens.provenance import provenance
-from valens.recall import DIRECTIONS, SIMILARITIES, lexical_ranks, match_ranks
+from valens.recall import DIRECTIONS, SIMILARITIES
 from valens.representations import HS, VA, Representation
 from valens.results import Result, read_result
 from valens.segments import Segments, cut
-from valens.shards import row_of
 from valens.statistics import (
-    bca_interval,
-    bootstrap_means,
     compare_paired,
-    jackknife_means,
-    not_distinguishable_by_replicates,
-    percentile_interval,
 )
 from valens.store import ActivationStore
 
 KIND = "segment-matching"
-CHANCE = "chance"
-MRR = "MRR"
 
 MAX_TOKENS = 2000
 """The paper's limit of tokens a text."""
 
 FEWEST = 10
 """Fewer documents are refused: a recall among them says nothing."""
-
-_GROUP_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True)
@@ -138,7 +125,7 @@ class SegmentMatching:
         if part.empty:
             there = ", ".join(dict.fromkeys(ranks.representation[ranks.layer.notna()]))
             raise ResultError(f"There are no layers of {representation!r}, {direction!r}; there are {there}.")
-        scores = part.assign(score=_score(part["rank"].to_numpy(), metric))
+        scores = part.assign(score=score_of(part["rank"].to_numpy(), metric))
         return scores.pivot_table(index="layer", columns="document", values="score", aggfunc="mean", sort=False)
 
 
@@ -169,8 +156,8 @@ def segment_matching(
     segments = cut_corpus(model, corpus, max_tokens=max_tokens, segment_tokens=segment_tokens, seed=seed, draws=draws)
     _refuse_few(segments, corpus, ks)
     extraction = plan(model, segments, representations, store=store, max_tokens=max_tokens).run()
-    ranks = _ranks(model, segments, extraction, representations, layers, similarity)
-    measured = _Measured(model, corpus.name, tuple(f"recall@{k}" for k in ks), resamples, seed, interval)
+    ranks = matched_ranks(model, segments, extraction, representations, layers, similarity)
+    measured = Measured(model, corpus.name, tuple(f"recall@{k}" for k in ks), resamples, seed, interval)
     facts = provenance(
         model=extraction.collection.about,
         how_read=extraction.collection.identity,
@@ -193,7 +180,7 @@ def segment_matching(
         interval=interval,
         seed=seed,
     )
-    details = {"ranks": _rank_table(ranks, corpus, segments.documents)}
+    details = {"ranks": rank_table(ranks, corpus, segments.documents)}
     return SegmentMatching(Result(KIND, measured.table(ranks), facts, details))
 
 
@@ -234,148 +221,6 @@ def plan(
         max_tokens=_limit(model, max_tokens),
         prefixes=[ends for _, ends in passages],
     )
-
-
-# --- ranks ------------------------------------------------------------------------------------------------------------
-
-_Ranks = dict[tuple[str, int | None], Int[np.ndarray, "_draw _direction _document"]]
-"""For each representation and layer; the words-only baseline has no layer."""
-
-
-def _ranks(
-    model: Model,
-    segments: Segments,
-    extraction: Extraction,
-    representations: Sequence[Representation],
-    layers: LayerSet | None,
-    similarity: str,
-) -> _Ranks:
-    found: _Ranks = {(LEXICAL, None): np.stack(list(_lexical(model, segments)))}
-    rows = {row: place for place, row in enumerate(extraction.rows)}
-    with steps("Matching segments", len(representations) * len(segments.draws)) as step:
-        for representation in representations:
-            wanted = [n for n in representation.reading.layers(model.n_layers) if layers is None or n in layers]
-            by_draw = []
-            for pairs in segments.draws:
-                sides = [[rows[row_of(pair.prefix)] for pair in pairs], [rows[row_of(pair.suffix)] for pair in pairs]]
-                by_draw.append(np.concatenate(list(_by_group(extraction, representation, wanted, sides, similarity))))
-                step()
-            ranks = np.stack(by_draw, axis=1)
-            found |= {(representation.name, layer): ranks[place] for place, layer in enumerate(wanted)}
-    return found
-
-
-def _by_group(
-    extraction: Extraction,
-    representation: Representation,
-    layers: Sequence[int],
-    sides: Sequence[Sequence[int]],
-    similarity: str,
-) -> Iterator[Int[np.ndarray, "_layer direction document"]]:
-    """Ranks of as many layers at once as fit in memory."""
-    width = extraction.model.sizes.width(representation.reading.stream)
-    at_once = max(1, _GROUP_BYTES // (8 * width * 2 * len(sides[0])))
-    for start in range(0, len(layers), at_once):
-        prefixes, suffixes = (
-            np.stack([extraction.vectors(representation.reading, n, side) for n in layers[start : start + at_once]])
-            for side in sides
-        )
-        yield match_ranks(prefixes, suffixes, similarity)
-
-
-def _lexical(model: Model, segments: Segments) -> Iterator[Int[np.ndarray, "direction document"]]:
-    for pairs in segments.draws:
-        texts = [_text(model, pair.prefix) for pair in pairs] + [_text(model, pair.suffix) for pair in pairs]
-        weights = sparse_tfidf(texts)
-        yield lexical_ranks(weights[: len(pairs)], weights[len(pairs) :])[0]
-
-
-def _text(model: Model, segment: Tokens) -> str:
-    return str(model.tokenizer.decode(list(segment.ids), skip_special_tokens=True))
-
-
-def _rank_table(ranks: _Ranks, corpus: Corpus, documents: Sequence[int]) -> pd.DataFrame:
-    """One row a rank, in the order of the axes draw, direction, document; `document` is the place in the corpus."""
-    places, ids = np.array(documents), pd.Categorical([corpus.ids[place] for place in documents])
-    parts = []
-    for (representation, layer), found in ranks.items():
-        draw, direction, document = np.indices(found.shape).reshape(3, -1)
-        columns: dict[str, Any] = {"representation": representation, "layer": layer, "draw": draw}
-        columns |= {"direction": np.array(DIRECTIONS)[direction], "document": places[document], "id": ids[document]}
-        parts.append(pd.DataFrame(columns | {"rank": found.ravel()}).astype({"layer": "Int64", "rank": "int32"}))
-    return pd.concat(parts, ignore_index=True)
-
-
-# --- numbers ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """How ranks become the rows of a table."""
-
-    model: Model
-    corpus: str
-    recalls: tuple[str, ...]
-    resamples: int
-    seed: int
-    interval: str
-
-    def table(self, ranks: _Ranks) -> pd.DataFrame:
-        n_documents = next(iter(ranks.values())).shape[-1]
-        names = list(dict.fromkeys(name for name, _ in ranks))
-        rows = list(self._chance(n_documents))
-        for name, metric, (place, direction) in product(names, (*self.recalls, MRR), enumerate(DIRECTIONS)):
-            found = {layer: _score(part[:, place], metric) for (one, layer), part in ranks.items() if one == name}
-            shared = {"representation": name, "direction": direction, "metric": metric, "n": n_documents}
-            rows += [shared | numbers for numbers in self._numbers(found)]
-        table = pd.DataFrame(rows).assign(model=self.model.name, corpus=self.corpus)
-        table["layer"] = table.layer.astype("Int64")
-        table["depth"] = (table.layer / self.model.n_layers).astype("Float64")
-        table["among_best"] = table.among_best.astype("boolean")
-        return table[_COLUMNS]
-
-    def _numbers(self, found: Mapping[int | None, Float[np.ndarray, "_draw document"]]) -> Iterator[dict[str, Any]]:
-        """The rows of one representation, metric and direction: one a layer."""
-        scores = np.stack(list(found.values()))
-        by_document, draws = scores.mean(axis=1), scores.mean(axis=2)
-        mean = by_document.mean(axis=1)
-        replicates = bootstrap_means(by_document, resamples=self.resamples, seed=self.seed)
-        if self.interval == "bca":
-            low, high = bca_interval(mean, replicates, jackknife_means(by_document))
-        else:
-            low, high = percentile_interval(replicates)
-        best = not_distinguishable_by_replicates(mean, replicates)
-        for place, layer in enumerate(found):
-            yield {
-                "layer": layer,
-                "score": mean[place],
-                "low": low[place],
-                "high": high[place],
-                "between_draws": draws[place].std(ddof=1) if draws.shape[1] > 1 else np.nan,
-                "among_best": None if layer is None else bool(best[place]),
-            }
-
-    def _chance(self, n: int) -> Iterator[dict[str, Any]]:
-        """What ranks drawn at random score: k / n, and the mean of 1 / rank."""
-        ranks = np.arange(1, n + 1)
-        for metric, direction in product((*self.recalls, MRR), DIRECTIONS):
-            score = _score(ranks, metric).mean()
-            shared = {"representation": CHANCE, "direction": direction, "metric": metric, "n": n}
-            yield shared | {"layer": None, "score": score, "low": np.nan, "high": np.nan, "among_best": None}
-
-
-_COLUMNS = ["model", "representation", "layer", "depth", "corpus", "direction", "metric"]
-_COLUMNS += ["score", "low", "high", "between_draws", "among_best", "n"]
-
-
-def _score(ranks: Int[np.ndarray, "*batch"], metric: str) -> Float[np.ndarray, "*batch"]:
-    """What each rank counts: 1 / rank for MRR, whether it is k or less for recall@k."""
-    if metric == MRR:
-        return 1 / ranks
-    name, _, k = metric.partition("@")
-    if name != "recall" or not k.isdecimal():
-        raise ResultError(f"A metric is recall@k, with a number for k, or {MRR}; {metric!r} was asked for.")
-    return (ranks <= int(k)).astype(float)
 
 
 def _limit(model: Model, max_tokens: int | None) -> int:

@@ -15,7 +15,8 @@ from matplotlib.colors import to_rgb
 from scipy.stats import binomtest, false_discovery_control
 from tiny import one_thread  # noqa: F401
 
-from probes.segment_matching import CHANCE, SegmentMatching, cut_corpus, plan, segment_matching
+from probes.matching_scores import CHANCE
+from probes.segment_matching import SegmentMatching, cut_corpus, plan, segment_matching
 from valens import models
 from valens.corpora import Corpus
 from valens.errors import CorpusError, PromptError, ResultError, SelectionError

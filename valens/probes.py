@@ -30,10 +30,11 @@ from probes.lens_tables import BEST, OTHER_HALF, UNIGRAM  # noqa: E402
 from probes.logit_lens import Estimate as LensEstimate  # noqa: E402
 from probes.logit_lens import LogitLens, logit_lens  # noqa: E402
 from probes.logit_lens import plan as lens_plan  # noqa: E402
+from probes.matching_scores import CHANCE  # noqa: E402
 from probes.next_token import NextToken, next_token  # noqa: E402
 from probes.next_token import examples as next_token_examples  # noqa: E402
 from probes.next_token import plan as next_token_plan  # noqa: E402
-from probes.segment_matching import CHANCE, SegmentMatching, cut_corpus, segment_matching  # noqa: E402
+from probes.segment_matching import SegmentMatching, cut_corpus, segment_matching  # noqa: E402
 from probes.segment_matching import plan as matching_plan  # noqa: E402
 from probes.segment_matching import refuse_settings as refuse_matching  # noqa: E402
 
