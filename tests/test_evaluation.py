@@ -199,6 +199,7 @@ def test_scores_are_mtebs(task, vectors):
     score = evaluate(task, vectors, resamples=2).score
     assert score == pytest.approx(np.array([judge(task)(layer) for layer in vectors]), abs=1e-12)
     assert len(set(score)) == 3
+    assert evaluate(task, vectors, resamples=2, exact=True).score == pytest.approx(score, abs=1e-12)
 
 
 @pytest.mark.parametrize("task", [TASKS[0], TASKS[1], TASKS[2], TASKS[5]], ids=lambda task: task.name)

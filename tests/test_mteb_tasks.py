@@ -104,6 +104,7 @@ def test_scores_are_those_of_mteb_itself(name, split, kind, root, monkeypatch):
     monkeypatch.chdir(root)
     judged = [by_mteb(name, split, task.texts, layer) for layer in vectors]
     assert evaluate(task, vectors, resamples=2).score == pytest.approx(np.array(judged), abs=1e-9)
+    assert evaluate(task, vectors, resamples=2, exact=True).score == pytest.approx(np.array(judged), abs=1e-9)
     assert judged[0] != judged[1]
 
 
@@ -162,7 +163,9 @@ def test_labels_in_levels_are_clustered_level_by_level(root, monkeypatch):
         judge()[0].evaluate(Given(texts, layer), split="test", encode_kwargs={})["default"]["v_measure"]
         for layer in vectors
     ]
-    assert evaluate(task, vectors[:, places], resamples=2).score == pytest.approx(np.array(expected), abs=1e-12)
+    for exact in (False, True):
+        score = evaluate(task, vectors[:, places], resamples=2, exact=exact).score
+        assert score == pytest.approx(np.array(expected), abs=1e-12)
 
 
 # --- what is left behind ----------------------------------------------------------------------------------------------

@@ -22,9 +22,8 @@ can then be chosen on one half and judged on the other. What is fitted (clusters
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -32,6 +31,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from valens import metrics
+from valens.draws import clustering_items, training_items
 from valens.errors import TaskError
 from valens.statistics import half_units, percentile_interval, resample_counts
 from valens.tasks import Classification, Clustering, PairClassification, Reranking, Retrieval, Sts, Task
@@ -109,18 +109,24 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 0,
     halves: int = 0,
+    exact: bool = False,
 ) -> Evaluation:
     """Score the vectors of a task's texts, in the order of `task.texts`, at every layer at once.
 
     `halves` scores two halves of the units as well, with so many resamples each (0: no halves); a half without units, or
     without pairs, scores nan. `seed` draws resamples and halves only; what mteb draws for a metric is drawn with mteb's own
-    seed. Raises TaskError if the vectors do not fit the task or are not finite.
+    seed. `exact` takes the score from mteb's own evaluators, at their price; all else is as without. Raises TaskError if the
+    vectors do not fit the task or are not finite, MissingPackageError for `exact` without mteb.
     """
     _check(task, vectors)
     if vectors.dtype == np.float16:
         vectors = vectors.astype(np.float32)
     bootstrap = _Bootstrap(resamples, seed, halves)
     found = _parted(_SCORERS[type(task)](task, vectors, bootstrap), bootstrap)
+    if exact:
+        from valens.mteb.exact import exact_scores
+
+        return replace(found, score=exact_scores(task, vectors))
     return _as_reported(found) if isinstance(task, Retrieval | Reranking) else found
 
 
@@ -180,18 +186,6 @@ def _classification(
     return _mean((given == labels[test]).mean(axis=1), "text", "share of the runs that label a text right", bootstrap)
 
 
-def training_items(task: Classification) -> tuple[list[int], list[list[int]]]:
-    """The items that some run of a classification learns from, and for each run its own, as places among those."""
-    drawn: Sequence[Sequence[int]] = task.draws
-    if not drawn:
-        labels = [task.labels[item] for item in task.train]
-        places = metrics.training_draws(labels, task.samples_per_label, task.experiments)
-        drawn = [[task.train[place] for place in draw] for draw in places]
-    learnt = sorted(set(chain.from_iterable(drawn)))
-    place = {item: place for place, item in enumerate(learnt)}
-    return learnt, [[place[item] for item in draw] for draw in drawn]
-
-
 def _clustering(task: Clustering, vectors: Float[np.ndarray, "layer text d"], bootstrap: _Bootstrap) -> Evaluation:
     n_texts, rows = len(task.texts), np.array(task.rows)
     names, labels = np.unique(task.labels, return_inverse=True)
@@ -217,21 +211,6 @@ def _clustering(task: Clustering, vectors: Float[np.ndarray, "layer text d"], bo
         of_half = resampled[:, :, half][:, :, 0].mean(axis=1, keepdims=True)
         replicates += [of_half, _centred(resampled[:, :, half][:, :, 1:], of_half, bootstrap.seed)]
     return Evaluation(score[:, 0], np.concatenate(replicates, axis=1), n_texts, "text", of_runs, "V-measure of a run")
-
-
-def clustering_items(task: Clustering) -> tuple[list[Int[np.ndarray, " _"]], list[int]]:
-    """The items that each run of a clustering parts, and into how many clusters."""
-    n_labels = len(set(task.labels))
-    draws: Iterable[Sequence[int]] = task.draws
-    if not task.draws:
-        n_items = len(task.rows)
-        draws = metrics.cluster_draws(n_items, task.sample or n_items, task.experiments).tolist()
-    drawn = [np.array(draw) for draw in draws]
-    n_clusters = list(task.clusters) or [n_labels] * len(drawn)
-    for draw, n in zip(drawn, n_clusters, strict=True):
-        if len(draw) < n:
-            raise TaskError(f"{task.name} draws {len(draw)} texts for {n} clusters. Let `sample` be {n} or more.")
-    return drawn, n_clusters
 
 
 _SCORERS: dict[type, Callable[..., Evaluation]] = {

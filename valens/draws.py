@@ -1,0 +1,39 @@
+"""What each run of a task with several runs learns from or parts: as the task says, or drawn as mteb draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+import numpy as np
+from jaxtyping import Int
+
+from valens import metrics
+from valens.errors import TaskError
+from valens.tasks import Classification, Clustering
+
+
+def training_items(task: Classification) -> tuple[list[int], list[list[int]]]:
+    """The items that some run of a classification learns from, and for each run its own, as places among those."""
+    drawn: Sequence[Sequence[int]] = task.draws
+    if not drawn:
+        labels = [task.labels[item] for item in task.train]
+        places = metrics.training_draws(labels, task.samples_per_label, task.experiments)
+        drawn = [[task.train[place] for place in draw] for draw in places]
+    learnt = sorted(set(chain.from_iterable(drawn)))
+    place = {item: place for place, item in enumerate(learnt)}
+    return learnt, [[place[item] for item in draw] for draw in drawn]
+
+
+def clustering_items(task: Clustering) -> tuple[list[Int[np.ndarray, " _"]], list[int]]:
+    """The items that each run of a clustering parts, and into how many clusters; TaskError for more clusters than items."""
+    n_labels, n_items = len(set(task.labels)), len(task.rows)
+    draws: Iterable[Sequence[int]] = task.draws
+    if not task.draws:
+        draws = metrics.cluster_draws(n_items, task.sample or n_items, task.experiments).tolist()
+    drawn = [np.array(draw) for draw in draws]
+    n_clusters = list(task.clusters) or [n_labels] * len(drawn)
+    for draw, n in zip(drawn, n_clusters, strict=True):
+        if len(draw) < n:
+            raise TaskError(f"{task.name} draws {len(draw)} texts for {n} clusters. Let `sample` be {n} or more.")
+    return drawn, n_clusters
