@@ -25,8 +25,10 @@ from valens.corpora import Corpus
 from valens.errors import CaptureError, CorpusError, ResultError
 from valens.lens import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS, text_ranks
 from valens.models import Model
+from valens.plotting import save_lens_figures
 from valens.prompts import Tokens
 from valens.restricted import pack, read_restricted
+from valens.results import read_result
 
 ARCHITECTURES = ("llama", "qwen3", "gemma2", "gemma3", "mistral", "gpt2", "gpt-neox", "phi3")
 WIDE = {name: {"sliding_window": 64} for name in ("gemma2", "gemma3", "mistral")}
@@ -257,6 +259,8 @@ class TestFiles:
         found().result.__class__("layer-sweep", found().table, {}).save(tmp_path)
         with pytest.raises(ResultError, match="holds a result of layer-sweep"):
             LogitLens.read(tmp_path)
+        with pytest.raises(ResultError, match="a result of layer-sweep, which has no best layers"):
+            save_lens_figures(read_result(tmp_path), tmp_path)
 
 
 class TestCommand:
