@@ -88,7 +88,7 @@ class LogitLens:
         return lens_by_offset(self.result.details["best"])
 
     def save(self, folder: str | Path) -> Path:
-        """Write the result, and as PDF and PNG figure8, figure8-layers (the curves) and figure8-heat (the map)."""
+        """Write the result, and as PDF and PNG figure8, figure8-layers and figure8-map."""
         from valens.plotting import save_lens_figures
 
         out = self.result.save(folder)

@@ -126,7 +126,7 @@ def lens_map(table: pd.DataFrame) -> Figure:
         for axis in axes[1]:
             axis.set_xlabel("offset")
         figure.colorbar(image, ax=axes, label="MRR@100", extend="max", shrink=0.6)
-        _head(figure, table, "brighter is better; LHS has the last layer alone")
+        _head(figure, table, "brighter is better; LHS has the last layer alone, and the final norm throughout")
         plt.close(figure)
     return figure
 
