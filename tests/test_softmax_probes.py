@@ -152,6 +152,13 @@ class TestScores:
         for place in range(stopped + 1, len(probe.steps)):
             np.testing.assert_array_equal(probe.losses[place], probe.losses[probe.kept])
 
+    def test_features_that_say_nothing_leave_the_frequencies(self) -> None:
+        nothing = Block(("nothing",), torch.full((1, 240, 2), 7.0))
+        probe = train([nothing], LABELS, replace(QUICK, steps=1, checkpoints=1, lr=1e-9), seed=0)[0]
+        counts = np.bincount(LABELS.classes[LABELS.train], minlength=N_CLASSES) + 1
+        wanted = -np.log(counts / counts.sum())[LABELS.classes[LABELS.test]]
+        np.testing.assert_allclose(probe.losses[0], wanted, atol=1e-5)
+
     def test_a_constant_feature_is_harmless(self) -> None:
         features = torch.cat([WIDE.features, torch.full((3, 240, 1), 1e4)], dim=2)
         with_it = train([Block(WIDE.names, features)], LABELS, QUICK, seed=0)[0]

@@ -2,8 +2,9 @@
 
 Each probe is a multinomial logistic regression on its own features of the same rows. The loss is the mean cross-entropy
 plus l2 / 2 times the squared weights (not the biases), on features standardised with the mean and standard deviation of
-the training rows: a convex problem, so that all start from zero. The gradient, probabilities minus the one true class, is
-written out: no graph is kept, and logits exist for a few rows at a time, however many classes there are.
+the training rows: a convex problem, so that all may start alike, with no weights and the frequencies of the classes as
+biases. The gradient, probabilities minus the one true class, is written out: no graph is kept, and logits exist for a few
+rows at a time, however many classes there are.
 
 What chance decides is the order of the rows alone. It depends on the seed and on how many rows there are, never on which
 probes train together: a probe learns the same alone as among others.
@@ -37,11 +38,11 @@ class Recipe:
     """How probes are trained: Adam on the penalised loss, the rate falling along half a cosine unless `constant`."""
 
     steps: int = 1000
-    batch: int = 512
+    batch: int = 256
     """How many rows a step sees; every row is seen once before any is seen again."""
-    lr: float = 3e-3
+    lr: float = 1e-3
     schedule: str = "cosine"
-    l2: float = 1e-3
+    l2: float = 1e-2
     """The penalty, in the gradient (not decoupled from it): the optimum is that of the penalised loss."""
     patience: int = 3
     """A probe stops after so many checkpoints without a lower validation loss; 0 never stops."""
@@ -54,7 +55,7 @@ class Recipe:
             if getattr(self, name) < 1:
                 raise ProbeError(f"--{name} is 1 or more; {getattr(self, name)} was asked for.")
         if not 0 < self.lr < math.inf:
-            raise ProbeError(f"A learning rate is above 0; --lr {self.lr} was asked for. Try 0.003.")
+            raise ProbeError(f"A learning rate is above 0; --lr {self.lr} was asked for. Try 0.001.")
         if not 0 <= self.l2 < math.inf or self.patience < 0:
             raise ProbeError(f"--l2 and --patience are 0 or more; {self.l2} and {self.patience} were asked for.")
         if self.schedule not in SCHEDULES:
@@ -73,7 +74,12 @@ class Recipe:
 
     def facts(self) -> dict[str, Any]:
         """What a result should record of it."""
-        return {"optimiser": "Adam", "betas": list(_BETAS), "start": "zeros", "features": "standardised"} | asdict(self)
+        return {
+            "optimiser": "Adam",
+            "betas": list(_BETAS),
+            "start": "frequencies",
+            "features": "standardised",
+        } | asdict(self)
 
 
 @dataclass(frozen=True)
@@ -187,7 +193,7 @@ class _Learning:
         self._mean, self._scale = _standard(block.features, labels.train.to(block.features.device), device)
         self._places = torch.arange(n_probes, device=device)  # of the probes that still learn
         self._weight = torch.zeros(n_probes, d, labels.n_classes, device=device)
-        self._bias = torch.zeros(n_probes, 1, labels.n_classes, device=device)
+        self._bias = _log_frequencies(labels).expand(n_probes, 1, -1).contiguous()
         self._per_scale = 1 / self._scale
         self._rooms: dict[str, Tensor] = {}
         self._adam = self._optimiser()
@@ -331,6 +337,12 @@ class _History:
         missing = n - len(self._validation)
         filled = [[*part, *[part[self.best]] * missing] for part in (self._validation, self._losses, self._ranks)]
         return np.array(filled[0]), np.stack(filled[1]), np.stack(filled[2])
+
+
+def _log_frequencies(labels: Labels) -> Float[Tensor, " class"]:
+    """The logarithm of each class's share of the training rows, as if each had occurred once more."""
+    counts = torch.bincount(labels.classes[labels.train], minlength=labels.n_classes) + 1
+    return (counts / counts.sum()).log()
 
 
 def _standard(

@@ -77,10 +77,10 @@ def next_token(  # noqa: PLR0917
         int, typer.Option(help="How many orders of the rows to train with.", rich_help_panel=TRAINING)
     ] = 3,
     steps: Annotated[int, typer.Option(help="At most this many steps.", rich_help_panel=TRAINING)] = 1000,
-    batch: Annotated[int, typer.Option(help="Prefixes a step.", rich_help_panel=TRAINING)] = 512,
-    lr: Annotated[float, typer.Option(help="Adam's learning rate.", rich_help_panel=TRAINING)] = 3e-3,
+    batch: Annotated[int, typer.Option(help="Prefixes a step.", rich_help_panel=TRAINING)] = 256,
+    lr: Annotated[float, typer.Option(help="Adam's learning rate.", rich_help_panel=TRAINING)] = 1e-3,
     schedule: Annotated[str, typer.Option(help="cosine or constant.", rich_help_panel=TRAINING)] = "cosine",
-    l2: Annotated[float, typer.Option(help="The penalty on squared weights.", rich_help_panel=TRAINING)] = 1e-3,
+    l2: Annotated[float, typer.Option(help="The penalty on squared weights.", rich_help_panel=TRAINING)] = 1e-2,
     patience: Annotated[
         int, typer.Option(help="Checkpoints without gain after which a probe stops.", rich_help_panel=TRAINING)
     ] = 3,

@@ -57,8 +57,8 @@ def words(found: NextToken) -> Iterator[str]:
         )
         side = "above" if accuracy.difference > 0 else "below"
         yield (
-            f"{first} (layers {accuracy.first_layers}) is {abs(accuracy.difference) * 100:.1f} accuracy points {side} "
-            f"{other} (layers {accuracy.second_layers}): {accuracy.difference * 100:+.1f} "
+            f"{first} ({_at(accuracy.first_layers)}) is {abs(accuracy.difference) * 100:.1f} accuracy points {side} "
+            f"{other} ({_at(accuracy.second_layers)}): {accuracy.difference * 100:+.1f} "
             f"[{accuracy.low * 100:+.1f}, {accuracy.high * 100:+.1f}], p = {accuracy.p:.2g}; cross-entropy "
             f"{loss.difference:+.2f} [{loss.low:+.2f}, {loss.high:+.2f}] nats."
         )
@@ -80,7 +80,11 @@ def _by_layer(compared: pd.DataFrame, first: str, other: str) -> str:
 def _layers(layers: list[int]) -> str:
     if not layers:
         return "no layer"
-    return f"{'layer' if len(layers) == 1 else 'layers'} {LayerSet.of(layers)}"
+    return _at(str(LayerSet.of(layers)))
+
+
+def _at(layers: str) -> str:
+    return f"{'layer' if layers.isdecimal() else 'layers'} {layers}"
 
 
 def _cell(row: Any) -> str:

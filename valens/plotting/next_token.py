@@ -57,9 +57,8 @@ def learning_curves(table: pd.DataFrame, curves: pd.DataFrame) -> Figure:
             axis.set_xlabel("training step")
             axis.set_xlim(0, last * (1 + _LABEL_ROOM))
             axis.set_xticks([tick for tick in axis.get_xticks() if 0 <= tick <= last])
-            axis.set_ylabel(f"{_UNITS[metric]} on held-out documents")
+            axis.set_ylabel(_UNITS[metric])
             _fit(axis, metric)
-            axis.set_title(_UNITS[metric])
             figure.canvas.draw()  # the labels' distances depend on the panel's final height
             label_ends(axis, ends, x=last)
         _head(figure, table, "layers chosen on validation documents; bands: 95 % over documents and all seeds")
@@ -94,11 +93,10 @@ def next_token_layers(table: pd.DataFrame) -> Figure:
             deepest = part.sort_values("layer").iloc[-1]
             layer_axis(axis, first, last, _depth(deepest), room=_LABEL_ROOM)
             _fit(axis, metric)
-            axis.set_title(_UNITS[metric])
+            axis.set_ylabel(_UNITS[metric])
             figure.canvas.draw()
             label_ends(axis, ends, x=last)
-        axes[0][0].set_ylabel("on held-out documents (band: 95 % interval)")
-        _head(figure, table, "dots: the layer chosen on validation documents")
+        _head(figure, table, "bands: 95 % intervals over documents; dots: the layer chosen on validation documents")
         plt.close(figure)
     return figure
 

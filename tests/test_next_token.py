@@ -1,0 +1,483 @@
+"""Next-token probing on a tiny model: vectors of a bare forward, splits without leaks, baselines worked by hand."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+import torch
+from tiny import one_thread  # noqa: F401
+
+from probes import next_token_training
+from probes.next_token import NextToken, next_token, plan
+from probes.next_token import examples as examples_of
+from probes.next_token_baselines import bigram, most_frequent, own, unigram
+from probes.next_token_examples import PARTS, choose_classes, control_classes, draw
+from probes.next_token_scores import Held, Site, compared
+from valens import cli, models
+from valens.corpora import Corpus
+from valens.errors import CorpusError, ProbeError, ResultError, SelectionError, SiteError
+from valens.extract import plan as extraction_plan
+from valens.layers import LayerSet
+from valens.models import Model
+from valens.plotting import learning_curves, next_token_layers, save_next_token_figures
+from valens.prompts import Prompt
+from valens.representations import LT, VA, Representation
+from valens.results import Result, read_result
+from valens.softmax_probes import Block, Labels, Recipe, train
+from valens.statistics import resample_counts
+from valens.store import ActivationStore
+
+RECIPE = Recipe(steps=80, batch=64, lr=0.02, checkpoints=5)
+SETTINGS = {"n_classes": 30, "prefixes": 12, "recipe": RECIPE, "seeds": 2, "resamples": 200}
+
+
+def documents(n: int = 40) -> tuple[str, ...]:
+    """Texts in which a word is followed by one of two, whatever came before."""
+    chance = random.Random(0)
+    follow = {word: [chance.randrange(5, 97) for _ in range(2)] for word in range(5, 97)}
+    texts = []
+    for _ in range(n):
+        words = [chance.randrange(5, 97)]
+        while len(words) < 30:
+            words.append(chance.choice(follow[words[-1]]))
+        texts.append(" ".join(f"w{word}" for word in words))
+    return tuple(texts)
+
+
+TEXTS = documents()
+
+
+def corpus(texts: tuple[str, ...] = TEXTS) -> Corpus:
+    return Corpus("small", texts, tuple(f"text {place}" for place in range(len(texts))), "made up")
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return models.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def found(model: Model, store: Path) -> NextToken:
+    return next_token(model, corpus(), store=store, **SETTINGS)
+
+
+def score(found: NextToken, name: str, metric: str, layers: str | None = None) -> float:
+    table = found.table[(found.table.representation == name) & (found.table.metric == metric)]
+    rows = table[table.layers.isna()] if layers is None else table[table.layers == layers]
+    return float(rows.score.iloc[0])
+
+
+class TestExamples:
+    def drawn(self, texts: tuple[str, ...] = TEXTS, **settings: int):
+        return draw(tiny.tokenizer(), texts, **({"max_tokens": 128, "prefixes": 6} | settings))
+
+    def test_the_target_is_the_token_behind_the_prefix(self) -> None:
+        drawn = self.drawn()
+        row = 0
+        for text, ends in zip(drawn.tokens, drawn.lengths, strict=True):
+            assert text.ids[0] == 2  # what the tokenizer puts first counts
+            assert list(ends) == sorted(set(ends))
+            assert 8 <= min(ends) <= max(ends) < len(text)
+            for end in ends:
+                assert (drawn.last[row], drawn.following[row]) == (text.ids[end - 1], text.ids[end])
+                row += 1
+        assert row == len(drawn.last) == len(drawn.part) == len(drawn.document)
+
+    def test_other_texts_change_neither_the_prefixes_nor_the_order(self) -> None:
+        whole, fewer = self.drawn(), self.drawn(TEXTS[:20])
+        assert whole.lengths[:20] == fewer.lengths
+        assert self.drawn(seed=1).lengths != whole.lengths
+
+    def test_short_texts_give_all_they_have_or_are_counted(self) -> None:
+        texts = (*TEXTS[:12], "w5 w6 w7 w8 w9 w10 w11 w12 w13", "w5 w6 w7 w8 w9 w10 w11")
+        drawn = self.drawn(texts)
+        assert drawn.short == 1
+        assert drawn.lengths[-1] == (8, 9)
+
+    def test_documents_are_split_and_equal_beginnings_stay_together(self) -> None:
+        twins = tuple(text.upper().lower().replace(" w", "  w") + " w50" for text in TEXTS)  # equal up to 31 tokens
+        drawn = draw(tiny.tokenizer(), TEXTS + twins, max_tokens=31, prefixes=6)
+        assert [drawn.documents(part) for part in range(3)] == [28, 4, 8]
+        for document in np.unique(drawn.document):
+            assert len(set(drawn.part[drawn.document == document])) == 1
+            assert (drawn.document == document).sum() == 12
+        assert set(drawn.document) == set(range(40))
+
+    def test_too_few_documents_are_named(self) -> None:
+        with pytest.raises(CorpusError, match=r"9 documents can be used, 0 texts are too short"):
+            self.drawn(TEXTS[:9] + TEXTS[:9])
+        with pytest.raises(CorpusError, match=r"0 documents can be used, 40 texts are too short .* lower --min-prefix"):
+            self.drawn(min_prefix=90)
+        with pytest.raises(ProbeError, match="--prefixes and --min-prefix are 1 or more; 0 and 8"):
+            self.drawn(prefixes=0)
+
+
+class TestClasses:
+    def test_the_most_frequent_of_the_training_part_first(self, model: Model) -> None:
+        drawn = examples_of(model, corpus())
+        classes = choose_classes(drawn, 10, tiny.VOCABULARY)
+        counts = pd.Series(drawn.following[drawn.part == 0]).value_counts()
+        chosen = counts.loc[classes.ids]
+        assert chosen.is_monotonic_decreasing
+        assert chosen.iloc[-1] >= counts.drop(classes.ids).max()
+        kept = classes.of_row >= 0
+        np.testing.assert_array_equal(classes.ids[classes.of_row[kept]], drawn.following[kept])
+        assert not set(drawn.following[~kept]) & set(classes.ids)
+        share = np.isin(drawn.following[drawn.part == 2], classes.ids).mean()
+        assert classes.coverage(drawn)["test"] == pytest.approx(share)
+
+    def test_all_is_the_vocabulary(self, model: Model) -> None:
+        drawn = examples_of(model, corpus())
+        classes = choose_classes(drawn, None, tiny.VOCABULARY)
+        np.testing.assert_array_equal(classes.of_row, drawn.following)
+        assert classes.coverage(drawn) == dict.fromkeys(PARTS, 1.0)
+
+    @pytest.mark.parametrize("n", [1, 96])
+    def test_more_than_there_are(self, model: Model, n: int) -> None:
+        with pytest.raises(ProbeError, match=rf"different next tokens; --classes {n} was asked for"):
+            choose_classes(examples_of(model, corpus()), n, tiny.VOCABULARY)
+
+    def test_the_control_task_is_a_fixed_map_of_the_last_token(self) -> None:
+        chance = np.random.default_rng(0)
+        last, classes = chance.integers(0, 50, 4000), chance.choice(3, 4000, p=[0.6, 0.3, 0.1])
+        mapped = control_classes(last, classes, np.arange(2000), 50_000, seed=3)
+        assert all(len(set(mapped[last == token])) == 1 for token in range(50))
+        everything = control_classes(np.arange(50_000), np.resize(classes, 50_000), np.arange(2000), 50_000, seed=3)
+        np.testing.assert_allclose(np.bincount(everything) / 50_000, np.bincount(classes[:2000]) / 2000, atol=0.01)
+
+
+class TestBaselines:
+    def test_unigram_by_hand(self) -> None:
+        # 4 occurrences of 2 classes: 2 / 6 of the mass goes to all three alike.
+        np.testing.assert_allclose(unigram(np.array([0, 0, 0, 2]), 3), [3.667 / 6, 0.667 / 6, 1.667 / 6], atol=1e-3)
+        losses, ranks = most_frequent(np.array([0, 0, 0, 2]), np.array([0, 1, 2]), 3)
+        assert ranks.tolist() == [1, 3, 2]
+        np.testing.assert_allclose(np.exp(-losses).sum(), 1)
+
+    def test_bigram_by_hand(self) -> None:
+        last, following = np.array([7, 7, 7, 8]), np.array([1, 1, 0, 2])
+        shorter = unigram(following, 3)
+        losses, ranks = bigram(last, following, np.array([7, 7, 8, 9]), np.array([1, 2, 2, 0]), 3)
+        wanted = [(2 + 2 * shorter[1]) / 5, 2 * shorter[2] / 5, (1 + shorter[2]) / 2, shorter[0]]
+        np.testing.assert_allclose(np.exp(-losses), wanted)
+        assert ranks.tolist()[:3] == [1, 3, 1]
+
+    @pytest.mark.parametrize("architecture", ["llama", "gemma2", "gpt-neox"])
+    def test_the_model_s_own_are_those_of_its_logits(self, architecture: str, tmp_path: Path) -> None:
+        network = tiny.network(architecture)
+        ids = torch.randint(5, 97, (3, 12), generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            logits = network(ids).logits[:, -1].double()
+        wrapped = models.wrap(network, tiny.tokenizer(), name="tiny")
+        texts = [" ".join(f"w{number}" for number in row.tolist()) for row in ids]
+        tokens = np.array([20, 30, 40])
+        classes = np.arange(0, 97, 10)
+        store = ActivationStore(tmp_path)
+        job = extraction_plan(wrapped, texts, [LT.reading], store=store, prompt=Prompt(bos="never"))
+        vectors = job.run().vectors(LT.reading, wrapped.n_layers)
+        (losses, ranks), (all_losses, all_ranks) = own(wrapped, vectors, tokens, classes)
+        for logit, found, rank in ((logits[:, classes], losses, ranks), (logits, all_losses, all_ranks)):
+            place = tokens // 10 if len(logit[0]) == 10 else tokens
+            true = logit[torch.arange(3), place]
+            np.testing.assert_allclose(found, logit.logsumexp(1) - true, atol=1e-4)
+            np.testing.assert_array_equal(rank, (logit >= true[:, None]).sum(1))
+
+
+class TestScores:
+    HELD = Held(np.array([4, 4, 4, 9, 9, 2]), 400, 1)
+
+    def test_sums_and_ratios(self) -> None:
+        ranks = np.array([[1, 2, 6, 1, 9, 1]])
+        sums = self.HELD.sums(np.arange(6.0)[None], ranks)
+        assert self.HELD.documents.tolist() == [2, 4, 9]
+        np.testing.assert_array_equal(sums[:, 0], [[1, 1, 1], [1, 2, 1], [5, 3, 7]])
+        np.testing.assert_allclose(self.HELD.score(sums)[:, 0], [3 / 6, 4 / 6, 15 / 6])
+
+    def test_a_resample_is_the_mean_over_the_prefixes_of_the_documents_drawn(self) -> None:
+        values = {2: [1.0], 4: [0.0, 1.0, 1.0], 9: [0.0, 0.0]}
+        counts = resample_counts(3, 400, 1)
+        drawn = [[value for d, k in zip((2, 4, 9), row, strict=True) for value in values[d] * k] for row in counts]
+        wanted = [np.mean(values) for values in drawn]
+        np.testing.assert_allclose(self.HELD.replicates(np.array([1.0, 2.0, 0.0])), wanted)
+
+    def test_differences_are_paired(self) -> None:
+        base = {"document": [0, 1, 2, 3] * 2, "prefixes": [2, 4, 2, 8] * 2, "layers": "1"}
+        table = pd.DataFrame(base | {"representation": list("aaaabbbb"), "accuracy": [0.5, 0.25, 0.5, 0.5] + [0.0] * 4})
+        row = compared(table, [(Site("a", "1"), Site("b", "1"))], "accuracy", resamples=500, seed=0).iloc[0]
+        assert row.difference == pytest.approx(7 / 16)
+        assert 0.25 <= row.low <= row.difference <= row.high <= 0.5
+        assert row.p == pytest.approx(2 / 2**4)
+        with pytest.raises(ResultError, match="A metric is accuracy"):
+            compared(table, [(Site("a", "1"), Site("b", "1"))], "recall", resamples=5, seed=0)
+
+
+class TestProbe:
+    def test_its_vectors_are_those_of_a_bare_forward_of_each_prefix_alone(self, model: Model, found: NextToken) -> None:
+        drawn = examples_of(model, corpus(), prefixes=12)
+        classes = choose_classes(drawn, 30, tiny.VOCABULARY)
+        network, values, last = tiny.network("llama"), [], []
+        network.set_attn_implementation("eager")
+        for text, ends in zip(drawn.tokens, drawn.lengths, strict=True):
+            for end in ends:
+                seen = tiny.token_vectors("llama", network, torch.tensor([text.ids[:end]]))
+                values.append(seen["values", 2][0].mean(dim=0))
+                last.append(seen["hidden", 3][0, -1])
+        kept = classes.of_row >= 0
+        parts = [torch.from_numpy(np.flatnonzero((drawn.part == part) & kept)) for part in range(3)]
+        labels = Labels(torch.from_numpy(classes.of_row), 30, *parts)
+        for name, layers, features in (("VA", "2", values), ("LT", "3", last)):
+            runs = [train([Block((name,), torch.stack(features)[None])], labels, RECIPE, seed=k)[0] for k in (0, 1)]
+            losses = [run.losses[run.kept].mean() for run in runs]
+            hits = [(run.ranks[run.kept] == 1).mean() for run in runs]
+            assert score(found, name, "cross-entropy", layers) == pytest.approx(np.mean(losses), abs=1e-3)
+            assert score(found, name, "accuracy", layers) == pytest.approx(np.mean(hits), abs=0.02)
+
+    def test_what_is_in_the_table(self, found: NextToken) -> None:
+        table = found.table
+        single = table[table.layer.notna()]
+        assert {name: sorted(set(part.layer)) for name, part in single.groupby("representation")} == {
+            "VA": [1, 2, 3],
+            "HS": [0, 1, 2, 3],
+            "LT": [0, 1, 2, 3],
+        }
+        assert list(found.representations) == ["VA", "HS", "LT"]
+        assert set(table.representation[table.layers.isna()]) == {
+            "most frequent token",
+            "bigram",
+            "model",
+            "model, all tokens",
+        }
+        scored = table[table.metric != "validation cross-entropy"]
+        assert (scored.low <= scored.score).all()
+        assert (scored.score <= scored.high).all()
+        gaps = single.pivot_table(index=["representation", "layer"], columns="metric", values="score")
+        # The control task is trained with the first seed alone; with both seeds the difference is near.
+        np.testing.assert_allclose(gaps.selectivity, gaps.accuracy - gaps["control accuracy"], atol=1e-12)
+        assert (gaps["top-5 accuracy"] >= gaps.accuracy).all()
+
+    def test_where_the_last_token_says_all_the_last_token_s_vector_knows_most(self, found: NextToken) -> None:
+        assert score(found, "LT", "accuracy", "0") > score(found, "HS", "accuracy", "0") + 0.1
+        assert score(found, "LT", "control accuracy", "0") > 0.9  # a map of the last token, which is all that it reads
+        at = found.compare("LT", "HS", metric="accuracy").set_index("first_layers").loc["0"]
+        wanted = score(found, "LT", "accuracy", "0") - score(found, "HS", "accuracy", "0")
+        assert at.difference == pytest.approx(wanted)
+        assert at.low > 0
+        assert at.p_holm < 0.05
+
+    def test_the_last_point_of_a_curve_is_the_score(self, model: Model, store: Path) -> None:
+        recipe = replace(RECIPE, checkpoints=1)
+        found = next_token(model, corpus(), [VA], store=store, **(SETTINGS | {"recipe": recipe, "control": False}))
+        for row in found.curves.itertuples():
+            assert row.score == pytest.approx(score(found, "VA", row.metric, row.layers))
+            assert row.lowest <= row.score <= row.highest
+        assert "selectivity" not in set(found.table.metric)
+
+    def test_the_best_layers_are_those_of_the_validation_part(self, found: NextToken) -> None:
+        losses = found.table[found.table.metric == "validation cross-entropy"]
+        for name in found.representations:
+            part = losses[losses.representation == name].set_index("layers").score
+            assert found.best(name) == part.idxmin()
+        row = found.compare_best("VA", "LT", metric="cross-entropy").iloc[0]
+        assert (row.first_layers, row.second_layers) == (found.best("VA"), found.best("LT"))
+        with pytest.raises(ResultError, match="'WMP' was not probed; there are VA, HS, LT"):
+            found.best("WMP")
+
+    def test_again_without_a_forward_pass_and_bit_for_bit(self, model: Model, store: Path, found: NextToken) -> None:
+        again = next_token(model, corpus(), store=store, **SETTINGS)
+        assert again.result.provenance["forward_passes"] == 0
+        pd.testing.assert_frame_equal(again.table, found.table, check_exact=True)
+        pd.testing.assert_frame_equal(again.curves, found.curves, check_exact=True)
+
+    def test_training_that_was_cut_short_needs_no_forward_pass(
+        self, model: Model, tmp_path: Path, found: NextToken, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def cut(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(next_token_training, "train", cut)
+            with pytest.raises(KeyboardInterrupt):
+                next_token(model, corpus(), store=tmp_path, **SETTINGS)
+        resumed = next_token(model, corpus(), store=tmp_path, **SETTINGS)
+        assert resumed.result.provenance["forward_passes"] == 0
+        pd.testing.assert_frame_equal(resumed.table, found.table, check_exact=True)
+
+    def test_groups_change_nothing(
+        self, model: Model, store: Path, found: NextToken, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(next_token_training, "_BUDGET_BYTES", 1)
+        alone = next_token(model, corpus(), store=store, **SETTINGS)
+        np.testing.assert_allclose(alone.table.score, found.table.score, atol=1e-4)
+        assert alone.table.layers.equals(found.table.layers)
+
+    def test_a_set_is_one_average(self, model: Model, store: Path, found: NextToken) -> None:
+        sets = [LayerSet((2,)), LayerSet((2, 3))]
+        averaged = next_token(model, corpus(), [VA, LT], store=store, sets=sets, **SETTINGS)
+        probed = averaged.table[averaged.table.metric == "accuracy"].dropna(subset="layers")
+        assert list(zip(probed.representation, probed.layers, strict=True)) == [
+            (name, layers) for name in ("VA", "LT") for layers in ("2", "2,3")
+        ]
+        assert score(averaged, "VA", "cross-entropy", "2") == pytest.approx(
+            score(found, "VA", "cross-entropy", "2"), abs=1e-4
+        )
+        assert len(averaged.compare("VA", "LT")) == 2
+
+    def test_the_whole_vocabulary(self, model: Model, store: Path) -> None:
+        found = next_token(model, corpus(), [LT], store=store, **(SETTINGS | {"n_classes": None, "seeds": 1}))
+        facts = found.result.provenance
+        assert (facts["classes"]["n"], facts["classes"]["kept"]["test"]) == (tiny.VOCABULARY, 1.0)
+        assert score(found, "model", "cross-entropy") == pytest.approx(
+            score(found, "model, all tokens", "cross-entropy")
+        )
+
+    @pytest.mark.parametrize(
+        ("settings", "error", "message"),
+        [
+            ({"layers": LayerSet((9,))}, SiteError, "layers 1..3; 9 was asked for"),
+            ({"layers": LayerSet((0,))}, SiteError, "VA has none of the layers that were asked for; it has 1..3"),
+            ({"seeds": 0}, ProbeError, "--seeds and --resamples are 1 or more; 0"),
+            ({"n_classes": 500}, ProbeError, "--classes 500 was asked for"),
+            ({"recipe": Recipe(lr=1e38, steps=30)}, ProbeError, r"VA at layer 1 diverged.*learning rate of 1e\+38"),
+            (
+                {"representations": [Representation("P", VA.reading, Prompt("Say {text}"))]},
+                SelectionError,
+                "P has a prompt",
+            ),
+            ({"representations": []}, SelectionError, "none was given"),
+        ],
+    )
+    def test_what_cannot_be_probed(
+        self, model: Model, store: Path, settings: dict, error: type[Exception], message: str
+    ) -> None:
+        with pytest.raises(error, match=message):
+            next_token(model, corpus(), store=store, **(SETTINGS | settings))
+
+    def test_one_pass_a_text(self, model: Model, tmp_path: Path) -> None:
+        job = plan(model, examples_of(model, corpus()), [VA], store=tmp_path)
+        assert len(job.pending()) == len(TEXTS)
+        assert {str(reading) for reading in job.readings} == {"values/mean", "hidden/last"}
+
+
+class TestFigures:
+    def test_from_what_is_stored_alone(self, found: NextToken, tmp_path: Path) -> None:
+        found.save(tmp_path / "kept")
+        names = [f"figure6{part}.{kind}" for part in ("", "-layers") for kind in ("pdf", "png")]
+        assert {*names, "scores.parquet", "curves.parquet", "documents.parquet", "provenance.json"} == {
+            path.name for path in (tmp_path / "kept").iterdir()
+        }
+        paths = save_next_token_figures(read_result(tmp_path / "kept"), tmp_path / "new")
+        assert [path.name for path in paths] == names
+        again = NextToken.read(tmp_path / "kept")
+        assert again.compare("VA", "LT").equals(found.compare("VA", "LT"))
+
+    def test_lines_bands_and_references(self, found: NextToken) -> None:
+        figure = learning_curves(found.table, found.curves)
+        assert [axis.get_ylabel() for axis in figure.axes] == ["accuracy", "cross-entropy (nats)"]
+        for axis, metric in zip(figure.axes, ("accuracy", "cross-entropy"), strict=True):
+            assert axis.get_xlabel() == "training step"
+            assert len(axis.collections) == 3
+            assert len(axis.lines) == 3 + 4
+            line = found.curves[(found.curves.representation == "HS") & (found.curves.metric == metric)]
+            line = line[line.layers == found.best("HS")].sort_values("step")
+            assert any(np.array_equal(drawn.get_ydata(), line.score) for drawn in axis.lines)
+            labels = {text.get_text() for text in axis.texts}
+            assert {f"VA, layer {found.best('VA')}", "bigram", "most frequent", "model"} <= labels
+
+    def test_by_layer(self, found: NextToken) -> None:
+        figure = next_token_layers(found.table)
+        assert [axis.get_ylabel() for axis in figure.axes] == ["accuracy", "cross-entropy (nats)", "selectivity"]
+        without = found.table[~found.table.metric.isin(["selectivity", "control accuracy"])]
+        assert len(next_token_layers(without).axes) == 2
+        with pytest.raises(ResultError, match="no single layers to draw"):
+            next_token_layers(found.table.assign(layer=pd.NA))
+
+    def test_another_result_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(ResultError, match="a result of layer-sweep, which has no learning curves"):
+            save_next_token_figures(Result("layer-sweep", pd.DataFrame(), {}), tmp_path)
+        with pytest.raises(ResultError, match="no validation cross-entropy"):
+            learning_curves(pd.DataFrame({"metric": ["x"]}), pd.DataFrame())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tiny-llama")
+    tiny.network("llama").save_pretrained(path)
+    tiny.tokenizer().save_pretrained(path)
+    (path / "texts.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in TEXTS))
+    return path
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, folder: Path
+) -> Callable[..., tuple[int, str, str]]:
+    monkeypatch.chdir(tmp_path)
+
+    def called(words: str) -> tuple[int, str, str]:
+        own = f"next-token --model {folder} --corpus {folder / 'texts.jsonl'} --classes 30 --prefixes 8 --steps 20 "
+        monkeypatch.setattr(sys, "argv", ["valens", *own.split(), *words.split()])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return called
+
+
+class TestCommand:
+    def test_in_words(self, run: Callable[..., tuple[int, str, str]]) -> None:
+        code, out, _ = run("--seeds 1 --resamples 100 --out kept")
+        assert code == 0
+        said = " ".join(out.split())
+        assert "30 classes, the most frequent next tokens" in said
+        assert "VA (layer " in said
+        assert "accuracy points" in said
+        assert "Layer by layer, VA is" in said
+        assert Path("kept/figure6.png").exists()
+
+    def test_as_json_with_a_set(self, run: Callable[..., tuple[int, str, str]]) -> None:
+        code, out, _ = run("--seeds 1 --resamples 50 --sets 2-3 --layers 1 --no-control --json --representations VA,HS")
+        found = json.loads(out)
+        assert code == 0
+        assert {row["layers"] for row in found["scores"]} == {"1", "2,3", None}
+        assert {row["at"] for row in found["compared"]} == {"best layers", "same layers"}
+        assert found["provenance"]["recipe"]["steps"] == 20
+
+    def test_what_it_would_cost(self, run: Callable[..., tuple[int, str, str]]) -> None:
+        code, out, _ = run("--dry-run --json")
+        assert (code, json.loads(out)["passes"]) == (0, len(TEXTS))
+        assert not Path("results").exists()
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ("--classes many", "--classes takes a whole number, or all"),
+            ("--steps 0", "--steps is 1 or more"),
+            ("--lr 0", "--lr 0.0 was asked for"),
+            ("--limit 5", "5 documents can be used"),
+            ("--sets 2-9", "layers 1..3"),
+        ],
+    )
+    def test_what_a_user_can_mend_is_one_line(
+        self, run: Callable[..., tuple[int, str, str]], words: str, message: str
+    ) -> None:
+        code, out, err = run(words)
+        assert code == 2
+        assert "accuracy" not in out
+        assert message in err
+        assert err.startswith("Error: ")
+        assert len(err.splitlines()) == 1
