@@ -24,7 +24,7 @@ prompts representations chosen shards
 capture ranks restricted lens
 store upkeep checkpoints
 extract tokenwise
-overlap corpora segments continuations tasks
+overlap corpora segments continuations tasks contamination
 metrics draws recall statistics crossfit dimension lexical embedding
 mteb
 builtin evaluation selectors

@@ -19,6 +19,7 @@ from valens.commands.extract_tokens import extract_tokens
 from valens.commands.logit_lens import logit_lens
 from valens.commands.models import models
 from valens.commands.next_token import next_token
+from valens.commands.overlap import overlap
 from valens.commands.segment_matching import segment_matching
 from valens.commands.sweep_layers import sweep_layers
 from valens.commands.transfer_layers import transfer_layers
@@ -54,6 +55,7 @@ app.command(
 )(extract_tokens)
 app.add_typer(store.app)
 app.command(epilog="Example: valens audit --model smollm2-135m")(audit)
+app.command(epilog="Example: valens overlap paper mteb:STS15@test --data-root hub")(overlap)
 app.command(epilog="Example: valens models --json")(models)
 
 _INTERRUPTED = 130
