@@ -59,12 +59,14 @@ class Bench:
     model: Model
     suite: Suite
     extraction: Extraction
+    places: Mapping[str, int] = field(repr=False)
+    """Where each different text is among the extraction's rows, as `text_places` has it."""
     resamples: int
     halves: int
     """How many resamples either half of a task has; 0 to score no halves."""
     seed: int
-    places: Mapping[str, int] = field(repr=False)
-    """Where each different text is among the extraction's rows, as `text_places` has it."""
+    exact: bool
+    """Whether scores are mteb's own; those of halves are not."""
     tried: dict[Representation, dict[LayerSet, tuple[float, ...]]] = field(default_factory=dict, repr=False)
     """What `trial` has scored so far, by view."""
 
@@ -107,7 +109,7 @@ class Bench:
         """The baseline that knows words and nothing else, in one row."""
         return Scores(
             tuple(
-                (task, evaluate(task, tfidf(task.texts)[None], resamples=self.resamples, seed=self.seed))
+                (task, self._evaluate(task, tfidf(task.texts)[None], resamples=self.resamples, halves=0))
                 for task in self.suite.tasks
             )
         )
@@ -118,12 +120,17 @@ class Bench:
         with steps(f"Scoring {representation}", len(self.suite.tasks)) as step:
             for task in self.suite.tasks:
                 parts = [
-                    evaluate(task, vectors, resamples=resamples, seed=self.seed, halves=halves)
+                    self._evaluate(task, vectors, resamples=resamples, halves=halves)
                     for vectors in self._chunks(task, representation, sets)
                 ]
                 evaluations.append((task, _stacked(parts)))
                 step()
         return Scores(tuple(evaluations))
+
+    def _evaluate(
+        self, task: Task, vectors: Float[np.ndarray, "row text d"], *, resamples: int, halves: int
+    ) -> Evaluation:
+        return evaluate(task, vectors, resamples=resamples, seed=self.seed, halves=halves, exact=self.exact)
 
     def _chunks(
         self, task: Task, representation: Representation, sets: Sequence[LayerSet]

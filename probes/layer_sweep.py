@@ -127,6 +127,7 @@ def layer_sweep(
     compare: bool = True,
     max_tokens: int | None = None,
     on_long: str = "truncate",
+    exact: bool = False,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Sweep:
@@ -134,15 +135,16 @@ def layer_sweep(
 
     `layers` limits the layers that are scored and can be chosen (default: all; the residual stream also at 0, which is
     scored for comparison and never chosen). `compare` asks what every other selector would choose, and how each does on
-    data that it has not seen; without it there are the best layer, the deep half and all layers. `seed` draws resamples,
-    halves and the texts whose dimension is estimated. Raises TaskError, SelectionError, SiteError or PromptError for
+    data that it has not seen; without it there are the best layer, the deep half and all layers. `exact` takes scores from
+    mteb's own evaluators, at their price, but not those of halves. `seed` draws resamples, halves and the texts whose
+    dimension is estimated. Raises TaskError, SelectionError, SiteError or PromptError for
     settings that the model or suite does not allow, before the model runs where possible.
     """
     refuse_lacking(selector(select), [task.task_type for task in suite.tasks])
     _refuse_layers(model, representations, layers)
     extraction = plan(model, suite, representations, store=store, max_tokens=max_tokens, on_long=on_long).run()
     halves = min(resamples, _HALF_RESAMPLES) if compare else 0
-    bench = Bench(model, suite, extraction, resamples, halves, seed, text_places(suite))
+    bench = Bench(model, suite, extraction, text_places(suite), resamples, halves, seed, exact)
     names = tuple(SELECTORS) if compare else BASELINES
     books = [
         consult(bench, representation, _wanted(model, representation, layers), select=select, names=names)
@@ -157,8 +159,9 @@ def layer_sweep(
         tokens_read=extraction.tokens,
         texts_truncated=extraction.truncated,
         seconds_reading=round(extraction.seconds, 1),
-        suite={"name": suite.name, "tasks": {task.name: task.size for task in suite.tasks}},
+        suite=_described(suite),
         select=select,
+        exact=exact,
         resamples=resamples,
         resamples_of_halves=halves,
         seed=seed,
@@ -171,6 +174,13 @@ def layer_sweep(
 def _sweep(books: Sequence[RuleBook], result: Result) -> Sweep:
     choices = {book.representation.name: book.choice for book in books}
     return Sweep(result, choices, set_table(books), gap_table(books), rival_table(books), rule_table(books))
+
+
+def _described(suite: Suite) -> dict[str, Any]:
+    """What provenance says of a suite."""
+    left_out = {missing.name: missing.reason for missing in suite.left_out}
+    tasks = {task.name: task.size for task in suite.tasks}
+    return {"name": suite.name, "tasks": tasks, "left_out": left_out, "notes": list(suite.notes)}
 
 
 def plan(

@@ -128,6 +128,18 @@ def test_texts_that_were_cut_are_counted(sweep: Run) -> None:
     assert f"{cut} texts were cut at the limit of tokens" in said.out
 
 
+def test_every_rule_has_a_line_and_texts_shared_with_the_evaluation_a_note(sweep: Run) -> None:
+    said = sweep("--out", "out", "--evaluation", "LeeSTS")
+    assert said.code == 0
+    for rule in SELECTORS:
+        assert re.search(rf"^(> )?{rule} +[\d,-]+ ", said.out, flags=re.MULTILINE)
+    assert said.err.startswith("Note: LeeSTS,WikiRetrieval and LeeSTS have texts in common")
+    assert "`valens overlap` shows which" in said.err
+    bare = sweep("--out", "out", "--no-compare")
+    assert "greedy" not in bare.out
+    assert bare.err == ""
+
+
 def test_json_is_one_object_with_all_of_it(sweep: Run) -> None:
     said = sweep("--out", "out", "--json")
     found = said.json()
@@ -278,6 +290,10 @@ def refused(said: Said, message: str) -> None:
         (["--suite", "LeeSTS"], "`paper` needs a task of type Retrieval"),
         (["--suite", "LeeSTS", "--dry-run"], "`paper` needs a task of type Retrieval"),
         (["--suite", "LeeSTS,LeeSTS"], "tasks of different names"),
+        (["--suite", "WikiRetrieval"], "`paper` chooses by what tasks agree on; one task was given.*--select top-k"),
+        (["--suite", "WikiRetrieval", "--select", "greedy"], "`greedy` chooses by what tasks agree on"),
+        (["--suite", "mteb:STS51"], "STS51.*STS15"),
+        (["--evaluation", "LeeST"], "no built-in task 'LeeST'. Did you mean LeeSTS"),
         (["--representations", "WPM"], "no representation 'WPM'. Did you mean WMP"),
         (["--representations", ""], "no representation ''"),
         (["--representations", "value/mean"], r"value.*values"),

@@ -63,7 +63,8 @@ def reasons(choice: Choice) -> list[str]:
 def rule_table(rules: pd.DataFrame, representation: str, select: str) -> Table:
     """What each rule would choose: its set, the averaged embedding's mean score, and how far the chosen set is from it.
 
-    The last column, if halves were scored, is what the rule's sets score on the half of the data that it did not see.
+    The last columns, if halves were scored, are what the rule's sets score on the half of the data that they were chosen on,
+    and on the other.
     """
     from rich.table import Table
 
@@ -72,13 +73,13 @@ def rule_table(rules: pd.DataFrame, representation: str, select: str) -> Table:
     out = Table(box=None, pad_edge=False)
     out.add_column("rule", no_wrap=True)
     out.add_column("layers", overflow="fold")
-    for name in ("score", "chosen − this", *(["new half"] if nested else [])):
+    for name in ("score", "chosen − this", *(["seen", "new"] if nested else [])):
         out.add_column(name, justify="right", no_wrap=True)
     for row in ours.itertuples():
         asked = row.selector == select
         gap = _gap(row.chosen_minus_this, row.chosen_minus_this_low, row.chosen_minus_this_high)
         cells = [row.layers, _cell(row.score).strip(), "" if asked else gap]
-        cells += [_cell(row.new_half).strip()] if nested else []
+        cells += [_cell(half).strip() for half in (row.seen_half, row.new_half)] if nested else []
         out.add_row(f"{'> ' if asked else ''}{row.selector}", *cells, style="bold" if asked else None)
     return out
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from valens.commands.options import (
     CHOOSING,
@@ -15,6 +17,7 @@ from valens.commands.options import (
     INPUT,
     AsJson,
     Check,
+    DataRoot,
     Device,
     DryRun,
     Dtype,
@@ -27,20 +30,39 @@ from valens.commands.options import (
     Revision,
     Seed,
     StorePath,
+    layer_set,
+    representations_named,
 )
 from valens.terminal import show_estimate, write_json
 
 if TYPE_CHECKING:
-    from valens.layers import LayerSet
     from valens.probes import Sweep
-    from valens.representations import Representation
+    from valens.tasks import Suite
 
 
 def sweep_layers(  # noqa: PLR0917
     model: ModelName = "smollm2-135m",
     suite: Annotated[
-        str, typer.Option(help="`builtin`, or names of its tasks with commas between.", rich_help_panel=INPUT)
+        str,
+        typer.Option(
+            help="`builtin` or some of its tasks, `paper`, or tasks of MTEB as in mteb:STS15,SciFact@train.",
+            rich_help_panel=INPUT,
+        ),
     ] = "builtin",
+    data_root: DataRoot = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="A task whose data cannot be had is an error, not left out.", rich_help_panel=INPUT
+        ),
+    ] = False,
+    evaluation: Annotated[
+        str | None,
+        typer.Option(
+            help="The suite that the set will be judged on, if you know: texts that it shares are warned of.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
     representations: Representations = "VA,HS",
     limit: Annotated[int | None, typer.Option(help="At most this many texts a task.", rich_help_panel=INPUT)] = None,
     revision: Revision = None,
@@ -64,6 +86,10 @@ def sweep_layers(  # noqa: PLR0917
         bool,
         typer.Option(help="Say what every other rule would choose, and what it scores.", rich_help_panel=CHOOSING),
     ] = True,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="Scores by mteb's own evaluators, at their price.", rich_help_panel=CHOOSING),
+    ] = False,
     seed: Seed = 0,
     store: StorePath = DEFAULT_STORE,
     check: Check = False,
@@ -75,27 +101,26 @@ def sweep_layers(  # noqa: PLR0917
 
     Every text is read once, at all layers; a second run with the same settings reads nothing.
     """
-    from valens.builtin import suite_named
     from valens.models import load
     from valens.probes import layer_sweep, sweep_plan
     from valens.results import writable_folder
     from valens.selectors import refuse_lacking, selector
     from valens.store import ActivationStore
-    from valens.tasks import Suite
 
     console = Console(stderr=as_json)
     chooser = selector(select)
-    wanted = _representations(representations)
+    wanted = representations_named(representations)
     activations = ActivationStore(store, check=check)
-    tasks = suite_named(suite)
-    if limit is not None:
-        tasks = Suite(tasks.name, tuple(task.limited(limit) for task in tasks.tasks))
+    tasks = _suite(suite, data_root, limit, strict=strict)
     refuse_lacking(chooser, [task.task_type for task in tasks.tasks])
+    cautions = _cautions(tasks, evaluation, data_root)
+    for caution in cautions:
+        Console(stderr=True, soft_wrap=True).print(f"[yellow]Note:[/yellow] {escape(caution)}", highlight=False)
     if not dry_run:
         writable_folder(out)
     with console.status(f"Loading {model}"):
         loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
-    picked = _layers(layers, loaded.n_layers)
+    picked = layer_set(layers, loaded.n_layers)
     if dry_run:
         job = sweep_plan(loaded, tasks, wanted, store=activations, max_tokens=max_tokens, on_long=on_long)
         show_estimate(console, job.estimate(), as_json=as_json)
@@ -110,25 +135,35 @@ def sweep_layers(  # noqa: PLR0917
         compare=compare,
         max_tokens=max_tokens,
         on_long=on_long,
+        exact=exact,
         seed=seed,
     )
     sweep.save(out)
     if as_json:
-        write_json(_sweep_json(sweep, out))
+        write_json(_sweep_json(sweep, out) | {"notes": cautions})
     else:
         _show_sweep(console, sweep, out)
 
 
-def _representations(names: str) -> list[Representation]:
-    from valens.representations import representation
+def _suite(name: str, data_root: Path | None, limit: int | None, *, strict: bool) -> Suite:
+    """The tasks, cut down if a limit is given."""
+    from valens.builtin import suite_named
 
-    return list(dict.fromkeys(representation(name) for name in names.split(",")))
+    whole = suite_named(name, data_root=data_root, strict=strict)
+    if limit is None:
+        return whole
+    return replace(whole, tasks=tuple(task.limited(limit) for task in whole.tasks))
 
 
-def _layers(text: str | None, n_layers: int) -> LayerSet | None:
-    from valens.layers import LayerSet
+def _cautions(suite: Suite, evaluation: str | None, data_root: Path | None) -> list[str]:
+    """What a reader must know of the tasks: those left out, how they were made, and texts shared with other tasks."""
+    from valens.builtin import suite_named
+    from valens.contamination import warning
 
-    return None if text is None else LayerSet.parse(text, n_layers)
+    said = [f"{missing.name} is left out of the selection. {missing.reason}" for missing in suite.left_out]
+    said += suite.notes
+    shared = warning(suite, suite_named(evaluation, data_root=data_root)) if evaluation else None
+    return said + ([shared] if shared else [])
 
 
 def _show_sweep(console: Console, sweep: Sweep, out: Path) -> None:
@@ -160,8 +195,8 @@ def _caution(sweep: Sweep) -> str:
     what = "Scores of rules are means over task types, with paired 95 % intervals of the differences. "
     if "new_half" in sweep.rules:
         return what + (
-            "Layers were chosen on these very scores, which flatters them. `new half` is honest: the rule chose on one half "
-            "of the data, and its set was scored on the other."
+            "Layers were chosen on these very scores, which flatters them. The last column is honest: the rule chose on "
+            "half of the data, and its set scored `seen` on that half and `new` on the other."
         )
     return what + "Layers were chosen on these very scores, which flatters them: judge a set on other data."
 
