@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _METRICS = ("accuracy", "top-5 accuracy", "cross-entropy")
 _LEVEL = 0.05
+_SHORT = {"most frequent token": "most frequent", "model, all tokens": "model, all", "top-5 accuracy": "top 5"}
+"""Names that leave room for the numbers on a terminal of 80 columns."""
 
 
 def about(found: NextToken) -> Iterator[str]:
@@ -32,19 +34,20 @@ _PARTS = {"train": "train on", "validation": "stop by", "test": "be scored"}
 
 
 def best_table(found: NextToken) -> Table:
-    """Each representation at its best layers, and what needs no probe, with 95 % intervals."""
+    """Each representation at its best layers, and what needs no probe; accuracy and loss with 95 % intervals."""
     table = found.table
     shown = [*_METRICS, *(["selectivity"] if "selectivity" in set(table.metric) else [])]
     rows = []
     for name in found.representations:
         layers = found.best(name)
         part = table[(table.representation == name) & (table.layers == layers)].set_index("metric")
-        rows.append([name, layers, *[_cell(part.loc[metric]) for metric in shown]])
+        rows.append([name, layers, *[_cell(part, metric) for metric in shown]])
     others = table[table.layers.isna()]
     for name, part in others.groupby("representation", sort=False):
         by_metric = part.set_index("metric")
-        rows.append([str(name), "", *[_cell(by_metric.loc[m]) if m in by_metric.index else "" for m in shown]])
-    return plain_table(["", "layers", *shown], rows, right=["layers", *shown])
+        rows.append([_SHORT.get(str(name), str(name)), "", *[_cell(by_metric, metric) for metric in shown]])
+    heads = [_SHORT.get(metric, metric) for metric in shown]
+    return plain_table(["", "layers", *heads], rows, right=["layers", *heads])
 
 
 def words(found: NextToken) -> Iterator[str]:
@@ -87,5 +90,10 @@ def _at(layers: str) -> str:
     return f"{'layer' if layers.isdecimal() else 'layers'} {layers}"
 
 
-def _cell(row: Any) -> str:
-    return f"{row.score:.3f} [{row.low:.3f}, {row.high:.3f}]"
+def _cell(by_metric: pd.DataFrame, metric: str) -> str:
+    """A score, with its interval where the table has room for it."""
+    if metric not in by_metric.index:
+        return ""
+    row: Any = by_metric.loc[metric]
+    whole = metric in {_METRICS[0], _METRICS[2]}
+    return f"{row.score:.2f}" + (f" [{row.low:.2f}, {row.high:.2f}]" if whole else "")
