@@ -28,7 +28,7 @@ from valens.prompts import Prompt
 from valens.representations import HS, VA, Representation
 from valens.results import read_result
 from valens.selectors import SELECTORS
-from valens.tasks import Classification, Clustering, Reranking, Retrieval, Sts, Suite, Task
+from valens.tasks import Classification, Clustering, LeftOut, Reranking, Retrieval, Sts, Suite, Task
 
 N_LAYERS = 3
 COLUMNS = ["model", "representation", "layer", "depth", "task", "task_type", "metric", "score", "low", "high", "n"]
@@ -364,6 +364,23 @@ def test_without_a_comparison_the_choice_is_the_same_and_little_else_is_scored(
     assert "new_half" not in bare.rules
     pd.testing.assert_frame_equal(bare.table, sweep.table, check_exact=True)
     pd.testing.assert_frame_equal(bare.rivals, sweep.rivals, check_exact=True)
+
+
+def test_exact_scores_are_those_of_mteb_s_own_evaluators(
+    model: Model, store: Path, by_hand: dict[str, np.ndarray]
+) -> None:
+    exact = layer_sweep(model, SUITE, [VA], store=store, compare=False, exact=True, **SETTINGS)
+    for task in SUITE.tasks:
+        expected = evaluate(task, by_hand["VA"][:, : len(task.texts)], exact=True, **SETTINGS).score
+        np.testing.assert_allclose(rows(exact.table, representation="VA", task=task.name).score, expected, atol=1e-5)
+    assert exact.result.provenance["exact"] is True
+
+
+def test_what_a_suite_lacks_is_in_the_provenance(model: Model, store: Path) -> None:
+    lacking = Suite("lacking", (STS, RETRIEVAL), (LeftOut("Other", "It is not here."),), ("Made by hand.",))
+    found = layer_sweep(model, lacking, [VA], store=store, compare=False, **SETTINGS).result.provenance["suite"]
+    assert found["left_out"] == {"Other": "It is not here."}
+    assert found["notes"] == ["Made by hand."]
 
 
 def test_a_rule_that_cannot_choose_says_why(model: Model, store: Path) -> None:

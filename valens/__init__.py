@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from valens import probes
+    from valens import mteb, probes
     from valens.builtin import suite_named as suite
     from valens.corpora import Corpus, corpus
     from valens.embedding import encode
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from valens.store import ActivationStore
 
 _HOMES = {
+    "mteb": "valens",
     "probes": "valens",
     "suite": "valens.builtin:suite_named",
     "Corpus": "valens.corpora",
@@ -74,6 +75,7 @@ __all__ = [
     "corpus",
     "encode",
     "load",
+    "mteb",
     "probes",
     "read_result",
     "representation",
