@@ -86,13 +86,15 @@ class _Bootstrap:
         drawn = resample_counts(n, self.resamples, self.seed)
         if not self.of_half:
             return drawn
-        return np.vstack([drawn, *(self._of_half(half, n) for half in half_units(n, self.seed))])
+        halves = enumerate(half_units(n, self.seed))
+        return np.vstack([drawn, *(self._of_half(half, n, self.seed + place) for place, half in halves)])
 
-    def _of_half(self, half: Int[np.ndarray, " unit"], n: int) -> Int[np.ndarray, "resample n"]:
+    def _of_half(self, half: Int[np.ndarray, " unit"], n: int, seed: int) -> Int[np.ndarray, "resample n"]:
+        """The halves draw with different seeds, so that they are independent."""
         counts = np.zeros((1 + self.of_half, n), dtype=int)
         counts[0, half] = 1
         if len(half):
-            counts[1:, half] = resample_counts(len(half), self.of_half, self.seed)
+            counts[1:, half] = resample_counts(len(half), self.of_half, seed)
         return counts
 
     def parts(self) -> list[slice]:
