@@ -25,7 +25,7 @@ capture ranks restricted lens
 store upkeep checkpoints
 extract tokenwise
 overlap corpora segments continuations tasks contamination
-metrics draws recall statistics crossfit dimension lexical embedding
+metrics draws recall statistics crossfit softmax_probes dimension lexical embedding
 mteb
 builtin evaluation selectors
 provenance results
