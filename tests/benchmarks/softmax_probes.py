@@ -41,11 +41,11 @@ class Size:
 
 
 SIZES = [
-    Size(32, 50, 32, 600),
-    Size(64, 100, 64, 400),
-    Size(192, 300, 64, 150),
-    Size(192, 1000, 256, 30),
-    Size(576, 1000, 512, 8),
+    Size(32, 50, 32, 300),
+    Size(64, 100, 64, 200),
+    Size(192, 300, 64, 60),
+    Size(192, 1000, 256, 12),
+    Size(576, 1000, 256, 6),
 ]
 
 
@@ -132,7 +132,7 @@ def peak_of_full_vocabulary(rows: int = 50_000, d: int = 576, n_classes: int = 4
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5, help="rounds after one that warms up")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds after one that warms up")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     arguments = parser.parse_args()
     console = Console()
