@@ -29,8 +29,8 @@ test: lint
 
 bench: export HF_HUB_OFFLINE := 1
 bench: .venv/ready
-	$(VENV_PYTHON) tests/benchmarks/capture.py
-	$(VENV_PYTHON) tests/benchmarks/logit_lens.py
+	for what in capture resampling matching logit_lens softmax_probes evaluation; do \
+	  $(VENV_PYTHON) tests/benchmarks/$$what.py || exit 1; done
 
 lint: .venv/ready
 	$(VENV_PYTHON) -m ruff check .
