@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, v_measure_score
 from sklearn.metrics.pairwise import paired_cosine_distances
 
 from valens import metrics
-from valens.metrics import search
+from valens.metrics import search, workers
 
 EXACT = 1e-12  # float64, a few hundred terms
 
@@ -249,3 +249,15 @@ def test_only_the_expected_warning_is_kept_back(rng):
     assert warnings.filters == before
     with pytest.warns(UserWarning, match="failed to converge"):
         LogisticRegression(max_iter=100).fit(train[0], labels)
+
+
+# --- many layers ------------------------------------------------------------------------------------------------------
+
+
+def test_processes_give_what_one_gives(rng, monkeypatch):
+    """The last bits decide labels of fits that have not converged, so that all must be equal."""
+    train, labels = rng.normal(size=(3, 40, 12)).astype(np.float32) * np.logspace(0, 5, 12), np.array(list("abcd") * 10)
+    alone = metrics.classified(train, labels, train, [range(30), range(10, 40)])
+    monkeypatch.setattr(workers, "WORTH_PROCESSES", 0.0)
+    monkeypatch.setattr(workers.joblib, "cpu_count", lambda: 2)
+    assert np.array_equal(metrics.classified(train, labels, train, [range(30), range(10, 40)]), alone)

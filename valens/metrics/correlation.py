@@ -50,41 +50,44 @@ def _correlations(
 ) -> Iterator[Float[np.ndarray, " resample"]]:
     """For each layer's order, the correlation with the gold ranks: each less their mean and times its mass."""
     spread = mass.sum(axis=0) ** 3 - (mass**3).sum(axis=0)
+    own = np.einsum("pr,pr->r", mass, weighted_rank) / 2
+    spare = ((0, -len(mass) % _STEPS), (0, 0))
+    mass, weighted_rank = np.pad(mass, spare), np.pad(weighted_rank, spare)
+    sorted_mass, sorted_rank = np.empty_like(mass), np.empty_like(mass)
     for order, starts in orders:
-        sorted_mass, sorted_rank = mass[order], weighted_rank[order]
-        more_shared, less_spread = _of_ties(sorted_mass, sorted_rank, starts)
-        shared = _shared(sorted_mass, sorted_rank) + more_shared
+        more_shared, less_spread = _of_ties(mass, weighted_rank, order, starts)
+        rows = np.append(order, np.arange(len(order), len(mass)))
+        np.take(mass, rows, axis=0, out=sorted_mass, mode="clip")  # into the same memory for each layer: twice as fast
+        np.take(weighted_rank, rows, axis=0, out=sorted_rank, mode="clip")
+        shared = _shared(sorted_mass, sorted_rank) - own + more_shared
         with np.errstate(invalid="ignore"):
             yield shared / np.sqrt((spread - less_spread) / 12 * gold_spread)
 
 
 def _shared(
-    mass: Float[np.ndarray, "pair resample"], other: Float[np.ndarray, "pair resample"]
+    mass: Float[np.ndarray, "row resample"], other: Float[np.ndarray, "row resample"]
 ) -> Float[np.ndarray, " resample"]:
-    """The sum of `other` times the ranks that `mass` gives in this order, as if nothing were tied.
+    """The sum of `other` times the mass up to and with each row; rows come in whole blocks of `_STEPS`. Overwrites `mass`.
 
-    The running sum is taken within blocks of rows, all blocks at once: many times as fast as over row after row.
+    The running sum is taken within blocks, all blocks at once: many times as fast as over row after row.
     """
-    spare = -len(mass) % _STEPS
-    mass, other = (np.pad(rows, ((0, spare), (0, 0))).reshape(-1, _STEPS, rows.shape[1]) for rows in (mass, other))
-    running = mass.copy()
+    running, other = (rows.reshape(-1, _STEPS, rows.shape[1]) for rows in (mass, other))
     for step in range(1, _STEPS):
         running[:, step] += running[:, step - 1]
     before = np.cumsum(running[:, -1], axis=0) - running[:, -1]
-    running -= mass / 2
-    within = np.einsum("bsr,bsr->r", other, running)
-    return within + np.einsum("br,br->r", other.sum(axis=1), before)
+    return np.einsum("bsr,bsr->r", other, running) + np.einsum("br,br->r", other.sum(axis=1), before)
 
 
 def _of_ties(
-    mass: Float[np.ndarray, "pair resample"],
-    other: Float[np.ndarray, "pair resample"],
+    mass: Float[np.ndarray, "row resample"],
+    other: Float[np.ndarray, "row resample"],
+    order: Int[np.ndarray, " pair"],
     starts: Int[np.ndarray, " group"],
 ) -> tuple[Float[np.ndarray, " resample"], Float[np.ndarray, " resample"]]:
-    """What mid-ranks of tied rows add to `_shared`, and what they take from twelve times the sum of squared ranks."""
-    sizes = np.diff(starts, append=len(mass))
-    tied = np.repeat(sizes > 1, sizes)
-    if not tied.any():
+    """What mid-ranks of tied rows add to the sum of ranks as if none tied, and take from twelve times that of squares."""
+    sizes = np.diff(starts, append=len(order))
+    tied = order[np.repeat(sizes > 1, sizes)]
+    if not len(tied):
         return np.zeros(mass.shape[1]), np.zeros(mass.shape[1])
     mass, other, sizes = mass[tied], other[tied], sizes[sizes > 1]
     firsts = np.cumsum(sizes) - sizes
