@@ -18,6 +18,7 @@ import pandas as pd
 from probes.layer_rules import BASELINES, RuleBook, consult, rule_table
 from probes.layer_scores import Bench, text_places
 from probes.layer_tables import dimension_table, gap_table, rival_table, sample_table, score_table, set_table
+from probes.layers_asked import layers_asked
 from valens import extract
 from valens.chosen import model_facts
 from valens.errors import SelectionError, SiteError
@@ -147,7 +148,7 @@ def layer_sweep(
     bench = Bench(model, suite, extraction, text_places(suite), resamples, halves, seed, exact)
     names = tuple(SELECTORS) if compare else BASELINES
     books = [
-        consult(bench, representation, _wanted(model, representation, layers), select=select, names=names)
+        consult(bench, representation, layers_asked(model, representation, layers), select=select, names=names)
         for representation in representations
     ]
     facts = provenance(
@@ -210,19 +211,8 @@ def plan(
     )
 
 
-def _wanted(model: Model, representation: Representation, layers: LayerSet | None) -> tuple[int, ...]:
-    """The layers of a representation that are to be scored."""
-    there = representation.reading.layers(model.n_layers)
-    return tuple(layer for layer in there if layers is None or layer in layers)
-
-
 def _refuse_layers(model: Model, representations: Sequence[Representation], layers: LayerSet | None) -> None:
-    if layers is not None and max(layers) > model.n_layers:
-        raise SiteError(
-            f"{model.name} has layers 1..{model.n_layers}; {max(layers)} was asked for. "
-            "Count from 1; 0 is the input of the first block."
-        )
-    barren = [name for name in representations if not any(_wanted(model, name, layers))]
+    barren = [name for name in representations if not any(layers_asked(model, name, layers))]
     if barren:
         raise SiteError(
             f"There is nothing to choose for {barren[0]} in the layers {layers}. Give one or more of "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from jaxtyping import Int
 
 from valens.corpora import Corpus
 from valens.extract import Extraction
-from valens.layers import LayerSet
 from valens.lexical import LEXICAL, sparse_tfidf
 from valens.models import Model
 from valens.progress import steps
@@ -28,26 +27,23 @@ Ranks = dict[tuple[str, int | None], Int[np.ndarray, "_draw _direction _document
 
 
 def matched_ranks(
-    model: Model,
     segments: Segments,
     extraction: Extraction,
-    representations: Sequence[Representation],
-    layers: LayerSet | None,
+    wanted: Mapping[Representation, Sequence[int]],
     similarity: str,
 ) -> Ranks:
-    """The ranks of every representation, at the layers asked for, and of words alone."""
-    found: Ranks = {(LEXICAL, None): np.stack(list(_lexical(model, segments)))}
+    """The ranks of every representation at its wanted layers."""
+    found: Ranks = {}
     rows = {row: place for place, row in enumerate(extraction.rows)}
-    with steps("Matching segments", len(representations) * len(segments.draws)) as step:
-        for representation in representations:
-            wanted = [n for n in representation.reading.layers(model.n_layers) if layers is None or n in layers]
+    with steps("Matching segments", len(wanted) * len(segments.draws)) as step:
+        for representation, layers in wanted.items():
             by_draw = []
             for pairs in segments.draws:
                 sides = [[rows[row_of(pair.prefix)] for pair in pairs], [rows[row_of(pair.suffix)] for pair in pairs]]
-                by_draw.append(np.concatenate(list(_by_group(extraction, representation, wanted, sides, similarity))))
+                by_draw.append(np.concatenate(list(_by_group(extraction, representation, layers, sides, similarity))))
                 step()
             ranks = np.stack(by_draw, axis=1)
-            found |= {(representation.name, layer): ranks[place] for place, layer in enumerate(wanted)}
+            found |= {(representation.name, layer): ranks[place] for place, layer in enumerate(layers)}
     return found
 
 
@@ -67,6 +63,11 @@ def _by_group(
             for side in sides
         )
         yield match_ranks(prefixes, suffixes, similarity)
+
+
+def word_ranks(model: Model, segments: Segments) -> Ranks:
+    """The ranks that words alone give, without a model's vectors; TaskError if the texts have no word."""
+    return {(LEXICAL, None): np.stack(list(_lexical(model, segments)))}
 
 
 def _lexical(model: Model, segments: Segments) -> Iterator[Int[np.ndarray, "direction document"]]:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 
 from probes import next_token_baselines as baselines
+from probes.layers_asked import refuse_beyond
 from probes.next_token_examples import PARTS, Classes, Examples, control_classes
 from probes.next_token_scores import ACCURACY, METRICS, Curve, Held, Site
 from valens.errors import SiteError
@@ -56,12 +57,7 @@ def probed_sites(
 
     Raises SiteError for layers that the model, or a representation, does not have.
     """
-    asked = [layer for given in ((layers or ()), *sets) for layer in given]
-    if max(asked, default=0) > model.n_layers:
-        raise SiteError(
-            f"{model.name} has layers 1..{model.n_layers}; {max(asked)} was asked for. "
-            "Count from 1; 0 is the input of the first block."
-        )
+    refuse_beyond(model, [layer for given in ((layers or ()), *sets) for layer in given])
     found = []
     for made in dict.fromkeys(representations):
         there = made.reading.layers(model.n_layers)

@@ -14,7 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from probes.matching_ranks import matched_ranks, rank_table
+from probes.layers_asked import layers_asked
+from probes.matching_ranks import matched_ranks, rank_table, word_ranks
 from probes.matching_scores import Measured, score_of
 from valens import extract
 from valens.corpora import Corpus
@@ -153,10 +154,14 @@ def segment_matching(
     their number, SiteError, PromptError or SelectionError for settings that the model does not allow.
     """
     refuse_settings(ks, similarity, interval)
-    segments = cut_corpus(model, corpus, max_tokens=max_tokens, segment_tokens=segment_tokens, seed=seed, draws=draws)
-    _refuse_few(segments, corpus, ks)
-    extraction = plan(model, segments, representations, store=store, max_tokens=max_tokens).run()
-    ranks = matched_ranks(model, segments, extraction, representations, layers, similarity)
+    wanted = {name: layers_asked(model, name, layers) for name in dict.fromkeys(representations)}
+    segments = cut_corpus(
+        model, corpus, max_tokens=max_tokens, segment_tokens=segment_tokens, seed=seed, draws=draws, ks=ks
+    )
+    job = plan(model, segments, representations, store=store, max_tokens=max_tokens)
+    words = word_ranks(model, segments)  # before anything is read: it fails where texts have no words
+    extraction = job.run()
+    ranks = words | matched_ranks(segments, extraction, wanted, similarity)
     measured = Measured(model, corpus.name, tuple(f"recall@{k}" for k in ks), resamples, seed, interval)
     facts = provenance(
         model=extraction.collection.about,
@@ -173,6 +178,9 @@ def segment_matching(
             "too_short": segments.short,
             "truncated": segments.truncated,
         },
+        representations={str(name): str(LayerSet.of(found)) for name, found in wanted.items()},
+        ks=list(ks),
+        max_tokens=_limit(model, max_tokens),
         segment_tokens=segment_tokens,
         similarity=similarity,
         draws=draws,
@@ -192,11 +200,15 @@ def cut_corpus(
     segment_tokens: int | None = None,
     seed: int = 0,
     draws: int = 1,
+    ks: Sequence[int] = (),
 ) -> Segments:
-    """The documents of a corpus that can be cut, and where they are."""
+    """The documents of a corpus that can be cut, and their segments; CorpusError if they are too few, or for these `ks`."""
     limit = _limit(model, max_tokens)
-    texts = corpus.texts
-    return cut(model.tokenizer, texts, max_tokens=limit, segment_tokens=segment_tokens, seed=seed, draws=draws)
+    segments = cut(
+        model.tokenizer, corpus.texts, max_tokens=limit, segment_tokens=segment_tokens, seed=seed, draws=draws
+    )
+    _refuse_few(segments, corpus, ks)
+    return segments
 
 
 def plan(
@@ -242,10 +254,10 @@ def _refuse_few(segments: Segments, corpus: Corpus, ks: Sequence[int]) -> None:
     left_out = f"{segments.repeated} repeated and {segments.short} too short ones are left out"
     if n < FEWEST:
         raise CorpusError(
-            f"{corpus.name} has {n} usable documents ({left_out}); {FEWEST} or more are needed. Give a larger corpus, or "
-            "lower --segment-tokens."
+            f"{corpus.name} has {n} usable documents ({left_out}); {FEWEST} or more are needed. Give a larger corpus, raise "
+            "--max-tokens or lower --segment-tokens."
         )
-    if max(ks) > n:
+    if max(ks, default=0) >= n:
         raise CorpusError(
             f"recall@{max(ks)} among {n} documents is always 1 ({left_out}). Ask for k below {n}, or give more documents."
         )

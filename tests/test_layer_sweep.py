@@ -489,7 +489,7 @@ def test_texts_that_the_model_cannot_tell_apart_end_in_no_error_and_no_nan_on_di
     ("settings", "error", "message"),
     [
         ({"layers": LayerSet.of([2, 4])}, SiteError, r"tiny has layers 1\.\.3; 4 was asked for"),
-        ({"layers": LayerSet.of([0])}, SiteError, "nothing to choose for VA in the layers 0"),
+        ({"layers": LayerSet.of([0])}, SiteError, "VA has no layer 0; it has 1"),
         ({"select": "papr"}, SelectionError, "no selector 'papr'. Did you mean paper"),
         ({"max_tokens": 0}, PromptError, "--max-tokens 0 was asked for"),
         ({"max_tokens": 5, "on_long": "error"}, PromptError, "texts have more than 5 tokens"),

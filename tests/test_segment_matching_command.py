@@ -36,9 +36,9 @@ def test_it_writes_its_files_and_says_what_they_show(match: Shell) -> None:
     assert "took the field `context`" in " ".join(said.out.split())
     assert "14 documents of texts" in said.out
     assert "recall@10 of each text's beginning" in said.out
-    for line in ("recall@1:", "MRR:", "VA − HS", "p (Holm)", "TF-IDF", "chance", "VA is ahead of HS in"):
+    for line in ("MRR:", "VA − HS", "p (Holm)", "TF-IDF", "chance", "VA against HS", "recall@1: VA is ahead in"):
         assert line in said.out
-    assert max(map(len, said.out.splitlines())) <= 80
+    assert max(map(len, said.out.splitlines()[:-1])) <= 80
     again = match("--corpus", "texts.jsonl", "--out", "out")
     assert "No forward pass: the store had every segment" in again.out
 
@@ -63,10 +63,30 @@ def test_a_dry_run_writes_nothing(match: Shell) -> None:
     assert not list(Path().glob("activations/*/*.safetensors"))
 
 
+def test_a_dry_run_refuses_what_a_run_refuses(match: Shell) -> None:
+    refused(match("--corpus", "texts.jsonl", "--dry-run", "--k", "99"), "recall@99 among 14 documents")
+
+
+def test_layer_0_alone_has_a_figure(match: Shell) -> None:
+    said = match("--corpus", "texts.jsonl", "--representations", "HS", "--layers", "0", "--out", "out")
+    assert said.code == 0
+    assert {path.name for path in Path("out").iterdir()} == FILES
+
+
+def test_names_are_printed_as_they_are(match: Shell) -> None:
+    Path("texts.jsonl").rename("[red]texts[x].jsonl")
+    said = match("--corpus", "[red]texts[x].jsonl", "--out", "out[/y]")
+    assert said.code == 0
+    assert "14 documents of [red]texts[x].jsonl" in said.out
+    assert said.out.rstrip().endswith("out[/y]")
+
+
 REFUSED = {
     "few": (["--corpus", "few.jsonl"], "few.*has 9 usable documents.*10 or more are needed"),
     "short": (["--corpus", "texts.jsonl", "--segment-tokens", "30"], "0 usable documents .0 repeated and 14 too short"),
     "k": (["--corpus", "texts.jsonl", "--k", "1,15"], "recall@15 among 14 documents"),
+    "k all": (["--corpus", "texts.jsonl", "--k", "14"], "recall@14 among 14 documents is always 1"),
+    "layer 0": (["--corpus", "texts.jsonl", "--layers", "0"], "VA has no layer 0; it has 1..3"),
     "k no number": (["--corpus", "texts.jsonl", "--k", "ten"], "--k takes whole numbers"),
     "no text": (["--corpus", "numbers.jsonl"], "no.*text"),
     "field": (["--corpus", "texts.jsonl", "--field", "body"], "body.*context"),

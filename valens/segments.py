@@ -73,7 +73,7 @@ class _Document:
 
     def segment(self, start: int, end: int) -> Tokens:
         ids = (*self.head, *self.body[start:end], *self.tail)
-        return Tokens(ids, (True,) * len(ids), truncated=end < len(self.body))
+        return Tokens(ids, (True,) * len(ids), truncated=self.truncated and end == len(self.body))
 
     def pair(self, segment_tokens: int | None, seed: int, draw: int) -> Pair:
         """Cut at a place that the document, the seed and the draw decide."""

@@ -1,83 +1,124 @@
-"""What `valens segment-matching` says of a result: a table of layers, and what follows from it in words."""
+"""What `valens segment-matching` says of a result: two tables, and what follows from them in words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from valens.display import plain_table
 from valens.layers import LayerSet
-from valens.probes import CHANCE, LEXICAL, SegmentMatching
+from valens.lexical import LEXICAL
+from valens.probes import CHANCE, SegmentMatching
 from valens.recall import DIRECTIONS
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _LEVEL = 0.05
+_ROOM = 3
+"""So many representations fit into 80 columns with their intervals."""
+
+
+def opening(found: SegmentMatching) -> str:
+    """What was matched."""
+    facts = found.result.provenance
+    counts, name = facts["documents"], facts["model"]["model"]
+    return (
+        f"{counts['used']:,} documents of {facts['corpus']['name']}, {name}, similarity {facts['similarity']}, seed "
+        f"{facts['seed']}. {counts['truncated']:,} are longer than {facts['max_tokens']:,} tokens; so much of them is used. "
+        f"Left out: {counts['repeated']:,} that repeat another in the part that is used, {counts['too_short']:,} too short."
+    )
 
 
 def layer_table(found: SegmentMatching, metric: str) -> Table:
     """A metric by layer with 95 % intervals, and with two representations their paired difference."""
     names = found.representations
     columns = ["layer", *names]
-    cells = {name: _cells(found, name, metric) for name in names}
+    cells = {name: _cells(found, name, metric, interval=len(names) <= _ROOM) for name in names}
     gaps: dict[int, list[str]] = {}
     if len(names) == 2:  # noqa: PLR2004
         columns += [f"{names[0]} − {names[1]}", "p (Holm)"]
-        gaps = {
-            row.layer: [_signed(row), f"{row.p_holm:.3f}"] for row in found.compare(*names, metric=metric).itertuples()
-        }
+        compared = found.compare(*names, metric=metric)
+        gaps = {row.layer: [_signed(row), _p(row.p_holm)] for row in compared.itertuples()}
     layers = sorted({layer for by_layer in cells.values() for layer in by_layer})
     rows = [[str(n), *[cells[name].get(n, "–") for name in names], *gaps.get(n, ["", ""])] for n in layers]
     return plain_table(columns, [row[: len(columns)] for row in rows], right=columns)
 
 
-def words(found: SegmentMatching, metric: str) -> Iterator[str]:
-    """The best layer of each representation, the baselines, and where one representation is ahead of another."""
-    table = found.table[found.table.direction == DIRECTIONS[0]]
-    for one in found.metrics:
-        part = table[table.metric == one]
-        best = [_best(part[part.representation == name]) for name in found.representations]
+def best_table(found: SegmentMatching) -> Table:
+    """Each metric at each representation's best layer, what words and chance score, and the layers as good as the best."""
+    rows = []
+    for metric in found.metrics:
+        part = _forward(found, metric)
+        rows += [(metric, *_best(part[part.representation == name])) for name in found.representations]
         lines = {row.representation: row for row in part[part.layer.isna()].itertuples()}
-        baselines = f"{LEXICAL} {lines[LEXICAL].score:.3f}, chance {lines[CHANCE].score:.3f}"
-        yield f"{one}: {'; '.join(best)}; {baselines}"
+        rows.append((metric, LEXICAL, "–", _with_interval(lines[LEXICAL], 3), ""))
+        rows.append((metric, CHANCE, "–", f"{lines[CHANCE].score:.3f}", ""))
+    columns = ("metric", "of", "best layer", "score", "layers not told from it")
+    return plain_table(columns, rows, right=columns[2:4])
+
+
+def words(found: SegmentMatching) -> Iterator[str]:
+    """Where one representation is ahead of another, and which layers do better than words alone."""
     first, *others = found.representations
     for other in others:
-        yield _verdict(found.compare(first, other, metric=metric), first, other, metric)
-    spread = table.between_draws[table.layer.notna() & (table.metric == metric)]
+        compared = {metric: found.compare(first, other, metric=metric) for metric in found.metrics}
+        n_layers = len(next(iter(compared.values())))
+        yield f"{first} against {other}, paired by document (p < {_LEVEL}, Holm's correction over {_layers_in(n_layers)}):"
+        for metric, table in compared.items():
+            sure = table[table.p_holm < _LEVEL]
+            ahead, behind = (sure.layer[sign * sure.difference > 0].tolist() for sign in (1, -1))
+            yield f"  {metric}: {first} is ahead in {_layers(ahead)}, behind in {_layers(behind)}"
+    for metric in found.metrics:
+        yield _against_words(_forward(found, metric), metric)
+    spread = found.table.between_draws
     if spread.notna().any():
         draws = found.result.provenance["draws"]
-        yield f"Over {draws} draws of the cuts, {metric} has a standard deviation of {spread.median():.3f} (middle layer)."
+        yield f"Over {draws} draws of the cuts a score has a standard deviation of {spread.median():.3f} (median of all)."
 
 
-def _best(curve: pd.DataFrame) -> str:
+def main_metric(found: SegmentMatching) -> str:
+    """The recall with the largest k."""
+    return max((name for name in found.metrics if "@" in name), key=lambda name: int(name.partition("@")[2]))
+
+
+def _forward(found: SegmentMatching, metric: str) -> pd.DataFrame:
+    table = found.table
+    return table[(table.direction == DIRECTIONS[0]) & (table.metric == metric)]
+
+
+def _best(curve: pd.DataFrame) -> tuple[str, str, str, str]:
     row = curve.loc[curve.score.idxmax()]
-    among = [int(layer) for layer in curve.layer[curve.among_best]]
-    others = f" (layers that cannot be told from it: {LayerSet.of(among)})" if len(among) > 1 else ""
-    return f"{row.representation} {_with_interval(row, 3)} at layer {row.layer}{others}"
+    among = LayerSet.of([int(layer) for layer in curve.layer[curve.among_best]])
+    return str(row.representation), str(row.layer), _with_interval(row, 3), str(among)
 
 
-def _verdict(compared: pd.DataFrame, first: str, other: str, metric: str) -> str:
-    sure = compared[compared.p_holm < _LEVEL]
-    ahead, behind = (sure.layer[sign * sure.difference > 0].tolist() for sign in (1, -1))
-    return (
-        f"{metric}: {first} is ahead of {other} in {_layers(ahead)}, behind in {_layers(behind)} "
-        f"(paired by document, p < {_LEVEL} after Holm's correction over {len(compared)} layers)."
-    )
+def _against_words(part: pd.DataFrame, metric: str) -> str:
+    words_alone = float(part.score[part.representation == LEXICAL].iloc[0])
+    above = part[part.layer.notna() & (part.score > words_alone)]
+    found = [
+        f"{name} in {_layers([int(layer) for layer in curve.layer])}"
+        for name, curve in above.groupby("representation", sort=False)
+    ]
+    return f"{metric}: words alone ({LEXICAL}) score {words_alone:.3f}; above that: {', '.join(found) or 'no layer'}"
 
 
-def _layers(layers: list[int]) -> str:
+def _layers(layers: Sequence[int]) -> str:
     if not layers:
         return "no layer"
     return f"{'layer' if len(layers) == 1 else 'layers'} {LayerSet.of(layers)}"
 
 
-def _cells(found: SegmentMatching, name: str, metric: str) -> dict[int, str]:
-    table = found.table
-    part = table[(table.representation == name) & (table.metric == metric) & (table.direction == DIRECTIONS[0])]
-    return {int(row.layer): _with_interval(row, 2) for row in part.itertuples()}
+def _layers_in(n: int) -> str:
+    return f"{n} layer{'s' * (n != 1)}"
+
+
+def _cells(found: SegmentMatching, name: str, metric: str, *, interval: bool) -> dict[int, str]:
+    part = _forward(found, metric)
+    rows = part[(part.representation == name) & part.layer.notna()].itertuples()
+    return {int(row.layer): _with_interval(row, 2) if interval else f"{row.score:.2f}" for row in rows}
 
 
 def _with_interval(row: Any, digits: int) -> str:
@@ -86,3 +127,7 @@ def _with_interval(row: Any, digits: int) -> str:
 
 def _signed(row: Any) -> str:
     return f"{row.difference:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"
+
+
+def _p(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"  # noqa: PLR2004

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from valens.commands.options import (
     CHOOSING,
@@ -98,15 +99,15 @@ def segment_matching(  # noqa: PLR0917
     activations = ActivationStore(store, check=check)
     texts = corpus_named(corpus, data_root=data_root, field=field, limit=limit)
     for note in texts.notes:
-        console.print(f"{texts.name}: {note}", style="dim", highlight=False)
+        console.print(f"{texts.name}: {note}", style="dim", highlight=False, markup=False)
     if not dry_run:
         writable_folder(out)
-    with console.status(f"Loading {model}"):
+    with console.status(escape(f"Loading {model}")):
         loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
     picked = layer_set(layers, loaded.n_layers)
     if dry_run:
         segments = cut_corpus(
-            loaded, texts, max_tokens=max_tokens, segment_tokens=segment_tokens, seed=seed, draws=seeds
+            loaded, texts, max_tokens=max_tokens, segment_tokens=segment_tokens, seed=seed, draws=seeds, ks=ks
         )
         job = matching_plan(loaded, segments, wanted, store=activations, max_tokens=max_tokens)
         show_estimate(console, job.estimate(), as_json=as_json)
@@ -156,22 +157,26 @@ def _as_json(found: SegmentMatching, out: Path) -> dict[str, Any]:
 
 
 def _show(console: Console, found: SegmentMatching, out: Path) -> None:
-    from valens.commands.matching_text import layer_table, words
+    from valens.commands.matching_text import best_table, layer_table, main_metric, opening, words
 
-    facts = found.result.provenance
-    metric = max((name for name in found.metrics if "@" in name), key=lambda name: int(name.partition("@")[2]))
-    counts = facts["documents"]
-    console.print(
-        f"{counts['used']:,} documents of {facts['corpus']['name']}, {counts['truncated']:,} of them cut at the limit of "
-        f"tokens. Left out: {counts['repeated']:,} that repeat another in the part used, {counts['too_short']:,} too "
-        "short.\n",
-        highlight=False,
-    )
+    facts, metric = found.result.provenance, main_metric(found)
+    console.print(opening(found) + "\n", highlight=False, markup=False)
     console.print(f"{metric} of each text's beginning looking for its end, with 95 % intervals\n", highlight=False)
     console.print(layer_table(found, metric))
+    console.print(
+        "Each interval is its layer's own; p is corrected over the layers. Layer 0 is what enters the first block.\n",
+        style="dim",
+        highlight=False,
+    )
+    console.print(best_table(found))
     console.print()
-    for line in words(found, metric):
-        console.print(line, highlight=False)
+    for line in words(found):
+        console.print(line, highlight=False, markup=False)
     passes, seconds = facts["forward_passes"], timedelta(seconds=round(facts["seconds_reading"]))
     read = f"{passes:,} passages read in {seconds}" if passes else "No forward pass: the store had every segment"
-    console.print(f"{read}. Scores, ranks and figure2 are in {out}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{read}. Scores of both directions, ranks and figure2 are in {out}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )

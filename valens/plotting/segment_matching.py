@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from valens.errors import ResultError
@@ -34,7 +35,8 @@ def matching_curves(table: pd.DataFrame, *, direction: str = "prefix to suffix")
         figure, axes = plt.subplots(
             1, len(metrics), figsize=(2.35 * len(metrics) + 0.4, 2.7), sharey=True, squeeze=False, layout="constrained"
         )
-        axes[0][0].set_ylim(0, 1.02)
+        axes[0][0].set_ylim(0, 1.08)
+        axes[0][0].set_yticks(np.linspace(0, 1, 6))
         for axis, metric in zip(axes[0], metrics, strict=True):
             _panel(axis, part[part.metric == metric], colours)
             axis.set_title(str(metric))
@@ -53,12 +55,19 @@ def _panel(axis: Axes, part: pd.DataFrame, colours: Mapping[str, str]) -> None:
         line = curves[curves.representation == name]
         x = line.layer.to_numpy(dtype=int)
         axis.fill_between(x, line.low, line.high, color=colour, alpha=BAND_ALPHA, linewidth=0)
-        axis.plot(x, line.score, color=colour)
-    deepest = curves.iloc[-1]
-    first, last = int(curves.layer.min()), int(deepest.layer)
+        axis.plot(x, line.score, color=colour, marker="o" if len(x) == 1 else "")
+        if len(x) == 1:
+            axis.vlines(x, line.low, line.high, color=colour, alpha=0.5)
+    first, last = int(curves.layer.min()), int(curves.layer.max())
     for row in part[part.layer.isna()].itertuples():
         axis.plot([first - 0.5, last], [row.score] * 2, color=GREY, linestyle=DASHED, linewidth=0.9, zorder=1)
-    layer_axis(axis, first, last, round(last / float(deepest.depth)), room=_LABEL_ROOM)
+    layer_axis(axis, first, last, _n_layers(curves), room=_LABEL_ROOM)
+
+
+def _n_layers(curves: pd.DataFrame) -> int | None:
+    """L of the model; None where the table has layer 0 alone, from which it cannot be told."""
+    blocks = curves[curves.layer > 0]
+    return None if blocks.empty else round(float(blocks.layer.iloc[0]) / float(blocks.depth.iloc[0]))
 
 
 def _name_lines(axis: Axes, part: pd.DataFrame, colours: Mapping[str, str]) -> None:

@@ -77,7 +77,7 @@ def colours_of(names: list[str], known: Mapping[str, str] | None = None) -> dict
     return {name: given.get(name) or next(free, GREY) for name in names}
 
 
-def layer_axis(axis: Axes, first: int, last: int, n_layers: int, *, room: float = 0.0) -> None:
+def layer_axis(axis: Axes, first: int, last: int, n_layers: int | None, *, room: float = 0.0) -> None:
     """Whole layers from `first` to `last` below, depth above; `room` is the share left free on the right."""
     from matplotlib.ticker import MaxNLocator
 
@@ -85,6 +85,8 @@ def layer_axis(axis: Axes, first: int, last: int, n_layers: int, *, room: float 
     axis.set_xlim(first - 0.5, last + 0.5 + room * (last - first + 1))
     ticks = MaxNLocator(integer=True, nbins=7, min_n_ticks=1).tick_values(first - 0.5, last + 0.5)
     axis.set_xticks([tick for tick in ticks if first <= tick <= last])
+    if n_layers is None:
+        return
     above = axis.secondary_xaxis("top", functions=(_scaled(1 / n_layers), _scaled(n_layers)))
     above.set_xlabel("depth (fraction of the layers)")
     above.set_xticks([0, 0.25, 0.5, 0.75, 1])
