@@ -17,11 +17,10 @@ class Texts:
 
     def places(self, texts: Iterable[str]) -> tuple[int, ...]:
         """Where each of these is among the different texts; TaskDataError for an empty one, which no model can read."""
-        found = tuple(self._places.setdefault(text, len(self._places)) for text in texts)
-        empty = [text for text in self._places if not text.strip()]
-        if empty:
+        asked = list(texts)
+        if not all(map(str.strip, asked)):
             raise TaskDataError(f"{self._task} has an empty text, and a decoder has nothing to read in it.")
-        return found
+        return tuple(self._places.setdefault(text, len(self._places)) for text in asked)
 
     @property
     def all(self) -> tuple[str, ...]:
