@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 
 from valens import provenance
 from valens.errors import ResultError
-from valens.results import Result, read_result, records, replace, writable_folder
+from valens.results import Result, read_result, records, replace, writable_folder, write_json
 from valens.strict_json import to_json
 
 TABLE = pd.DataFrame(
@@ -83,6 +86,69 @@ def test_a_save_that_fails_leaves_the_old_file_and_no_half_of_a_new_one(
     pd.testing.assert_frame_equal(read_result(tmp_path).table, TABLE)
 
 
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_a_save_that_is_stopped_between_two_files_leaves_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renamed: int
+) -> None:
+    """Of the three files of the new result so many have taken their places."""
+    ranks = pd.DataFrame({"document": [0, 1], "rank": [3, 1]})
+    Result("old", TABLE, {}, {"ranks": ranks}).save(tmp_path)
+    real, done = Path.replace, []
+
+    def until_stopped(self: Path, target: Path) -> None:
+        if len(done) == renamed:
+            raise KeyboardInterrupt
+        done.append(real(self, target))
+
+    monkeypatch.setattr(Path, "replace", until_stopped)
+    with pytest.raises(KeyboardInterrupt):
+        Result("new", TABLE.head(1), {}, {"ranks": ranks.head(1)}).save(tmp_path)
+    assert files(tmp_path) == {"scores.parquet", "ranks.parquet"}
+    with pytest.raises(ResultError, match=r"no result that can be read .*provenance\.json"):
+        read_result(tmp_path)
+
+
+def test_the_file_whose_place_is_taken_is_named(result: Result, tmp_path: Path) -> None:
+    (tmp_path / "scores.parquet").mkdir()
+    with pytest.raises(ResultError, match=r"scores\.parquet cannot be written"):
+        result.save(tmp_path)
+    assert files(tmp_path) == {"scores.parquet"}
+
+
+@pytest.mark.parametrize("name", ["scores", "ranks"])
+def test_a_table_of_another_result_is_refused(result: Result, tmp_path: Path, name: str) -> None:
+    """The tables are sound and alike in form, so that nothing but their sums tells them apart."""
+    ranks = pd.DataFrame({"document": [0, 1], "rank": [3, 1]})
+    for folder, shift in (("ours", 0), ("other", 1)):
+        table = TABLE.assign(n=TABLE.n + shift)
+        Result("layer-sweep", table, {}, {"ranks": ranks + shift}).save(tmp_path / folder)
+    (tmp_path / "other" / f"{name}.parquet").replace(tmp_path / "ours" / f"{name}.parquet")
+    with pytest.raises(
+        ResultError, match=rf"{name}\.parquet was changed or belongs to another result.*provenance\.json"
+    ):
+        read_result(tmp_path / "ours")
+
+
+def test_the_sums_are_those_that_sha256sum_gives(result: Result, tmp_path: Path) -> None:
+    result.save(tmp_path)
+    noted = json.loads((tmp_path / "provenance.json").read_text(encoding="utf-8"))["files"]
+    assert noted == {"scores.parquet": hashlib.sha256((tmp_path / "scores.parquet").read_bytes()).hexdigest()}
+
+
+def test_a_result_without_sums_can_be_read(result: Result, tmp_path: Path) -> None:
+    forget_sums(result.save(tmp_path))
+    again = read_result(tmp_path)
+    pd.testing.assert_frame_equal(again.table, TABLE)
+    assert again.provenance == result.provenance
+
+
+def forget_sums(folder: Path) -> None:
+    """The result as it was written before sums were noted."""
+    facts = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    del facts["files"]
+    (folder / "provenance.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
 def test_any_other_error_passes_and_leaves_nothing_either(tmp_path: Path) -> None:
     def stopped(path: Path) -> None:
         path.write_text("half")
@@ -111,20 +177,27 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path, monkeypat
         writable_folder(tmp_path)
 
 
+@pytest.mark.parametrize("refused", [writable_folder, read_result])
+def test_the_home_of_nobody_is_no_folder(refused: Callable[[str], object]) -> None:
+    with pytest.raises(ResultError, match=r"~nobody-of-this-name/out .*home"):
+        refused("~nobody-of-this-name/out")
+
+
 def test_looking_whether_a_folder_can_be_written_to_leaves_nothing_there(tmp_path: Path) -> None:
     assert files(writable_folder(tmp_path / "out")) == set()
 
 
-@pytest.mark.parametrize("broken", ["missing", "empty", "no json", "no kind", "no table"])
+@pytest.mark.parametrize("broken", ["missing", "empty", "no json", "no object", "no kind", "no table"])
 def test_a_folder_that_is_no_result_is_named(result: Result, tmp_path: Path, broken: str) -> None:
     folder = tmp_path / "folder"
     if broken != "missing":
         folder.mkdir()
-    if broken in {"no json", "no kind", "no table"}:
+    if broken.startswith("no "):
         result.save(folder)
-    if broken in {"no json", "no kind"}:
-        (folder / "provenance.json").write_text("{" if broken == "no json" else "{}")
+    if broken in (contents := {"no json": "{", "no object": "[]", "no kind": "{}"}):
+        (folder / "provenance.json").write_text(contents[broken])
     if broken == "no table":
+        forget_sums(folder)
         (folder / "scores.parquet").write_bytes(b"half")
     with pytest.raises(ResultError, match=r"folder has no result that can be read .* as a probe's --out leaves it"):
         read_result(folder)
@@ -141,6 +214,14 @@ def test_json_has_no_nan(tmp_path: Path) -> None:
     assert json.loads(to_json(rows), parse_constant=refuse)[0] == rows[0]
     with pytest.raises(ValueError, match="JSON"):
         to_json({"score": float("nan")})
+
+
+def test_names_that_are_no_utf8_can_be_written_and_come_back(tmp_path: Path) -> None:
+    """A half of a character is written as JSON spells it; JSON's own backslashes stay what they are."""
+    facts = {"source": os.fsdecode(b"folder \xff"), "\ud800": ["\\udcff", "🙂 größer"]}
+    path = tmp_path / "facts.json"
+    write_json(path, facts)
+    assert json.loads(path.read_text(encoding="utf-8")) == facts
 
 
 @pytest.mark.parametrize(
