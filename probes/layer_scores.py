@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from valens.dimension import two_nn
 from valens.embedding import averaged
-from valens.evaluation import Evaluation, evaluate
+from valens.evaluation import Evaluation, evaluate, stacked
 from valens.extract import Extraction
 from valens.layers import LayerSet
 from valens.lexical import tfidf
@@ -123,7 +123,7 @@ class Bench:
                     self._evaluate(task, vectors, resamples=resamples, halves=halves)
                     for vectors in self._chunks(task, representation, sets)
                 ]
-                evaluations.append((task, _stacked(parts)))
+                evaluations.append((task, stacked(parts)))
                 step()
         return Scores(tuple(evaluations))
 
@@ -161,16 +161,4 @@ def _of_rows(found: Evaluation, rows: slice) -> Evaluation:
         replicates=found.replicates[rows],
         samples=None if found.samples is None else found.samples[rows],
         halves=tuple(_of_rows(half, rows) for half in found.halves),
-    )
-
-
-def _stacked(parts: Sequence[Evaluation]) -> Evaluation:
-    """Evaluations of one task as one, rows below rows."""
-    samples = [part.samples for part in parts if part.samples is not None]
-    return replace(
-        parts[0],
-        score=np.concatenate([part.score for part in parts]),
-        replicates=np.concatenate([part.replicates for part in parts]),
-        samples=np.concatenate(samples) if samples else None,
-        halves=tuple(map(_stacked, zip(*(part.halves for part in parts), strict=True))),
     )
