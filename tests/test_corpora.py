@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -61,6 +62,8 @@ def test_a_name_is_a_path_where_a_path_is_meant(tmp_path: Path, monkeypatch: pyt
         ("texts.jsonl", r"no file or folder texts\.jsonl.*\.jsonl\.gz"),
         ("far/away", "no file or folder far/away"),
         ("", "no corpus ''"),
+        ("x" * 300, r"whether x{119}… is there \(File name too long\)"),
+        ("~nobody-of-this-name/texts", "no home folder"),
     ],
 )
 def test_what_is_not_there_is_named_with_what_there_is(
@@ -69,7 +72,7 @@ def test_what_is_not_there_is_named_with_what_there_is(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CorpusError, match=says) as error:
         corpus(name)
-    assert all(known in str(error.value) for known in CORPORA)
+    assert all(known in str(error.value) for known in CORPORA) != name.startswith("~")
     assert "\n" not in str(error.value)
 
 
@@ -85,6 +88,23 @@ def test_no_text_at_all_cannot_be_asked_for(name: str, limit: int) -> None:
 def test_articles_have_no_fields() -> None:
     with pytest.raises(CorpusError, match="no field `text`"):
         corpus("wikipedia", field="text")
+
+
+@pytest.mark.parametrize("name", ["wikipedia", "a.jsonl", "."])
+def test_a_mirror_of_what_is_on_no_hub_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.jsonl").write_text('{"text": "a"}')
+    with pytest.raises(CorpusError, match=rf"{re.escape(name)} is not read from the hub.*Leave --data-root out"):
+        corpus(name, data_root="nowhere")
+    with pytest.raises(CorpusError, match=r"Did you mean longbench-v2\?"):
+        corpus("longbench_v2", data_root="nowhere")
+
+
+def test_names_are_printable_whatever_they_were() -> None:
+    half = "\udcff"
+    made = gathered(half, [(f"a{half}", "Text."), ("größer 🙂", "Other.")], source=half, notes=(half,))
+    assert made.ids == (r"a\udcff", "größer 🙂")
+    assert {made.name, made.source, *made.notes} == {r"\udcff"}
 
 
 def test_a_corpus_has_texts_and_an_id_for_each() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from valens.corpora.contract import Corpus
-from valens.corpora.fields import SAMPLE, TEXT_FIELDS, Row, corpus_of_rows
+from valens.corpora.fields import ID_FIELDS, SAMPLE, TEXT_FIELDS, Row, corpus_of_rows
 from valens.errors import CorpusError
 
 
@@ -35,6 +35,25 @@ def test_without_a_usual_name_the_longest_texts_are_taken() -> None:
 
 def test_a_usual_name_that_holds_no_text_is_passed_over() -> None:
     assert read({"text": ["a", "b"], "context": None, "body": 3, "tale": "A tale."}).texts == ("A tale.",)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), 7, ["a"]])
+@pytest.mark.parametrize("place", [0, 2])
+def test_one_row_that_is_wrong_does_not_change_the_guess(bad: object, place: int) -> None:
+    """The field is guessed by most rows, and the one that is not like them is named."""
+    rows: list[dict[str, object]] = [{"_id": f"number {n}", "context": f"Text {n}."} for n in range(4)]
+    rows[place]["context"] = bad
+    with pytest.raises(CorpusError, match=rf"row {place + 1}: `context` must hold text; it holds {type(bad).__name__}"):
+        read(*rows)
+
+
+@pytest.mark.parametrize("name", [*ID_FIELDS, "ID", "doc_id"])
+def test_a_field_that_names_rows_is_not_guessed_to_be_the_text(name: str) -> None:
+    rows = [{name: f"a-very-long-name-{n}", "x": f"{n}"} for n in range(3)]
+    assert read(*rows).texts == ("0", "1", "2")
+    with pytest.raises(CorpusError, match="no field with text"):
+        read(*({name: row[name], "x": 1} for row in rows))
+    assert read(*rows, field=name).texts == tuple(row[name] for row in rows)
 
 
 def test_the_field_asked_for_is_taken_and_nothing_guessed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -73,6 +74,34 @@ def test_a_folder_is_its_txt_files_in_order(tmp_path: Path) -> None:
     assert corpus(folder, limit=2).ids == read.ids[:2]
 
 
+def test_hidden_files_and_folders_are_passed_over(tmp_path: Path) -> None:
+    """But a corpus may lie in a hidden folder itself."""
+    folder = tmp_path / ".cache" / "mine"
+    (folder / ".hidden" / "deep").mkdir(parents=True)
+    (folder / "3.txt").write_text("Text.")
+    (folder / "._3.txt").write_bytes(b"\x00\x05\xff")
+    (folder / ".hidden" / "deep" / "4.txt").write_text("Other text.")
+    (folder / ".DS_Store").write_bytes(b"\xff")
+    read = corpus(folder)
+    assert (read.ids, read.texts) == (("3.txt",), ("Text.",))
+    assert read.notes == ("passed over: 2 .txt files that are hidden by a dot",)
+    (folder / "3.txt").unlink()
+    with pytest.raises(CorpusError, match="it has nothing"):
+        corpus(folder)
+
+
+def test_names_that_are_not_utf8_can_be_kept(tmp_path: Path) -> None:
+    """Every id, name and source can be put into a table, whatever bytes a file is called by and JSON spells."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/folder \xff"))
+    folder.mkdir()
+    (folder / os.fsdecode(b"gr\xf6\xdfer.txt")).write_text("Text.")
+    rows = written(folder / "a.jsonl", b'{"id": "\\ud800", "\\ud801": "Text."}')
+    for read, named in ((corpus(folder), "gr\\udcf6\\udcdfer.txt"), (corpus(rows), "\\ud800")):
+        assert read.ids == (named,)
+        strings = [*read.ids, read.name, read.source, *read.notes]
+        assert pa.array(strings).to_pylist() == strings
+
+
 def test_files_are_read_no_further_than_the_limit(tmp_path: Path) -> None:
     """What comes after the rows that are looked at for the fields may be anything."""
     rows = b"".join(b'{"text": "Text %d."}\n' % n for n in range(200))
@@ -99,6 +128,11 @@ FAULTS = {
     "torn.jsonl.gz": (gzip.compress(LINES)[:-12], "not a whole gzip file"),
     "plain.jsonl.gz": (LINES, "not a whole gzip file"),
     "garbled.jsonl.gz": (gzip.compress(LINES)[:12] + b"\xff\x00\xff" * 20, "not a whole gzip file"),
+    "digits.jsonl": (b'{"text": "a"}\n{"n": ' + b"9" * 5000 + b"}", r"digits\.jsonl, line 2: .*too many digits"),
+    "digits.json": (b'[{"n": ' + b"9" * 5000 + b"}]", "too many digits"),
+    "deep.jsonl": (b'\n\n{"n": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", r"deep\.jsonl, line 3: .*nested too deep"),
+    "deep.json": (b"[" * 100_000 + b"]" * 100_000, "nested too deep"),
+    "cut-with-end.jsonl": (b'{"text": "a"}\n{"text":\n{"text": "a"}', r"line 2: broken JSON"),
     "plain.parquet": (LINES, "cannot be read as parquet"),
     "empty.parquet": (b"", "cannot be read as parquet"),
     "one.txt": (b"A text.", "into a folder"),

@@ -9,6 +9,7 @@ from typing import Any
 
 from valens.errors import CorpusError
 from valens.overlap import identity
+from valens.printable import printable
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def gathered(
     """The corpus of texts that come one by one with their ids, read no further than `limit` of them are kept.
 
     A text of nothing but white space is left out, and so is one that repeats an earlier one (see `valens.overlap`);
-    the notes count both, as far as was read. CorpusError if nothing is left.
+    the notes count both, as far as was read. What names things is made printable. CorpusError if nothing is left.
     """
     check_limit(limit)
     texts: dict[bytes, tuple[str, str]] = {}
@@ -89,7 +90,13 @@ def gathered(
     if not texts:
         raise CorpusError(f"There is no text in {source}; {empty:,} were empty. Give texts to read.")
     notes += tuple(_left_out(empty, "without text") + _left_out(repeated, "that repeat an earlier one"))
-    return Corpus(name, tuple(t for _, t in texts.values()), tuple(i for i, _ in texts.values()), source, notes)
+    return Corpus(
+        name=printable(name),
+        texts=tuple(text for _, text in texts.values()),
+        ids=tuple(printable(named) for named, _ in texts.values()),
+        source=printable(source),
+        notes=tuple(map(printable, notes)),
+    )
 
 
 def _first_taken(n: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -55,7 +56,7 @@ def _named_texts(
         if text is not None and not isinstance(text, str):
             raise CorpusError(
                 f"{source}, row {row.number}: `{field}` must hold text; it holds {type(text).__name__} "
-                f"({str(text)[:40]}). Name a text field with --field."
+                f"({reprlib.repr(text)}). Name a text field with --field."
             )
         if text is not None and _HALF_A_CHARACTER.search(text):
             raise CorpusError(
@@ -66,8 +67,8 @@ def _named_texts(
 
 
 def _likeliest_field(sample: Sequence[Row], source: str) -> str:
-    """The first usual name that holds text, else the field whose texts are longest."""
-    lengths = {name: _mean_length(sample, name) for name in _names(sample)}
+    """The first usual name that mostly holds text, else the field whose texts are longest; never one that names rows."""
+    lengths = {name: _mean_length(sample, name) for name in _names(sample) if not _names_rows(name)}
     usual = [name for name in TEXT_FIELDS if lengths.get(name)]
     likeliest = usual[0] if usual else max(lengths, key=lambda name: lengths[name], default=None)
     if likeliest is None or not lengths[likeliest]:
@@ -75,11 +76,15 @@ def _likeliest_field(sample: Sequence[Row], source: str) -> str:
     return likeliest
 
 
+def _names_rows(name: str) -> bool:
+    return name.lower() in ID_FIELDS or name.lower().endswith("_id")
+
+
 def _mean_length(sample: Sequence[Row], name: str) -> float:
-    """In characters, over the rows that have the field; 0 for a field that holds anything but text."""
+    """In characters, over the rows with text in the field; 0 where more of those that have the field hold no text."""
     values = [value for row in sample if (value := row.fields.get(name)) is not None]
     texts = [value for value in values if isinstance(value, str)]
-    return sum(map(len, texts)) / len(texts) if texts and len(texts) == len(values) else 0.0
+    return sum(map(len, texts)) / len(texts) if texts and 2 * len(texts) >= len(values) else 0.0
 
 
 def _id_field(sample: Sequence[Row], field: str) -> str | None:

@@ -45,13 +45,25 @@ def _folder(folder: Path, field: str | None, limit: int | None) -> Corpus:
     if field is not None:
         raise CorpusError(f"{folder} is a folder of .txt files, which have no field `{field}`. Leave --field out.")
     files = [path for path in folder.rglob("*") if path.is_file()]
-    texts = sorted(path for path in files if path.suffix.lower() == ".txt")
+    seen = [path for path in files if not _hidden(path.relative_to(folder))]
+    texts = sorted(filter(_is_txt, seen))
     if not texts:
-        kinds = Counter(path.suffix or path.name for path in files).most_common(3)
+        kinds = Counter(path.suffix or path.name for path in seen).most_common(3)
         there = ", ".join(f"{n:,} {kind}" for kind, n in kinds) or "nothing"
         raise CorpusError(f"{folder} has no .txt file in it; it has {there}. A corpus is {FORMS}.")
+    n_hidden = sum(map(_is_txt, files)) - len(texts)
+    notes = (f"passed over: {n_hidden:,} .txt files that are hidden by a dot",) if n_hidden else ()
     found = ((path.relative_to(folder).as_posix(), _text(path)) for path in texts)
-    return gathered(folder.resolve().name, found, source=f"the .txt files of {folder}", limit=limit)
+    return gathered(folder.resolve().name, found, source=f"the .txt files of {folder}", limit=limit, notes=notes)
+
+
+def _hidden(path: Path) -> bool:
+    """Whether a file is hidden or in a hidden folder, as what macOS leaves beside each file, `._3.txt`."""
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _is_txt(path: Path) -> bool:
+    return path.suffix.lower() == ".txt"
 
 
 def _text(path: Path) -> str:
@@ -93,13 +105,18 @@ def _objects(lines: Iterable[bytes], path: Path) -> Iterator[Row]:
             yield Row(number, _object(_parsed(text, path, number), path, number))
 
 
-def _parsed(text: str, path: Path, first_line: int = 1) -> object:
+def _parsed(text: str, path: Path, number: int | None = None) -> object:
+    """The value of a line with its number, or of a whole file."""
     try:
         return json.loads(text.removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
-        line = first_line + error.lineno - 1
+        line = error.lineno if number is None else number
         hint = "A file with one object a line is called .jsonl." if error.msg == "Extra data" else "Mend it."
         raise CorpusError(f"{path}, line {line}: broken JSON ({error.msg}, column {error.colno}). {hint}") from error
+    except (ValueError, RecursionError) as error:
+        where = path if number is None else f"{path}, line {number}"
+        what = "it is nested too deep" if isinstance(error, RecursionError) else "a number has too many digits"
+        raise CorpusError(f"{where}: JSON that cannot be read ({what}). Mend or remove it.") from error
 
 
 def _object(value: object, path: Path, number: int) -> dict[str, object]:

@@ -13,6 +13,8 @@ from valens.corpora.wikipedia_sample import wikipedia_corpus
 from valens.errors import CorpusError
 
 CORPORA = ("wikipedia", "longbench-v2")
+_SHOWN = 120
+"""Characters of a name or path that an error shows."""
 
 
 def corpus(
@@ -28,14 +30,43 @@ def corpus(
     if name == "wikipedia":
         if field is not None:
             raise CorpusError(f"The articles of wikipedia have no field `{field}`. Leave --field out.")
+        _refuse_mirror(name, data_root)
         return wikipedia_corpus(limit=limit)
     if name == "longbench-v2":
-        root = None if data_root is None else Path(data_root).expanduser()
+        root = None if data_root is None else _home_spelt_out(data_root)
         return longbench_v2(data_root=root, field=field, limit=limit)
-    path = Path(name).expanduser()
-    if name == "" or not path.exists():
+    path = _home_spelt_out(name)
+    if name == "" or not _is_there(path):
         raise CorpusError(_not_found(name))
+    _refuse_mirror(name, data_root)
     return corpus_at(path, field=field, limit=limit)
+
+
+def _refuse_mirror(name: str | Path, data_root: str | Path | None) -> None:
+    if data_root is not None:
+        raise CorpusError(f"{_short(name)} is not read from the hub, nor from a mirror of it. Leave --data-root out.")
+
+
+def _home_spelt_out(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise CorpusError(f"{_short(path)} is in no home folder that is known here. Write the whole path.") from error
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise CorpusError(
+            f"There is no telling whether {_short(path)} is there ({error.strerror}). A corpus is {', '.join(CORPORA)}, "
+            f"{FORMS}."
+        ) from error
+
+
+def _short(name: str | Path) -> str:
+    whole = str(name)
+    return whole if len(whole) <= _SHOWN else f"{whole[: _SHOWN - 1]}…"
 
 
 def _not_found(name: str | Path) -> str:
