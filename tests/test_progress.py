@@ -48,6 +48,12 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
     return Terminal()
 
 
+def test_brackets_in_a_name_are_shown(terminal: Terminal) -> None:
+    with terminal, progress.progress("Reading [/tiny]", texts=1, tokens=5) as advance:
+        advance(1, 5)
+    assert "Reading [/tiny]" in terminal.shown
+
+
 def test_a_terminal_sees_texts_speed_and_time_left(terminal: Terminal) -> None:
     with terminal, progress.progress("Reading tiny", texts=1_200, tokens=50_000) as advance:
         advance(300, 10_000)

@@ -9,7 +9,6 @@ import sys
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from valens.commands import store
 from valens.commands.audit import audit
@@ -24,6 +23,7 @@ from valens.commands.segment_matching import segment_matching
 from valens.commands.sweep_layers import sweep_layers
 from valens.commands.transfer_layers import transfer_layers
 from valens.errors import ValensError
+from valens.terminal import say_labelled
 
 app = typer.Typer(
     name="valens",
@@ -67,7 +67,7 @@ def main() -> None:
     try:
         app()
     except ValensError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]Error:[/bold red] {escape(str(error))}", highlight=False)
+        say_labelled(Console(stderr=True), "Error:", str(error), style="bold red")
         sys.exit(2)
     except SystemExit as done:
         if done.code == _INTERRUPTED:

@@ -57,7 +57,7 @@ def _bar(*details: str) -> Progress:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns: tuple[Any, ...] = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         *map(TextColumn, details),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),

@@ -1,4 +1,7 @@
-"""What the commands have in common: JSON on standard output and nothing else there, and what a job would cost."""
+"""What the commands have in common: JSON alone on standard output, lines and tables as they are, and what a job would cost.
+
+Names, paths, fields and notes are the user's, and may have brackets and colons in them: `say` and its kin read no markup.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,14 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
+from valens.printable import printable
 from valens.strict_json import to_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
+    from rich.status import Status
 
     from valens.extract import Estimate
 
@@ -18,6 +25,22 @@ if TYPE_CHECKING:
 def write_json(value: object) -> None:
     """Print one JSON object, strictly valid."""
     sys.stdout.write(to_json(value) + "\n")
+
+
+def say(console: Console, what: RenderableType = "", *, style: str | None = None, soft_wrap: bool = False) -> None:
+    """Print a line or a table, no part of it read as markup; `soft_wrap` keeps a line, and a path in it, in one piece."""
+    shown = Text(printable(what)) if isinstance(what, str) else what
+    console.print(shown, style=style, markup=False, emoji=False, highlight=False, soft_wrap=soft_wrap)
+
+
+def say_labelled(console: Console, label: str, text: str, *, style: str) -> None:
+    """Print a line that a word in colour begins, as `Note: …`."""
+    say(console, Text.assemble((label, style), " ", printable(text)), soft_wrap=True)
+
+
+def waiting(console: Console, what: str) -> Status:
+    """A turning wheel and what is done meanwhile, inside `with`, where somebody looks."""
+    return console.status(Text(printable(what)))
 
 
 def show_estimate(console: Console, estimate: Estimate, *, as_json: bool) -> None:
@@ -35,4 +58,4 @@ def show_estimate(console: Console, estimate: Estimate, *, as_json: bool) -> Non
         "to be stored": f"{estimate.stored_bytes / 2**20:,.1f} MiB",
         "time to read": f"about {timedelta(seconds=round(estimate.seconds))}, measured on a first batch",
     }
-    console.print(pairs_table(pairs))
+    say(console, pairs_table(pairs))

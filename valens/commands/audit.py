@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from valens.commands.options import OUTPUT, AsJson, Device, Dtype, MaxTokens, ModelName
-from valens.terminal import write_json
+from valens.terminal import say, waiting, write_json
 
 
 def audit(
@@ -33,15 +33,16 @@ def audit(
     if out is not None:
         writable_folder(out)
     console = Console(stderr=as_json)
-    with console.status(f"Auditing {model}"):
+    with waiting(console, f"Auditing {model}"):
         result = measure(model, device=device, dtype=dtype, max_tokens=max_tokens)
     if out is not None:
         result.save(out)
     if as_json:
         write_json({"gaps": records(result.table), "provenance": result.provenance})
         return
-    console.print(gaps_table(summary(result.table)))
-    console.print(
+    say(console, gaps_table(summary(result.table)))
+    say(
+        console,
         "relative: largest norm of the difference, over the norm; cosine gap: largest 1 - cosine; over texts, with the "
         "layer that has the largest relative difference.",
         style="dim",

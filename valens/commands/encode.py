@@ -23,6 +23,7 @@ from valens.commands.options import (
 )
 from valens.commands.texts import read_every_line
 from valens.errors import ResultError
+from valens.terminal import waiting
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,7 +84,7 @@ def encode(  # noqa: PLR0917
         read_chosen(layers)  # a file that is none is known before a model is loaded for it
     lines = read_every_line(texts)
     activations = None if store is None else ActivationStore(store, check=check)
-    with Console(stderr=True).status(f"Loading {model}"):
+    with waiting(Console(stderr=True), f"Loading {model}"):
         loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
     vectors = embedding.encode(
         loaded,

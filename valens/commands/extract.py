@@ -25,7 +25,7 @@ from valens.commands.options import (
     StorePath,
 )
 from valens.commands.texts import TextFile, read_lines
-from valens.terminal import show_estimate, write_json
+from valens.terminal import say, show_estimate, waiting, write_json
 
 
 def extract(  # noqa: PLR0917
@@ -65,7 +65,7 @@ def extract(  # noqa: PLR0917
     lines = read_lines(texts)[:limit]
     activations = ActivationStore(store, check=check)
     pooled = [Reading.parse(name) for name in read.split(",")]
-    with console.status(f"Loading {model}"):
+    with waiting(console, f"Loading {model}"):
         loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
     job = plan(
         loaded,
@@ -91,8 +91,8 @@ def extract(  # noqa: PLR0917
         write_json(facts | {"truncated": found.truncated, "seconds": round(found.seconds, 3)})
         return
     took = timedelta(seconds=round(found.seconds))
-    console.print(
+    say(
+        console,
         f"{found.passes:,} of {len(lines):,} texts read ({found.tokens:,} tokens, {took}); {found.truncated:,} were cut "
         f"at the limit. They are in {store}, collection {found.collection.key[:12]}.",
-        highlight=False,
     )

@@ -23,7 +23,7 @@ from valens.commands.options import (
     StorePath,
 )
 from valens.commands.texts import TextFile, read_lines
-from valens.terminal import write_json
+from valens.terminal import say, waiting, write_json
 
 
 def extract_tokens(  # noqa: PLR0917
@@ -57,11 +57,11 @@ def extract_tokens(  # noqa: PLR0917
     lines = read_lines(texts)[:limit]
     wanted = [TokenReading.parse(name) for name in readings]
     activations = ActivationStore(store, check=check)
-    with console.status(f"Loading {model}"):
+    with waiting(console, f"Loading {model}"):
         loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
     job = plan_tokens(loaded, lines, wanted, store=activations, max_tokens=max_tokens, max_bytes=max_bytes)
     n_bytes, passes = job.n_bytes, 0 if dry_run else job.run().passes
     if as_json:
         write_json({"collection": job.collection.key, "texts": len(lines), "bytes": n_bytes, "passes": passes})
         return
-    console.print(f"{n_bytes:,} bytes of vectors; {passes:,} of {len(lines):,} texts read.", highlight=False)
+    say(console, f"{n_bytes:,} bytes of vectors; {passes:,} of {len(lines):,} texts read.")

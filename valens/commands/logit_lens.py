@@ -27,7 +27,7 @@ from valens.commands.options import (
     Revision,
     Seed,
 )
-from valens.terminal import write_json
+from valens.terminal import say, waiting, write_json
 
 if TYPE_CHECKING:
     from valens.probes import LensEstimate, LogitLens
@@ -75,10 +75,10 @@ def logit_lens(  # noqa: PLR0917
     wanted, lengths = whole_numbers(offsets, "--offsets"), whole_numbers(prefix_tokens, "--prefix-tokens")
     texts = corpus_named(corpus, data_root=data_root, field=field, limit=limit)
     for note in texts.notes:
-        console.print(f"{texts.name}: {note}", style="dim", highlight=False)
+        say(console, f"{texts.name}: {note}", style="dim")
     if not dry_run:
         writable_folder(out)
-    with console.status(f"Loading {model}"):
+    with waiting(console, f"Loading {model}"):
         loaded = load(model, device=device, dtype=dtype, revision=revision)
     within = (min(lengths), max(lengths))
     if dry_run:
@@ -130,7 +130,7 @@ def _show_estimate(console: Console, estimate: LensEstimate, *, as_json: bool) -
         "forward passes": f"{estimate.passes:,}; the ranks of {estimate.texts - estimate.passes:,} texts are kept already",
         "time": f"about {timedelta(seconds=round(estimate.seconds))}, measured on one text",
     }
-    console.print(pairs_table(pairs))
+    say(console, pairs_table(pairs))
 
 
 def _as_json(found: LogitLens, out: Path) -> dict[str, Any]:
@@ -150,21 +150,22 @@ def _show(console: Console, found: LogitLens, out: Path) -> None:
 
     facts = found.result.provenance
     counts = facts["documents"]
-    console.print(
+    say(
+        console,
         f"{facts['instances']:,} prefixes of {counts['used']:,} texts of {facts['corpus']['name']}; left out: "
         f"{counts['too_short']:,} too short, {counts['repeated']:,} repeated.\n",
-        highlight=False,
     )
-    console.print("MRR@100 of the true token; the layer is chosen on the texts that are not scored\n", highlight=False)
-    console.print(best_table(found))
-    console.print()
+    say(console, "MRR@100 of the true token; the layer is chosen on the texts that are not scored\n")
+    say(console, best_table(found))
+    say(console)
     for line in words(found):
-        console.print(line, highlight=False)
-    console.print(
+        say(console, line)
+    say(
+        console,
         "Differences are paired by text, with the final norm; each 95 % interval stands by itself. Figures and tables have "
         "the paper's formula, without the norm, as well.",
         style="dim",
     )
     passes, seconds = facts["forward_passes"], timedelta(seconds=round(facts["seconds_reading"]))
     read = f"{passes:,} texts read in {seconds}" if passes else "No forward pass: the ranks of every text were kept"
-    console.print(f"{read}. Scores, ranks and three figures are in {out}", highlight=False, soft_wrap=True)
+    say(console, f"{read}. Scores, ranks and three figures are in {out}", soft_wrap=True)

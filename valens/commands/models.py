@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from valens.commands.options import AsJson
-from valens.terminal import write_json
+from valens.terminal import say, write_json
 
 
 def models(
@@ -34,9 +34,11 @@ def models(
         )
         for known in CATALOG.values()
     ]
-    console.print(plain_table(columns, rows, right=columns[1:5]))
-    console.print(
-        "heads: query heads / key-value heads; d_v: width of a layer's values; layers are counted from 1.", style="dim"
+    say(console, plain_table(columns, rows, right=columns[1:5]))
+    say(
+        console,
+        "heads: query heads / key-value heads; d_v: width of a layer's values; layers are counted from 1.",
+        style="dim",
     )
 
 

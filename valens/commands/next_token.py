@@ -34,7 +34,7 @@ from valens.commands.options import (
     layer_set,
     representations_named,
 )
-from valens.terminal import show_estimate, write_json
+from valens.terminal import say, show_estimate, waiting, write_json
 
 if TYPE_CHECKING:
     from valens.layers import LayerSet
@@ -109,10 +109,10 @@ def next_token(  # noqa: PLR0917
     activations = ActivationStore(store, check=check)
     texts = corpus_named(corpus, data_root=data_root, field=field, limit=limit)
     for note in texts.notes:
-        console.print(f"{texts.name}: {note}", style="dim", highlight=False)
+        say(console, f"{texts.name}: {note}", style="dim")
     if not dry_run:
         writable_folder(out)
-    with console.status(f"Loading {model}"):
+    with waiting(console, f"Loading {model}"):
         loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
     picked = layer_set(layers, loaded.n_layers)
     averaged = [_set(one, loaded.n_layers) for one in sets or ()]
@@ -190,13 +190,13 @@ def _show(console: Console, found: NextToken, out: Path) -> None:
     from valens.commands.next_token_text import about, best_table, words
 
     for line in about(found):
-        console.print(line, highlight=False)
-    console.print()
-    console.print(best_table(found))
-    console.print()
+        say(console, line)
+    say(console)
+    say(console, best_table(found))
+    say(console)
     for line in words(found):
-        console.print(line, highlight=False)
+        say(console, line)
     facts = found.result.provenance
     passes, seconds = facts["forward_passes"], timedelta(seconds=round(facts["seconds_reading"]))
     read = f"{passes:,} texts read in {seconds}" if passes else "No forward pass: the store had every prefix"
-    console.print(f"{read}. Scores, curves and figure6 are in {out}", highlight=False, soft_wrap=True)
+    say(console, f"{read}. Scores, curves and figure6 are in {out}", soft_wrap=True)

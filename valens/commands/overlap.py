@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from valens.commands.options import OUTPUT, AsJson, DataRoot
-from valens.terminal import write_json
+from valens.printable import printable
+from valens.terminal import say, say_labelled, write_json
 
 if TYPE_CHECKING:
     from valens.contamination import Common
@@ -45,12 +46,12 @@ def overlap(
         left_out = [asdict(missing) for suite in suites for missing in suite.left_out]
         write_json({"shared": [asdict(row) | {"share": row.share} for row in found], "left_out": left_out})
         return
-    console = Console(soft_wrap=True)
+    console = Console()
     _show_left_out(console, suites)
     if not found:
-        console.print(f"{first} and {second} have no text in common.", highlight=False)
+        say(console, f"{first} and {second} have no text in common.", soft_wrap=True)
         return
-    console.print(_table(found))
+    say(console, _table(found), soft_wrap=True)
     for row in found:
         _show_examples(console, row)
 
@@ -68,19 +69,20 @@ def _table(found: list[Common]) -> Table:
 
 def _show_examples(console: Console, row: Common) -> None:
     if row.examples:
-        console.print(f"\n{row.task} and {row.other}, {row.unit}s such as", highlight=False)
+        say(console, f"\n{row.task} and {row.other}, {row.unit}s such as", soft_wrap=True)
     for unit, same in row.examples:
-        console.print(f"  {_shown(unit)}", highlight=False)
+        say(console, Text("  ") + _shown(unit), soft_wrap=True)
         if same != unit:
-            console.print(f"  [dim]= {_shown(same)}[/dim]", highlight=False)
+            say(console, Text("  = ") + _shown(same), style="dim", soft_wrap=True)
 
 
-def _shown(unit: str | tuple[str, str]) -> str:
+def _shown(unit: str | tuple[str, str]) -> Text:
     texts = [unit] if isinstance(unit, str) else unit
-    return " [dim]|[/dim] ".join(escape(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…") for text in texts)
+    cut = (text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…" for text in texts)
+    return Text(" | ", style="dim").join(Text(printable(text)) for text in cut)
 
 
 def _show_left_out(console: Console, suites: list[Suite]) -> None:
     for suite in suites:
         for missing in suite.left_out:
-            console.print(f"[yellow]Left out:[/yellow] {escape(missing.reason)}", highlight=False)
+            say_labelled(console, "Left out:", missing.reason, style="yellow")

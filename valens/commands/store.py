@@ -12,7 +12,7 @@ from rich.console import Console
 
 from valens.commands.options import DEFAULT_STORE, AsJson, Device, StorePath
 from valens.errors import StoreError
-from valens.terminal import write_json
+from valens.terminal import say, write_json
 
 if TYPE_CHECKING:
     from valens.store import ActivationStore, Collection
@@ -40,7 +40,7 @@ def ls(store: StorePath = DEFAULT_STORE, as_json: AsJson = False) -> None:
         for one in found
     ]
     columns = ("key", "model", "readings", "rows", "size", "last used")
-    Console().print(plain_table(columns, rows, right=("rows", "size")))
+    say(Console(), plain_table(columns, rows, right=("rows", "size")))
 
 
 @app.command("info", epilog="Example: valens store info 1f0c --store activations")
@@ -58,7 +58,7 @@ def info(
     if as_json:
         write_json(found)
         return
-    Console().print(pairs_table({name: str(value) for name, value in flat(found)}))
+    say(Console(), pairs_table({name: str(value) for name, value in flat(found)}))
 
 
 @app.command("verify", epilog="Example: valens store verify --store activations --quarantine")
@@ -76,10 +76,9 @@ def verify(
             {"store": str(store), "shards": n_shards, "broken": [str(path) for path in broken], "set_aside": quarantine}
         )
     else:
-        console = Console(soft_wrap=True)
         for path in broken:
-            console.print(f"broken{', set aside' if quarantine else ''}: {path}", highlight=False)
-        console.print(f"{n_shards:,} shards, {len(broken):,} broken.", highlight=False)
+            say(Console(), f"broken{', set aside' if quarantine else ''}: {path}", soft_wrap=True)
+        say(Console(), f"{n_shards:,} shards, {len(broken):,} broken.")
     if broken:
         raise typer.Exit(_CORRUPT)
 
@@ -98,7 +97,7 @@ def merge(
     if as_json:
         write_json({"source": str(source), "target": str(target), "copied": copied})
         return
-    Console().print(f"{copied:,} shards copied into {target}.", highlight=False)
+    say(Console(), f"{copied:,} shards copied into {target}.")
 
 
 @app.command("prune", epilog="Example: valens store prune --keep-bytes 20GB")
@@ -143,7 +142,7 @@ def diff(
         write_json({name: list(values) for name, values in differs.items()})
         return
     rows = [(name, str(left), str(right)) for name, (left, right) in differs.items()]
-    Console().print(plain_table(("ingredient", one, other), rows) if rows else "They were read in the same way.")
+    say(Console(), plain_table(("ingredient", one, other), rows) if rows else "They were read in the same way.")
 
 
 @app.command("drift", epilog="Example: valens store drift 1f0c --sample 50")
@@ -174,7 +173,7 @@ def drift(
     if as_json:
         write_json({"collection": collection.key, "rows": sample, "seed": seed, "gaps": records(table)})
         return
-    Console().print(gaps_table(summary(table)))
+    say(Console(), gaps_table(summary(table)))
 
 
 def _existing(path: Path) -> ActivationStore:
@@ -197,7 +196,7 @@ def _remove(collections: list[Collection], *, yes: bool, as_json: bool) -> None:
     if as_json:
         write_json(removed)
         return
-    Console().print(f"{len(names)} collections removed, {_bytes(freed)} freed.", highlight=False)
+    say(Console(), f"{len(names)} collections removed, {_bytes(freed)} freed.")
 
 
 def _bytes(number: int) -> str:

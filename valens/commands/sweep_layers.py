@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from valens.commands.options import (
     CHOOSING,
@@ -33,7 +32,7 @@ from valens.commands.options import (
     layer_set,
     representations_named,
 )
-from valens.terminal import show_estimate, write_json
+from valens.terminal import say, say_labelled, show_estimate, waiting, write_json
 
 if TYPE_CHECKING:
     from valens.probes import Sweep
@@ -115,10 +114,10 @@ def sweep_layers(  # noqa: PLR0917
     refuse_lacking(chooser, [task.task_type for task in tasks.tasks])
     cautions = _cautions(tasks, evaluation, data_root)
     for caution in cautions:
-        Console(stderr=True, soft_wrap=True).print(f"[yellow]Note:[/yellow] {escape(caution)}", highlight=False)
+        say_labelled(Console(stderr=True), "Note:", caution, style="yellow")
     if not dry_run:
         writable_folder(out)
-    with console.status(f"Loading {model}"):
+    with waiting(console, f"Loading {model}"):
         loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
     picked = layer_set(layers, loaded.n_layers)
     if dry_run:
@@ -172,23 +171,23 @@ def _show_sweep(console: Console, sweep: Sweep, out: Path) -> None:
 
     for name, choice in sweep.choices.items():
         console.print(display.sweep_table(sweep.table, sweep.sets, name, choice, LEXICAL))
-        console.print()
+        say(console)
         for line in display.reasons(choice):
             console.print(line, highlight=False)
-        console.print()
-        console.print(display.rule_table(sweep.rules, name, choice.selector))
+        say(console)
+        say(console, display.rule_table(sweep.rules, name, choice.selector))
         for line in display.refusals(sweep.rules, name):
-            console.print(line, highlight=False)
-        console.print()
+            say(console, line)
+        say(console)
     for line in display.rivalry(sweep.rivals):
-        console.print(line, highlight=False)
-    console.print(_caution(sweep), style="dim", highlight=False)
+        say(console, line)
+    say(console, _caution(sweep), style="dim")
     facts = sweep.result.provenance
     passes = facts["forward_passes"]
     seconds = timedelta(seconds=round(facts["seconds_reading"]))
     read = f"{passes:,} texts read in {seconds}" if passes else "No forward pass: the store had every text"
     cut = f"; {facts['texts_truncated']} texts were cut at the limit of tokens" if facts["texts_truncated"] else ""
-    console.print(f"{read}{cut}. Scores, layers.json and figure3 are in {out}", highlight=False, soft_wrap=True)
+    say(console, f"{read}{cut}. Scores, layers.json and figure3 are in {out}", soft_wrap=True)
 
 
 def _caution(sweep: Sweep) -> str:
