@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -18,7 +19,7 @@ from matplotlib import pyplot as plt
 from probes.layer_sweep import KIND, Sweep
 from valens.errors import ResultError
 from valens.layers import LayerSet
-from valens.results import Result
+from valens.results import Result, read_result
 from valens.selectors import Choice
 
 SCRIPT = Path(__file__).resolve().parents[1] / "figures" / "figure3.py"
@@ -83,8 +84,8 @@ def test_two_sweeps_are_drawn_side_by_side_unless_they_are_of_one_model(
     figure3: ModuleType, saved: Path, tmp_path: Path
 ) -> None:
     other = shutil.copytree(saved, tmp_path / "other")
-    table = pd.read_parquet(other / "scores.parquet").assign(model="larger")
-    table.to_parquet(other / "scores.parquet", index=False)
+    result = read_result(other)
+    replace(result, table=result.table.assign(model="larger")).save(other)
     _, png = figure3.draw([saved, other], tmp_path / "new")
     alone, both = plt.imread(saved / "figure3.png").shape, plt.imread(png).shape
     assert both[0] > 1.5 * alone[0]  # VA and HS stand below one another now

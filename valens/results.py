@@ -70,7 +70,7 @@ def read_result(folder: str | Path) -> Result:
     try:
         where = where.expanduser()
         facts = _json_object(where / PROVENANCE)
-        sums = facts.pop("files", None)  # results of valens 0.1.0 have none
+        sums = facts.pop("files", None)  # older results have none
         details = {name: _table(where / _file_of(name), sums) for name in facts.pop("details", ())}
         return Result(facts.pop("kind"), _table(where / TABLE, sums), facts, details)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
