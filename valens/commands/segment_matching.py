@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from valens.commands.options import (
     CHOOSING,
@@ -33,7 +32,7 @@ from valens.commands.options import (
     layer_set,
     representations_named,
 )
-from valens.terminal import show_estimate, write_json
+from valens.terminal import say, show_estimate, waiting, write_json
 
 if TYPE_CHECKING:
     from valens.probes import SegmentMatching
@@ -99,10 +98,10 @@ def segment_matching(  # noqa: PLR0917
     activations = ActivationStore(store, check=check)
     texts = corpus_named(corpus, data_root=data_root, field=field, limit=limit)
     for note in texts.notes:
-        console.print(f"{texts.name}: {note}", style="dim", highlight=False, markup=False)
+        say(console, f"{texts.name}: {note}", style="dim")
     if not dry_run:
         writable_folder(out)
-    with console.status(escape(f"Loading {model}")):
+    with waiting(console, f"Loading {model}"):
         loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
     picked = layer_set(layers, loaded.n_layers)
     if dry_run:
@@ -160,18 +159,18 @@ def _show(console: Console, found: SegmentMatching, out: Path) -> None:
     from valens.commands.matching_text import best_table, layer_table, main_metric, opening, words
 
     facts, metric = found.result.provenance, main_metric(found)
-    console.print(opening(found) + "\n", highlight=False, markup=False)
-    console.print(f"{metric} of each text's beginning looking for its end, with 95 % intervals\n", highlight=False)
-    console.print(layer_table(found, metric))
-    console.print(
+    say(console, opening(found) + "\n")
+    say(console, f"{metric} of each text's beginning looking for its end, with 95 % intervals\n")
+    say(console, layer_table(found, metric))
+    say(
+        console,
         "Each interval is its layer's own; p is corrected over the layers. Layer 0 is what enters the first block.\n",
         style="dim",
-        highlight=False,
     )
-    console.print(best_table(found))
-    console.print()
+    say(console, best_table(found))
+    say(console, "")
     for line in words(found):
-        console.print(line, highlight=False, markup=False)
+        say(console, line)
     passes, seconds = facts["forward_passes"], timedelta(seconds=round(facts["seconds_reading"]))
     read = f"{passes:,} passages read in {seconds}" if passes else "No forward pass: the store had every segment"
     console.print(
