@@ -173,9 +173,4 @@ def _show(console: Console, found: SegmentMatching, out: Path) -> None:
         say(console, line)
     passes, seconds = facts["forward_passes"], timedelta(seconds=round(facts["seconds_reading"]))
     read = f"{passes:,} passages read in {seconds}" if passes else "No forward pass: the store had every segment"
-    console.print(
-        f"{read}. Scores of both directions, ranks and figure2 are in {out}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    say(console, f"{read}. Scores of both directions, ranks and figure2 are in {out}", soft_wrap=True)
