@@ -301,7 +301,7 @@ def refused(said: Said, message: str) -> None:
         (["--representations", "pattern/mean"], "make no embedding"),
         (["--select", "papr"], "no selector 'papr'. Did you mean paper"),
         (["--layers", "1-4"], r"layers 1\.\.3; 4 was asked for"),
-        (["--layers", "0"], "nothing to choose for VA in the layers 0"),
+        (["--layers", "0"], "VA has no layer 0; it has 1..3"),
         (["--layers", "3-1"], "runs backwards"),
         (["--layers", "first"], "'first' in 'first' is no layer"),
         (["--limit", "2"], "cannot be cut to 2 texts"),
@@ -365,9 +365,11 @@ def test_what_looks_like_markup_is_shown_as_it_is(sweep: Run) -> None:
 
 @pytest.mark.usefixtures("without_figure")
 def test_ctrl_c_stops_with_a_sentence_and_keeps_what_was_read(
-    sweep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sweep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     """The signal comes in the second forward pass; what the first one read is there for the next run."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     run_body, passes = Model.run_body, []
 
     def interrupted(self: Model, ids: torch.Tensor, *rest: torch.Tensor) -> None:
