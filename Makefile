@@ -21,7 +21,7 @@ export TOKENIZERS_PARALLELISM := false
 
 demo: export HF_HUB_OFFLINE := 1
 demo: .venv/ready
-	.venv/bin/valens sweep-layers --model smollm2-135m --suite builtin --out results/demo --store activations
+	.venv/bin/valens sweep-layers --model smollm2-135m --suite builtin --no-compare --out results/demo --store activations
 
 test: export HF_HUB_OFFLINE := 1
 test: lint
