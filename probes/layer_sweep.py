@@ -152,14 +152,8 @@ def layer_sweep(
         for representation in representations
     ]
     facts = provenance(
-        model=extraction.collection.about,
-        how_read=extraction.collection.identity,
-        store=str(extraction.collection.folder.parent),
-        collection=extraction.collection.key,
-        forward_passes=extraction.passes,
-        tokens_read=extraction.tokens,
+        **extraction.facts(),
         texts_truncated=extraction.truncated,
-        seconds_reading=round(extraction.seconds, 1),
         suite=_described(suite),
         select=select,
         exact=exact,

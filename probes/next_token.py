@@ -175,13 +175,7 @@ def next_token(
     curves = bench.curves(probed, seeds, held, n_vocabulary=n_vocabulary if control else None)
     scored = bench.baselines(held)
     facts = provenance(
-        model=extraction.collection.about,
-        how_read=extraction.collection.identity,
-        store=str(extraction.collection.folder.parent),
-        collection=extraction.collection.key,
-        forward_passes=extraction.passes,
-        tokens_read=extraction.tokens,
-        seconds_reading=round(extraction.seconds, 1),
+        **extraction.facts(),
         corpus=corpus.facts(),
         documents={name: drawn.documents(part) for part, name in enumerate(PARTS)} | {"too_short": drawn.short},
         prefixes={name: len(bench.rows(name)) for name in PARTS} | {"a_text": prefixes, "shortest": min_prefix},

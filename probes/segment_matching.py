@@ -164,13 +164,7 @@ def segment_matching(
     ranks = words | matched_ranks(segments, extraction, wanted, similarity)
     measured = Measured(model, corpus.name, tuple(f"recall@{k}" for k in ks), resamples, seed, interval)
     facts = provenance(
-        model=extraction.collection.about,
-        how_read=extraction.collection.identity,
-        store=str(extraction.collection.folder.parent),
-        collection=extraction.collection.key,
-        forward_passes=extraction.passes,
-        tokens_read=extraction.tokens,
-        seconds_reading=round(extraction.seconds, 1),
+        **extraction.facts(),
         corpus=corpus.facts(),
         documents={
             "used": len(segments.documents),

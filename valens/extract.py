@@ -79,6 +79,18 @@ class Extraction:
     """How many texts were cut at the limit of tokens."""
     seconds: float
 
+    def facts(self) -> dict[str, Any]:
+        """Where the vectors come from, for a result's provenance."""
+        return {
+            "model": self.collection.about,
+            "how_read": self.collection.identity,
+            "store": str(self.collection.folder.parent),
+            "collection": self.collection.key,
+            "forward_passes": self.passes,
+            "tokens_read": self.tokens,
+            "seconds_reading": round(self.seconds, 1),
+        }
+
     def vectors(self, reading: Reading, layer: int, places: Sequence[int] | None = None) -> Float[np.ndarray, "row d"]:
         """The vectors of one layer, in float32: of all rows, or of those at these places.
 

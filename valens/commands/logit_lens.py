@@ -27,6 +27,7 @@ from valens.commands.options import (
     Revision,
     Seed,
 )
+from valens.commands.texts import read_corpus
 from valens.terminal import say, waiting, write_json
 
 if TYPE_CHECKING:
@@ -65,7 +66,6 @@ def logit_lens(  # noqa: PLR0917
     All prefixes and offsets of a text are read in one pass. Each text's ranks are kept in OUT/texts: the same command goes
     on where it was stopped.
     """
-    from valens.corpora import corpus as corpus_named
     from valens.models import load
     from valens.probes import lens_plan
     from valens.probes import logit_lens as look
@@ -73,9 +73,7 @@ def logit_lens(  # noqa: PLR0917
 
     console = Console(stderr=as_json)
     wanted, lengths = whole_numbers(offsets, "--offsets"), whole_numbers(prefix_tokens, "--prefix-tokens")
-    texts = corpus_named(corpus, data_root=data_root, field=field, limit=limit)
-    for note in texts.notes:
-        say(console, f"{texts.name}: {note}", style="dim")
+    texts = read_corpus(console, corpus, data_root=data_root, field=field, limit=limit)
     if not dry_run:
         writable_folder(out)
     with waiting(console, f"Loading {model}"):

@@ -34,6 +34,7 @@ from valens.commands.options import (
     layer_set,
     representations_named,
 )
+from valens.commands.texts import read_corpus
 from valens.terminal import say, show_estimate, waiting, write_json
 
 if TYPE_CHECKING:
@@ -95,7 +96,6 @@ def next_token(  # noqa: PLR0917
     Each text is read once, whatever its prefixes; all probes learn together. A second run with the same texts reads
     nothing.
     """
-    from valens.corpora import corpus as corpus_named
     from valens.models import load
     from valens.probes import next_token as probe
     from valens.results import writable_folder
@@ -107,9 +107,7 @@ def next_token(  # noqa: PLR0917
     n_classes = _classes(classes)
     recipe = Recipe(steps=steps, batch=batch, lr=lr, schedule=schedule, l2=l2, patience=patience)
     activations = ActivationStore(store, check=check)
-    texts = corpus_named(corpus, data_root=data_root, field=field, limit=limit)
-    for note in texts.notes:
-        say(console, f"{texts.name}: {note}", style="dim")
+    texts = read_corpus(console, corpus, data_root=data_root, field=field, limit=limit)
     if not dry_run:
         writable_folder(out)
     with waiting(console, f"Loading {model}"):

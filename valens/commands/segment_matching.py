@@ -32,6 +32,7 @@ from valens.commands.options import (
     layer_set,
     representations_named,
 )
+from valens.commands.texts import read_corpus
 from valens.terminal import say, show_estimate, waiting, write_json
 
 if TYPE_CHECKING:
@@ -84,7 +85,6 @@ def segment_matching(  # noqa: PLR0917
     Each text is cut once between a quarter and three quarters of its tokens, and each segment is read alone. A second
     run with the same settings reads nothing.
     """
-    from valens.corpora import corpus as corpus_named
     from valens.models import load
     from valens.probes import cut_corpus, matching_plan, refuse_matching
     from valens.probes import segment_matching as match
@@ -96,9 +96,7 @@ def segment_matching(  # noqa: PLR0917
     ks = _numbers(k)
     refuse_matching(ks, similarity, interval)
     activations = ActivationStore(store, check=check)
-    texts = corpus_named(corpus, data_root=data_root, field=field, limit=limit)
-    for note in texts.notes:
-        say(console, f"{texts.name}: {note}", style="dim")
+    texts = read_corpus(console, corpus, data_root=data_root, field=field, limit=limit)
     if not dry_run:
         writable_folder(out)
     with waiting(console, f"Loading {model}"):

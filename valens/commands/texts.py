@@ -1,16 +1,32 @@
-"""A file of texts, as commands take it."""
+"""Texts as commands take them: a corpus by name or path, or a file of lines."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from valens.errors import CorpusError
+from valens.terminal import say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from valens.corpora import Corpus
 
 TextFile = Annotated[Path, typer.Argument(help="A file of UTF-8 text, one text a line.")]
+
+
+def read_corpus(console: Console, name: str, *, data_root: Path | None, field: str | None, limit: int | None) -> Corpus:
+    """The corpus of `--corpus`, its notes told to whoever looks; CorpusError if it cannot be had."""
+    from valens.corpora import corpus
+
+    texts = corpus(name, data_root=data_root, field=field, limit=limit)
+    for note in texts.notes:
+        say(console, f"{texts.name}: {note}", style="dim")
+    return texts
 
 
 def read_lines(path: Path) -> list[str]:
