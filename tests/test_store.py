@@ -164,6 +164,11 @@ class TestPathsThatAreNoStore:
         with pytest.raises(StoreError, match="none of them is an activation store's"):
             ActivationStore(tmp_path)
 
+    def test_what_a_writer_leaves_who_was_killed_at_his_first_file_is_no_obstacle(self, tmp_path: pathlib.Path) -> None:
+        (tmp_path / "3f2a").mkdir()
+        (tmp_path / "3f2a" / ".host-1-ab.tmp").write_text("half a man")
+        assert ActivationStore(tmp_path).collections() == []
+
     def test_a_collection_of_some_model(self, collection: Collection) -> None:
         collection.write(texts(1), {"values/mean": vectors(1)})
         with pytest.raises(StoreError, match=r"one collection of a store, made by tiny. Give the store's own folder"):

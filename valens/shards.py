@@ -30,6 +30,8 @@ from valens.errors import StoreError
 from valens.prompts import Tokens
 
 SUFFIX = ".safetensors"
+TEMPORARY = ".*.tmp"
+"""What the names of files that are being written match."""
 
 _STALE_SECONDS = 24 * 3600
 _MEND = "Set it aside with `valens store verify --quarantine`; its rows are then computed again."
@@ -145,7 +147,7 @@ def intact(path: Path) -> bool:
 
 def sweep_temporaries(folder: Path) -> None:
     """Remove what killed writers left: temporary files of processes that are gone, or of another machine and a day old."""
-    for path in folder.glob(".*.tmp"):
+    for path in folder.glob(TEMPORARY):
         host, pid, _ = path.name[1:].rsplit("-", 2)
         with contextlib.suppress(FileNotFoundError):
             gone = not _alive(int(pid)) if host == socket.gethostname() else _age(path) > _STALE_SECONDS

@@ -27,7 +27,7 @@ from torch import Tensor
 from valens.errors import StoreError
 from valens.fingerprints import digest
 from valens.prompts import Tokens
-from valens.shards import SUFFIX, Row, Shard, sweep_temporaries, write_bytes, write_shard
+from valens.shards import SUFFIX, TEMPORARY, Row, Shard, sweep_temporaries, write_bytes, write_shard
 
 FORMAT = 1
 """The version of the layout above; it is part of every collection's identity."""
@@ -238,8 +238,13 @@ def _refuse_foreign(path: Path) -> None:
             f"{path} is one collection of a store, made by {about.get('model', 'an unknown model')}. "
             f"Give the store's own folder: {path.resolve().parent}"
         )
-    if path.is_dir() and any(path.iterdir()) and not any(path.glob(f"*/{MANIFEST}")):
+    if path.is_dir() and not any(path.glob(f"*/{MANIFEST}")) and not all(map(_hardly_begun, path.iterdir())):
         raise StoreError(f"{path} has files in it, and none of them is an activation store's. Choose an empty --store.")
+
+
+def _hardly_begun(folder: Path) -> bool:
+    """Whether this is all that a writer leaves who was killed before the manifest was there."""
+    return folder.is_dir() and all(path.match(TEMPORARY) for path in folder.iterdir())
 
 
 def _open_collection(manifest: Path, *, check: bool) -> Collection:
