@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from valens.dimension import two_nn
+from valens.draws import in_fewer_runs
 from valens.embedding import averaged
 from valens.evaluation import Evaluation, evaluate, stacked
 from valens.extract import Extraction
@@ -25,6 +26,9 @@ WHOLE, FIRST, SECOND = 0, 1, 2
 """All units of the tasks, and either half of them."""
 
 _CHUNK_BYTES = 512 * 2**20
+_TRIAL_RUNS = 2
+"""A trial takes the first two of the ten runs of a clustering or a classification: hundreds of sets are tried."""
+
 _DIMENSION_TEXTS = 2000
 """The dimension is estimated on so many texts at the most: neighbours are looked for among all pairs."""
 
@@ -86,13 +90,18 @@ class Bench:
     def trial(
         self, representation: Representation, view: int
     ) -> Callable[[Sequence[LayerSet]], Float[np.ndarray, " set"]]:
-        """What averaged embeddings score as a mean over task types, on all units or a half; a set is scored once for all."""
+        """What averaged embeddings score as a mean over task types, on all units or a half; a set is scored once for all.
+
+        Clusterings and classifications are tried in fewer runs than `sets` makes: these scores compare with each other only.
+        """
         found = self.tried.setdefault(representation, {})
+        tasks = tuple(in_fewer_runs(task, _TRIAL_RUNS) for task in self.suite.tasks)
+        brief = replace(self, suite=replace(self.suite, tasks=tasks))
 
         def score(sets: Sequence[LayerSet]) -> Float[np.ndarray, " set"]:
             new = [layers for layers in dict.fromkeys(sets) if layers not in found]
             if new:
-                scores = self._scores(representation, new, resamples=1)
+                scores = brief._scores(representation, new, resamples=1)
                 by_view = [mean_over_types(scores.comparable(each)).score for each in self.views]
                 found.update(zip(new, zip(*by_view, strict=True), strict=True))
             return np.array([found[layers][view] for layers in sets])

@@ -6,6 +6,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -279,8 +280,8 @@ def typical(evaluations: list[Evaluation], half: int | None = None) -> np.ndarra
     return np.mean([(found if half is None else found.halves[half]).score for found in evaluations], axis=0)
 
 
-def evaluations(vectors: np.ndarray) -> list[Evaluation]:
-    return [evaluate(task, vectors[:, : len(task.texts)], halves=1, **SETTINGS) for task in SUITE.tasks]
+def evaluations(vectors: np.ndarray, tasks: tuple[Task, ...] = SUITE.tasks) -> list[Evaluation]:
+    return [evaluate(task, vectors[:, : len(task.texts)], halves=1, **SETTINGS) for task in tasks]
 
 
 @pytest.fixture(scope="module")
@@ -322,17 +323,21 @@ def test_a_rule_that_looks_at_no_score_does_as_well_on_new_data(sweep: Sweep) ->
 def test_greedy_adds_layers_while_the_average_gains(
     sweep: Sweep, by_hand: dict[str, np.ndarray], alone: list[Evaluation]
 ) -> None:
+    """It tries sets in the first two runs of the tasks that have several; what it chose is then scored in all."""
     vectors = by_hand["VA"]
-    chosen, score = [int(typical(alone).argmax())], float(typical(alone).max())
+    brief = tuple(replace(task, experiments=2) if hasattr(task, "experiments") else task for task in SUITE.tasks)
+    chosen = [int(typical(alone).argmax())]
+    score = typical(evaluations(vectors[chosen], brief)).item()
     while others := [layer for layer in range(N_LAYERS) if layer not in chosen]:
         tried = np.stack([vectors[[*chosen, layer]].mean(axis=0) for layer in others])
-        gained = typical(evaluations(tried))
+        gained = typical(evaluations(tried, brief))
         if gained.max() <= score:
             break
         chosen, score = [*chosen, others[int(gained.argmax())]], float(gained.max())
     (found,) = rows(sweep.rules, representation="VA", selector="greedy").itertuples()
     assert found.layers == str(LayerSet.of(layer + 1 for layer in chosen))
-    assert found.score == pytest.approx(score, abs=1e-6)
+    in_all_runs = typical(evaluations(vectors[chosen].mean(axis=0)[None]))
+    assert found.score == pytest.approx(in_all_runs.item(), abs=1e-6)
 
 
 def test_the_dimension_is_that_of_the_vectors_by_hand(sweep: Sweep, by_hand: dict[str, np.ndarray]) -> None:

@@ -172,7 +172,7 @@ def scored(alone: list[float], value: Callable[[LayerSet], float]) -> LayerCurve
 
 def test_greedy_adds_what_helps_the_average_and_not_what_is_good_alone() -> None:
     """Layer 3 is next best alone and adds nothing to layer 2; layer 1 is worst alone and does."""
-    worth = {"1,2": 0.7, "2,3": 0.6, "1-3": 0.65}
+    worth = {"2": 0.6, "1,2": 0.7, "2,3": 0.6, "1-3": 0.65}
     choice = Greedy().select(scored([0.1, 0.6, 0.5], lambda layers: worth[str(layers)]))
     assert str(choice.layers) == "1,2"
     assert choice.reasons == {

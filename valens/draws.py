@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -10,7 +11,7 @@ from jaxtyping import Int
 
 from valens import metrics
 from valens.errors import TaskError
-from valens.tasks import Classification, Clustering
+from valens.tasks import Classification, Clustering, Task
 
 
 def training_items(task: Classification) -> tuple[list[int], list[list[int]]]:
@@ -37,3 +38,13 @@ def clustering_items(task: Clustering) -> tuple[list[Int[np.ndarray, " _"]], lis
         if len(draw) < n:
             raise TaskError(f"{task.name} draws {len(draw)} texts for {n} clusters. Let `sample` be {n} or more.")
     return drawn, n_clusters
+
+
+def in_fewer_runs(task: Task, runs: int) -> Task:
+    """The task with the first so many of its runs, for a quicker and rougher score; any other task as it is."""
+    if isinstance(task, Clustering):
+        fewer = {"draws": task.draws[:runs], "clusters": task.clusters[:runs]}
+        return replace(task, experiments=min(runs, task.experiments), **fewer)
+    if isinstance(task, Classification):
+        return replace(task, experiments=min(runs, task.experiments), draws=task.draws[:runs])
+    return task

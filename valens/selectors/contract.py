@@ -38,7 +38,9 @@ class LayerCurves:
     dimension: Float[np.ndarray, " layer"] | None = None
     """The intrinsic dimension of each candidate's vectors, nan where it has none; None if it was not estimated."""
     score_sets: Callable[[Sequence[LayerSet]], Float[np.ndarray, " set"]] | None = None
-    """What embeddings averaged over sets of the candidates score, as a mean over task types; None without vectors."""
+    """What embeddings averaged over sets of the candidates score, as a mean over task types; None without vectors.
+
+    It may be a rougher score than those of `tasks`: compare sets with each other by it, and with nothing else."""
 
     def __post_init__(self) -> None:
         """Refuse curves without tasks or candidates."""

@@ -20,8 +20,8 @@ from valens.selectors.contract import Choice, LayerCurves
 class Greedy:
     """The best layer, and then again and again the layer with which the averaged embedding scores highest.
 
-    It stops when no layer raises the mean score over task types, by however little, and at `max_layers`. So its score on the
-    data at hand is never below the best single layer's, and flattered more than that of any other rule.
+    It stops when no layer raises the mean score over task types, by however little, and at `max_layers`. So in the trials
+    that it makes, it is never below the layer that it began with, and flattered more than any other rule.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -37,9 +37,8 @@ class Greedy:
                 f"The selector `{self.name}` scores averaged embeddings, and these scores come without vectors. "
                 "Choose within a layer sweep, or use another selector."
             )
-        average = curves.average().score
-        first = int(average.argmax())
-        chosen, score = [curves.layers[first]], float(average[first])
+        chosen = [curves.layers[int(curves.average().score.argmax())]]
+        score = float(curves.score_sets([LayerSet.of(chosen)])[0])
         reasons = {chosen[0]: f"average {score:.3f}, the best alone"}
         while others := [layer for layer in curves.layers if layer not in chosen]:
             if len(chosen) == self.max_layers:
