@@ -28,10 +28,9 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 import mteb
 import numpy as np
 import torch
+from looking_up import Given
 from measuring import Line, rounds, show
 from mirrors import describe, sentences, splits, write
-from mteb.models.model_meta import ModelMeta
-from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 
 from valens.evaluation import evaluate
 from valens.mteb.tasks import load_task
@@ -39,24 +38,6 @@ from valens.tasks import Task
 
 LAYERS, WIDTH = 30, 576
 TARGETS = {"STS15": ("test", 1.5), "SciFact": ("train", 3), "Banking77Classification": ("test", 10)}
-
-
-class Given:
-    """An encoder that looks vectors up."""
-
-    mteb_model_meta = ModelMeta.create_empty()
-
-    def __init__(self, texts: tuple[str, ...], vectors: np.ndarray) -> None:
-        self.vectors = dict(zip(texts, vectors, strict=True))
-
-    def encode(self, inputs, **_):
-        return np.stack([self.vectors[text] for batch in inputs for text in batch["text"]])
-
-    def similarity(self, first, second):
-        return cos_sim(first, second)
-
-    def similarity_pairwise(self, first, second):
-        return pairwise_cos_sim(first, second)
 
 
 def made_up(root: Path) -> Path:
