@@ -29,6 +29,7 @@ metrics draws recall statistics crossfit softmax_probes dimension lexical embedd
 mteb
 builtin evaluation selectors
 provenance results
+contracts
 audit
 plotting display
 probes

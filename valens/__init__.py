@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from valens.errors import ValensError
     from valens.layers import LayerSet
     from valens.models import Model, load, wrap
-    from valens.poolings import Pooling
+    from valens.poolings import OwnPooling, Pooling
     from valens.prompts import Prompt
     from valens.provenance import __version__
     from valens.representations import ALIGNED_WVA, HS, LT, VA, WMP, WVA, Reading, Representation, representation
@@ -37,6 +37,7 @@ _HOMES = {
     "Model": "valens.models",
     "load": "valens.models",
     "wrap": "valens.models",
+    "OwnPooling": "valens.poolings",
     "Pooling": "valens.poolings",
     "Prompt": "valens.prompts",
     "__version__": "valens.provenance",
@@ -63,6 +64,7 @@ __all__ = [
     "Corpus",
     "LayerSet",
     "Model",
+    "OwnPooling",
     "Pooling",
     "Prompt",
     "Reading",

@@ -21,7 +21,7 @@ from torch import Tensor
 from valens.errors import CaptureError
 from valens.kernels import forgotten_patterns
 from valens.models import Model
-from valens.poolings import Pooling, pooling_weights
+from valens.poolings import OwnPooling, Pooling, pooling_weights
 from valens.prompts import Tokens
 from valens.representations import Reading
 from valens.sites import Site, Stream
@@ -97,7 +97,7 @@ def vector_count(model: Model, reading: Reading) -> int:
 class _Tap:
     """Pools what passes one site, once for each pooling asked for there, into the views that it is lent."""
 
-    def __init__(self, model: Model, site: Site, poolings: Sequence[Pooling]) -> None:
+    def __init__(self, model: Model, site: Site, poolings: Sequence[Pooling | OwnPooling]) -> None:
         self.site = site
         self.poolings = poolings
         self._norm = model.final_norm if site.norm else None
@@ -129,7 +129,7 @@ def _pool_pattern(
 
 def _taps(model: Model, readings: Sequence[Reading]) -> list[_Tap]:
     """One tap a site, with the poolings that are asked for there, in the order of the readings."""
-    poolings: dict[Site, list[Pooling]] = {}
+    poolings: dict[Site, list[Pooling | OwnPooling]] = {}
     for reading in readings:
         for layer in reading.layers(model.n_layers):
             poolings.setdefault(Site(reading.stream, layer, reading.norm), []).append(reading.pooling)
@@ -184,6 +184,6 @@ def _split(buffer: Float[Tensor, " number"], shapes: dict[Reading, tuple[int, in
     return {reading: part.view(shape) for (reading, shape), part in zip(shapes.items(), parts, strict=True)}
 
 
-def _view(model: Model, vectors: Vectors, site: Site, pooling: Pooling) -> Float[Tensor, "row d"]:
+def _view(model: Model, vectors: Vectors, site: Site, pooling: Pooling | OwnPooling) -> Float[Tensor, "row d"]:
     reading = Reading(site.stream, pooling, site.norm)
     return vectors[reading][reading.layers(model.n_layers).index(site.layer)]

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from valens.errors import RepresentationError, SiteError
-from valens.poolings import Pooling
+from valens.poolings import OwnPooling, Pooling
 from valens.prompts import PLAIN, Prompt
 from valens.sites import Site, Stream, layers_of
 
@@ -19,13 +19,14 @@ class Reading:
     """A stream, read at all its layers and pooled over a text's tokens; `str` is `values/mean`, `hidden:norm/last`."""
 
     stream: Stream
-    pooling: Pooling
+    pooling: Pooling | OwnPooling
     norm: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no model has; the check is the site's."""
         object.__setattr__(self, "stream", Stream.named(self.stream))
-        object.__setattr__(self, "pooling", Pooling.named(self.pooling))
+        if not isinstance(self.pooling, OwnPooling):
+            object.__setattr__(self, "pooling", Pooling.named(self.pooling))
         Site(self.stream, 1, self.norm)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""From single-layer scores to a layer set: one rule a file, all of them in the table below."""
+"""From single-layer scores to a layer set: one rule a file, all of them in the table below; `register` adds one's own."""
 
 from __future__ import annotations
 
@@ -53,8 +53,11 @@ __all__ = [
     "mean_of_type",
     "mean_over_types",
     "refuse_lacking",
+    "register",
     "selector",
 ]
+
+_OURS = frozenset(SELECTORS)
 
 
 def selector(name: str) -> Selector:
@@ -64,3 +67,19 @@ def selector(name: str) -> Selector:
     near = difflib.get_close_matches(name, SELECTORS, n=1)
     hint = f"Did you mean {near[0]}? " if near else ""
     raise SelectionError(f"There is no selector {name!r}. {hint}Choose one of {', '.join(SELECTORS)}.")
+
+
+def register(rule: Selector) -> Selector:
+    """Make a rule of one's own known under its name in this process: sweeps can select by it, and compare with it.
+
+    An earlier one of that name gives way, so that a notebook's cell can be run again. SelectionError for a name of ours, and
+    for what is no selector.
+    """
+    if not isinstance(rule, Selector):
+        raise SelectionError(
+            f"{rule!r} is no selector. It needs `name`, `needs`, `fewest_tasks` and `select`: see valens.selectors.contract."
+        )
+    if rule.name in _OURS:
+        raise SelectionError(f"{rule.name!r} is a selector of valens. Give yours another name.")
+    SELECTORS[rule.name] = rule
+    return rule

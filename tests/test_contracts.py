@@ -1,0 +1,165 @@
+"""What users add is held to what ours keep: each check passes ours, and finds what breaks its promise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from jaxtyping import TypeCheckError
+from test_tasks import TASKS
+from tiny import one_thread  # noqa: F401
+
+from valens.contracts import check_pooling, check_result, check_selector, check_task
+from valens.errors import RepresentationError, ResultError, SelectionError, TaskError
+from valens.layers import LayerSet
+from valens.poolings import OwnPooling, Pooling, pooling_weights
+from valens.representations import Reading
+from valens.results import Result
+from valens.selectors import SELECTORS, Choice, LayerCurves, register, selector
+from valens.sites import Stream
+
+
+def first(speaks: torch.Tensor) -> torch.Tensor:
+    return (speaks & (speaks.cumsum(dim=1) == 1)).float()
+
+
+def mean(speaks: torch.Tensor) -> torch.Tensor:
+    return speaks.float() / speaks.sum(dim=1, keepdim=True)
+
+
+# --- poolings ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pooling", [*Pooling, OwnPooling("first", first)], ids=str)
+def test_a_pooling_that_keeps_its_promises(pooling: Pooling | OwnPooling) -> None:
+    check_pooling(pooling)
+
+
+@pytest.mark.parametrize(
+    ("weigh", "what"),
+    [
+        (lambda speaks: speaks.float(), "sum to"),
+        (lambda speaks: torch.full(speaks.shape, 1 / speaks.shape[1]), "token that does not speak"),
+        (lambda speaks: mean(speaks)[:, :1], "of shape"),
+        (lambda speaks: mean(speaks).double(), "in torch.float64"),
+        (lambda speaks: mean(speaks) * float("nan"), "sum to nan"),
+        (lambda speaks: first(speaks) if len(speaks) > 1 else mean(speaks), "other texts"),
+        (lambda speaks: first(speaks) if speaks.shape[1] > 9 else mean(speaks), "padding"),
+    ],
+)
+def test_a_pooling_that_breaks_one(weigh, what: str) -> None:
+    with pytest.raises(RepresentationError, match=what):
+        check_pooling(OwnPooling("broken", weigh))
+
+
+def test_a_store_tells_two_functions_of_one_name_apart_and_knows_one_again() -> None:
+    one, other = OwnPooling("mine", first), OwnPooling("mine", mean)
+    same = OwnPooling("mine", lambda speaks: (speaks.cumsum(dim=1) == 1).float() * speaks)
+    assert str(Reading(Stream.VALUES, one)) == str(Reading(Stream.VALUES, same))
+    assert str(one) != str(other)
+    assert str(one).startswith("mine~")
+
+
+@pytest.mark.parametrize("name", ["mean", "a/b", "Two Words", ""])
+def test_a_name_that_cannot_be(name: str) -> None:
+    with pytest.raises(RepresentationError, match="cannot name a pooling"):
+        OwnPooling(name, first)
+
+
+def test_the_mean_by_one_s_own_hand_is_the_mean() -> None:
+    speaks = torch.tensor([[True, False, True], [False, True, False]])
+    assert torch.equal(pooling_weights(OwnPooling("my-mean", mean), speaks), pooling_weights(Pooling.MEAN, speaks))
+
+
+# --- selectors --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Rule:
+    """The deepest candidate, or what a test makes of it."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    fewest_tasks: ClassVar[int] = 1
+    name: str = "deepest"
+    calls: int = 0
+    fault: str = ""
+
+    def select(self, curves: LayerCurves) -> Choice:
+        self.calls += 1
+        chosen = {"stranger": 99, "moody": curves.layers[-self.calls % 2]}.get(self.fault, curves.layers[-1])
+        if self.fault == "meddler":
+            curves.tasks[0].score[:] = 0.123
+        reasons = {} if self.fault == "silent" else dict.fromkeys(curves.layers, "by depth alone")
+        return Choice("another" if self.fault == "impostor" else self.name, LayerSet.of([chosen]), reasons)
+
+
+@pytest.mark.parametrize("rule", [*SELECTORS.values(), Rule()], ids=lambda rule: rule.name)
+def test_a_selector_that_keeps_its_promises(rule) -> None:
+    check_selector(rule)
+
+
+@pytest.mark.parametrize(
+    ("fault", "what"),
+    [
+        ("stranger", "it chose 99 of"),
+        ("silent", "no reason for layer"),
+        ("impostor", "names the selector 'another'"),
+        ("moody", "two choices"),
+        ("meddler", "changes the curves"),
+    ],
+)
+def test_a_selector_that_breaks_one(fault: str, what: str) -> None:
+    with pytest.raises(SelectionError, match=what):
+        check_selector(Rule(fault=fault))
+
+
+def test_a_registered_selector_is_found_by_its_name_until_another_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("valens.selectors.SELECTORS", table := dict(SELECTORS))
+    rule = register(Rule())
+    assert selector("deepest") is rule
+    assert list(table)[-1] == "deepest"
+    assert selector("deepest") is not register(Rule())
+    with pytest.raises(SelectionError, match="'paper' is a selector of valens"):
+        register(Rule(name="paper"))
+    with pytest.raises((SelectionError, TypeCheckError)):
+        register("deepest")
+
+
+# --- tasks and results ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_a_task_that_keeps_its_promises(task) -> None:
+    check_task(task)
+
+
+def test_a_task_that_cannot_be_scored() -> None:
+    sts = next(task for task in TASKS if task.name == "sts")
+    with pytest.raises(TaskError, match="random vectors score"):
+        check_task(replace(sts, texts=sts.texts, first=(0, 0), second=(1, 1), gold=(1.0, 2.0)))
+
+
+RESULT = Result("my-probe", pd.DataFrame({"layer": [1, 2], "score": [0.5, np.nan]}), {"seed": 0, "of": {"a": [1, "b"]}})
+
+
+def test_a_result_that_keeps_its_promises() -> None:
+    check_result(RESULT)
+    check_result(replace(RESULT, details={"ranks": RESULT.table}))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        replace(RESULT, table=RESULT.table[:0]),
+        replace(RESULT, provenance={"layers": (1, 2)}),
+        replace(RESULT, table=RESULT.table.set_axis([5, 6])),
+    ],
+    ids=["no rows", "a tuple in the provenance", "an index that is lost"],
+)
+def test_a_result_that_breaks_one(broken: Result) -> None:
+    with pytest.raises(ResultError):
+        check_result(broken)
