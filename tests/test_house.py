@@ -33,6 +33,7 @@ contracts
 audit
 plotting display
 probes
+report
 terminal commands
 cli
 __init__ __main__

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from valens.poolings import OwnPooling, Pooling
     from valens.prompts import Prompt
     from valens.provenance import __version__
+    from valens.report import write_report
     from valens.representations import ALIGNED_WVA, HS, LT, VA, WMP, WVA, Reading, Representation, representation
     from valens.results import Result, read_result
     from valens.selectors import selector
@@ -45,6 +46,7 @@ _HOMES = {
         ("ALIGNED_WVA", "HS", "LT", "VA", "WMP", "WVA", "Reading", "Representation", "representation"),
         "valens.representations",
     ),
+    "write_report": "valens.report",
     "Result": "valens.results",
     "read_result": "valens.results",
     "selector": "valens.selectors",
@@ -84,6 +86,7 @@ __all__ = [
     "selector",
     "suite",
     "wrap",
+    "write_report",
 ]
 
 

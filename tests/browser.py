@@ -1,0 +1,101 @@
+"""Headless Chromium for tests of pages: one for all, reading files alone, with what it asked for and complained of."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
+"""Where Debian's packages chromium and chromium-driver put them."""
+
+_QUIET = ("quic", "gpu", "background-networking", "component-update", "sync", "dev-shm-usage")
+
+
+@dataclass(frozen=True)
+class Browser:
+    """One window. Pages are files; sizes are in CSS pixels."""
+
+    driver: webdriver.Chrome
+
+    def open(self, page: Path, *, width: int = 1400, height: int = 900, dark: bool = False) -> None:
+        """Load a file as a screen of this size shows it; what was logged before is forgotten."""
+        self._command(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+        self._medium("screen", dark=dark)
+        for log in ("browser", "performance"):
+            self.driver.get_log(log)
+        self.driver.get(page.as_uri())
+
+    def ask(self, script: str, *arguments: object) -> Any:
+        """What a piece of JavaScript returns."""
+        return self.driver.execute_script(script, *arguments)
+
+    def complaints(self) -> list[str]:
+        """What the console has said since the page was opened, broken policies included."""
+        return [line["message"] for line in self.driver.get_log("browser")]
+
+    def requests(self) -> list[str]:
+        """Every address that was asked for since the page was opened, other than data in the page itself."""
+        events = [json.loads(line["message"])["message"] for line in self.driver.get_log("performance")]
+        sent = [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
+        return [url for url in sent if not url.startswith("data:")]
+
+    @contextmanager
+    def on_paper(self) -> Iterator[None]:
+        """Within, the page is laid out as for print, without the script's help."""
+        self._medium("print", dark=False)
+        yield
+        self._medium("screen", dark=False)
+
+    def pdf(self) -> str:
+        """The page as it is printed, a PDF in base64."""
+        return str(self._command("Page.printToPDF", printBackground=False)["data"])
+
+    def screenshot(self, path: Path) -> Path:
+        """The whole page as a PNG."""
+        shot = self._command("Page.captureScreenshot", captureBeyondViewport=True, fromSurface=True)["data"]
+        import base64
+
+        path.write_bytes(base64.b64decode(shot))
+        return path
+
+    def _medium(self, medium: str, *, dark: bool) -> None:
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._command("Emulation.setEmulatedMedia", media=medium, features=[scheme])
+
+    def _command(self, name: str, **settings: object) -> dict[str, Any]:
+        return self.driver.execute_cdp_cmd(name, settings)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Skips, with the reason, where Debian's Chromium is not installed."""
+    if not (CHROMIUM.exists() and DRIVER.exists()):
+        pytest.skip("no Chromium here: apt-get install chromium chromium-driver")
+    profile = tmp_path_factory.mktemp("chromium")
+    driver = webdriver.Chrome(options=_options(profile), service=Service(executable_path=str(DRIVER)))
+    try:
+        yield Browser(driver)
+    finally:
+        driver.quit()
+        shutil.rmtree(profile, ignore_errors=True)
+
+
+def _options(profile: Path) -> webdriver.ChromeOptions:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    for switch in ("headless", "no-sandbox", "no-first-run", *(f"disable-{part}" for part in _QUIET)):
+        options.add_argument(f"--{switch}")
+    options.add_argument(f"--user-data-dir={profile}")
+    return options

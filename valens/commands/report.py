@@ -1,0 +1,37 @@
+"""`valens report`: a results folder as one page that a browser shows, a printer prints and an e-mail carries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from valens.commands.options import OUTPUT
+from valens.terminal import say, waiting
+
+
+def report(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A result, as a probe's --out leaves it, or a folder of several.")
+    ],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The page.", show_default="report.html in the folder", rich_help_panel=OUTPUT
+        ),
+    ] = None,
+) -> None:
+    """Write a page about a result: one HTML file that needs nothing outside itself.
+
+    It has what was found in words, the figures, tables that sort, the layer set with a reason for every layer, and where
+    all of it comes from. No model is run.
+    """
+    from valens.report import write_report
+
+    console = Console()
+    with waiting(console, f"Writing about {folder}"):
+        path = write_report(folder, out)
+    say(console, f"The page is {path}", soft_wrap=True)

@@ -1,0 +1,97 @@
+"""What a page says of a segment matching."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from valens.lexical import LEXICAL
+from valens.plotting import matching_curves
+from valens.probes import CHANCE, SegmentMatching
+from valens.recall import DIRECTIONS
+from valens.report.told import Picture, Told, as_good, layers_named
+from valens.report.views import View, number, probability, view, with_interval
+
+_LEVEL = 0.05
+
+
+def tell(found: SegmentMatching) -> Told:
+    """A segment matching: who finds the other half, where, and how far the first two representations are apart."""
+    metric = _main_metric(found)
+    figures = [
+        Picture(
+            matching_curves(found.table, direction=direction),
+            f"Recall by layer, {direction}, for {', '.join(found.representations)}, with 95 % bands. Dashed lines are "
+            "what words alone (TF-IDF) and chance reach.",
+        )
+        for direction in dict.fromkeys(found.table.direction)
+    ]
+    return Told(
+        "Segment matching",
+        "Does a text’s beginning find its own end?",
+        tuple(_findings(found, metric)),
+        tuple(figures),
+        tables=(_by_layer(found, metric), view(found.table, "All scores", folded=True, filtered=True)),
+    )
+
+
+def _findings(found: SegmentMatching, metric: str) -> Iterator[str]:
+    forward = _forward(found, metric)
+    best = {}
+    for name in found.representations:
+        curve = forward[forward.representation == name]
+        top = curve.loc[curve.score.idxmax()]
+        best[name] = int(top.layer)
+        among = curve.layer[curve.among_best.fillna(False).astype(bool)].astype(int)
+        score = with_interval(top.score, top.low, top.high)
+        yield f"{name} is at its best at layer {best[name]}: {metric} is {score}. {as_good(best[name], among)}"
+    if len(found.representations) > 1:
+        yield _compared(found, metric, best)
+    words = {row.representation: row.score for row in forward[forward.layer.isna()].itertuples()}
+    if {LEXICAL, CHANCE} <= set(words):
+        yield f"Words alone ({LEXICAL}) reach {number(words[LEXICAL])}, chance {number(words[CHANCE])}."
+
+
+def _compared(found: SegmentMatching, metric: str, best: dict[str, int]) -> str:
+    first, second = found.representations[:2]
+    table = found.compare(first, second, metric=metric)
+    sure = table[table.p_holm < _LEVEL]
+    ahead, behind = (sure.layer[sign * sure.difference > 0] for sign in (1, -1))
+    at = table[table.layer == best[first]]
+    said = ""
+    if not at.empty:
+        row = at.iloc[0]
+        gap = with_interval(row.difference, row.low, row.high, signed=True)
+        said = f"At layer {best[first]}, {first} − {second} is {gap}, {probability(row.p_holm)}. "
+    return (
+        f"{said}{first} is ahead of {second} at {len(ahead)} of {len(table)} layers ({layers_named(ahead)}) and behind at "
+        f"{len(behind)} ({layers_named(behind)}): paired by document, p < {_LEVEL} after Holm’s correction over the layers."
+    )
+
+
+def _by_layer(found: SegmentMatching, metric: str) -> View:
+    """The main metric, a row a layer, with the paired difference of the first two representations."""
+    forward = _forward(found, metric)
+    columns: dict[str, pd.Series] = {}
+    for name in found.representations:
+        curve = forward[forward.representation == name].set_index("layer")
+        columns |= {name: curve.score, f"{name}_low": curve.low, f"{name}_high": curve.high}
+    table = pd.DataFrame(columns)
+    if len(found.representations) > 1:
+        first, second = found.representations[:2]
+        gap = found.compare(first, second, metric=metric).set_index("layer")
+        name = f"{first} − {second}"
+        table[[name, f"{name}_low", f"{name}_high", "p_holm"]] = gap[["difference", "low", "high", "p_holm"]]
+    note = "With 95 % intervals over documents; layer 0 is what enters the first block."
+    return view(table.sort_index().reset_index(), f"{metric} by layer, {DIRECTIONS[0]}", note=note)
+
+
+def _forward(found: SegmentMatching, metric: str) -> pd.DataFrame:
+    table = found.table
+    return table[(table.direction == DIRECTIONS[0]) & (table.metric == metric)]
+
+
+def _main_metric(found: SegmentMatching) -> str:
+    """The recall with the largest k."""
+    return max((name for name in found.metrics if "@" in name), key=lambda name: int(name.partition("@")[2]))

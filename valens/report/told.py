@@ -1,0 +1,75 @@
+"""What a page says of one result, whatever probe made it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from valens.layers import LayerSet
+from valens.report.views import View
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, and what it shows, in a sentence that also serves those who cannot see it."""
+
+    figure: Figure
+    caption: str
+
+
+@dataclass(frozen=True)
+class SetTold:
+    """A layer set that was chosen, what other rules would have chosen, and why each layer is in or out."""
+
+    name: str
+    """Of the representation."""
+    rule: str
+    layers: LayerSet
+    n_layers: int
+    rules: View
+    reasons: View
+
+
+@dataclass(frozen=True)
+class Told:
+    """The parts of a section, in the order in which they are read."""
+
+    title: str
+    """What was measured: `Segment matching`."""
+    question: str = ""
+    findings: tuple[str, ...] = ()
+    """Sentences, with every number that they rest on."""
+    pictures: tuple[Picture, ...] = ()
+    sets: tuple[SetTold, ...] = ()
+    tables: tuple[View, ...] = ()
+
+
+def layers_named(layers: Iterable[int]) -> str:
+    """`layer 30`, `layers 12–14, 22`, `no layer`."""
+    found = list(layers)
+    if not found:
+        return "no layer"
+    return at_layers(str(LayerSet.of(found)))
+
+
+def typeset(layers: str) -> str:
+    """The notation of a layer set with the dashes and spaces of running text."""
+    return layers.replace("-", "–").replace(" ", "").replace(",", ", ")
+
+
+def at_layers(layers: str) -> str:
+    """The same with what it is: `layer 30`, `layers 26, 27`."""
+    return f"{'layer' if layers.isdecimal() else 'layers'} {typeset(layers)}"
+
+
+def as_good(best: int, among: Iterable[int]) -> str:
+    """How many layers cannot be told from the best one."""
+    others = sorted(set(among) - {best})
+    if not others:
+        return "Every other layer can be told from it."
+    what = "other layer" if len(others) == 1 else "other layers"
+    return f"{len(others)} {what} cannot be told from it ({typeset(str(LayerSet.of(others)))})."

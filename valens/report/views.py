@@ -1,0 +1,165 @@
+"""A table as a page shows it: cells with what they are sorted by, intervals beside their numbers, constants said once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+MISSING = "–"
+_SMALLEST = 0.0005
+"""Below this, three decimals would show nothing."""
+_DECIMALS_UP_TO = 100
+_FEW = 24
+"""A column of names with no more different ones than this can be filtered by."""
+_NAMES = {"p_holm": "p (Holm)", "n": "n", "between_seeds": "SD over seeds", "between_draws": "SD over draws"}
+_PROBABILITIES = ("p", "p_holm")
+_SIGNED = ("difference", "minus", "−")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in a cell."""
+
+    text: str
+    key: float | None = None
+    """What it is sorted by where its column is one of numbers; None is sorted last."""
+    interval: str = ""
+    """Set smaller behind the number."""
+    layers: frozenset[int] | None = None
+    """A layer set to be drawn as a strip."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """What stands above a column, and how it is sorted."""
+
+    name: str
+    numeric: bool
+    filtered: bool = False
+
+
+@dataclass(frozen=True)
+class View:
+    """A table, ready to be written."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+    folded: bool = False
+    n_layers: int = 0
+    """L, where cells have layer sets."""
+
+
+def view(table: pd.DataFrame, title: str, *, note: str = "", folded: bool = False, filtered: bool = False) -> View:
+    """Show a table whole. Columns `x`, `x_low`, `x_high` (or score, low, high) become one, `x` with its interval.
+
+    A column that is the same in every row is said once, above. `filtered` lets a reader pick rows by name.
+    """
+    said, shown = _constants(table)
+    columns, cells = [], []
+    for name in shown.columns:
+        bounds = _bounds(name, shown)
+        if _is_bound(name, shown):
+            continue
+        columns.append(_column(name, shown[name], filtered=filtered))
+        cells.append(list(_cells(shown, name, bounds)))
+    whole = " ".join(part for part in (note, f"In every row: {said}." if said else "") if part)
+    return View(title, tuple(columns), tuple(zip(*cells, strict=True)), whole, folded)
+
+
+def number(value: Any, *, signed: bool = False) -> str:
+    """Three decimals, more for what is small and fewer for what is large; whole numbers as they are."""
+    if pd.isna(value):
+        return MISSING
+    if isinstance(value, int | np.integer):
+        return f"{value:,}"
+    sign = "+" if signed else ""
+    if 0 < abs(value) < _SMALLEST:
+        return _minus(f"{value:{sign}.1e}")
+    return _minus(f"{value:{sign}.3f}" if abs(value) < _DECIMALS_UP_TO else f"{value:{sign},.1f}")
+
+
+def between(low: float, high: float, *, signed: bool = False) -> str:
+    """An interval in brackets."""
+    return "" if pd.isna(low) or pd.isna(high) else f"[{number(low, signed=signed)}, {number(high, signed=signed)}]"
+
+
+def with_interval(score: float, low: float, high: float, *, signed: bool = False) -> str:
+    """A number with its interval, for a sentence."""
+    return f"{number(score, signed=signed)} {between(low, high, signed=signed)}".strip()
+
+
+def probability(p: float) -> str:
+    """A p value, for a sentence."""
+    return f"p {text}" if (text := _p(p)).startswith("<") else f"p = {text}"
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"  # noqa: PLR2004
+
+
+def _constants(table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """What all rows share, in words, and the rest; of one row, or none, nothing is said apart."""
+    if len(table) < 2:  # noqa: PLR2004
+        return "", table
+    same = [name for name in table.columns if table[name].nunique(dropna=False) == 1]
+    if len(same) == len(table.columns):
+        return "", table
+    told = [f"{_heading(name)} {_plain(table[name].iloc[0])}" for name in same if not pd.isna(table[name].iloc[0])]
+    return ", ".join(told), table.drop(columns=same)
+
+
+def _bounds(name: str, table: pd.DataFrame) -> tuple[str, str] | None:
+    for pair in ((f"{name}_low", f"{name}_high"), *([("low", "high")] if name in {"score", "difference"} else [])):
+        if set(pair) <= set(table.columns):
+            return pair
+    return None
+
+
+def _is_bound(name: str, table: pd.DataFrame) -> bool:
+    return any(name in (_bounds(other, table) or ()) for other in table.columns)
+
+
+def _column(name: str, values: pd.Series, *, filtered: bool) -> Column:
+    numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    few = 1 < values.nunique() <= _FEW
+    return Column(_heading(name), numeric, filtered=filtered and few and not numeric)
+
+
+def _heading(name: str) -> str:
+    return _NAMES.get(name, str(name).replace("_", " "))
+
+
+def _cells(table: pd.DataFrame, name: str, bounds: tuple[str, str] | None) -> Iterable[Cell]:
+    values, signed = table[name], any(word in name for word in _SIGNED)
+    numeric = _column(name, values, filtered=False).numeric
+    intervals = _intervals(table, bounds, signed=signed) if bounds else [""] * len(table)
+    for value, interval in zip(values.astype(object), intervals, strict=True):
+        if not numeric or pd.isna(value):
+            yield Cell(_plain(value))
+        elif name in _PROBABILITIES:
+            yield Cell(_p(value), float(value))
+        else:
+            yield Cell(number(value, signed=signed), float(value), interval)
+
+
+def _intervals(table: pd.DataFrame, bounds: Sequence[str], *, signed: bool) -> list[str]:
+    return [between(low, high, signed=signed) for low, high in zip(*(table[name] for name in bounds), strict=True)]
+
+
+def _plain(value: Any) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return MISSING
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    return number(value) if isinstance(value, int | float | np.integer | np.floating) else str(value)
+
+
+def _minus(text: str) -> str:
+    """With the sign that is as wide as a plus."""
+    return text.replace("-", "−")
