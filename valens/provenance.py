@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shlex
+import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ def provenance(**facts: Any) -> dict[str, Any]:
 
     return {
         "valens": __version__,
+        "commit": commit_of(Path(__file__).parents[1]),
         "command": _command(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {
@@ -48,6 +50,21 @@ def _command() -> str | None:
     program = Path(*sys.argv[:1])
     called = program.stem == "valens" or program.parts[-2:] == ("valens", "__main__.py")
     return shlex.join(["valens", *sys.argv[1:]]) if called else None
+
+
+def commit_of(folder: Path) -> str | None:
+    """The commit that a checkout is at, `-dirty` behind it if files were changed; None where that cannot be told.
+
+    `folder` is asked for alone: an installed valens is not the repository that its environment may stand in.
+    """
+    if not (folder / ".git").exists():
+        return None
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError):  # no git, or a checkout of somebody else's
+        return None
+    return done.stdout.strip()
 
 
 def _installed(names: tuple[str, ...]) -> Mapping[str, str]:
