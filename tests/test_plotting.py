@@ -21,7 +21,7 @@ from valens import tasks
 from valens.errors import ResultError
 from valens.layers import LayerSet
 from valens.plotting import TASK_TYPE_COLOURS, layer_curves, save_figure
-from valens.plotting.layer_sweep import THIN
+from valens.plotting.style import THIN
 
 TYPES = ("STS", "Retrieval", "Reranking", "Clustering", "Classification")
 
@@ -92,6 +92,11 @@ def panels(figure: Figure) -> list[Axes]:
     return [axis for axis in figure.axes if axis.get_xlabel() == "layer"]
 
 
+def unwrapped(axis: Axes) -> str:
+    """A panel's title as it was before it was wrapped: a line ends behind a space, which is dropped, or within a name."""
+    return axis.get_title(loc="left").replace("\n", "").replace(" ·", "·").replace("·", " · ").replace("·  ", "· ")
+
+
 def curve(axis: Axes, task_type: str) -> tuple[np.ndarray, np.ndarray]:
     """The line of a task type: the one that is not thin."""
     (line,) = [line for line in solid(axis, task_type) if line.get_linewidth() > THIN]
@@ -99,13 +104,13 @@ def curve(axis: Axes, task_type: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def solid(axis: Axes, task_type: str) -> list[Line2D]:
-    """The lines of a task type, told by its colour among the unmarked, solid ones."""
+    """The lines of a task type, told by its colour among those without marks, inside the axes."""
     return [
         line
         for line in axis.lines
         if line.get_color() == TASK_TYPE_COLOURS[task_type]
         and line.get_marker() == "None"
-        and line.get_linestyle() == "-"
+        and line.get_clip_on()  # the baseline stands beside the axes
     ]
 
 
@@ -121,7 +126,7 @@ def test_every_line_is_the_table_s_with_its_band_and_its_best_layer(drawn: tuple
     table, figure = drawn
     single = table[table.layer.notna()]
     shown = list(dict.fromkeys(zip(single.model, single.representation, strict=True)))
-    by_title = {axis.get_title(loc="left").replace("\n", " · "): axis for axis in panels(figure)}
+    by_title = {unwrapped(axis): axis for axis in panels(figure)}
     assert set(by_title) == {f"{representation} · {model}" for model, representation in shown}
     for model, representation in shown:
         axis = by_title[f"{representation} · {model}"]
@@ -139,9 +144,9 @@ def test_every_line_has_its_name_beside_it_and_in_its_colour(drawn: tuple[pd.Dat
     _, figure = drawn
     for axis in panels(figure):
         ends = {name: curve(axis, name)[1][-1] for name in TASK_TYPE_COLOURS if solid(axis, name)}
-        labels = {text.get_text(): text for text in axis.texts}
+        labels = {text.get_text().replace("\n", ""): text for text in axis.texts}
         assert set(labels) == set(ends)
-        heights = [labels[name].xy[1] for name in sorted(ends, key=ends.get)]
+        heights = [labels[name].get_window_extent().y0 for name in sorted(ends, key=ends.get)]
         assert heights == sorted(heights)
         assert all(to_rgb(label.get_color()) == to_rgb(TASK_TYPE_COLOURS[name]) for name, label in labels.items())
 
@@ -213,7 +218,7 @@ def test_axes_are_labelled_in_whole_layers_and_in_depth(drawn: tuple[pd.DataFram
         assert len(axis.get_xticks())
         assert set(axis.get_xticks()) <= set(curve(axis, "STS")[0])
         (above,) = axis.child_axes
-        assert above.get_xlabel() == "depth (fraction of the layers)"
+        assert above.get_xlabel() == "depth (share of layers)"
         left, right = axis.get_xlim()
         assert above.get_xlim() == pytest.approx((left / 30, right / 30))
     assert panels(figure)[0].get_ylabel()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import chain
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,17 +10,20 @@ import pandas as pd
 
 from valens.errors import ResultError
 from valens.layers import LayerSet
+from valens.plotting.axes import Labels, curve, last_score, layer_axis, legend, n_layers_of, panels, settle
+from valens.plotting.labels import label_ends
 from valens.plotting.style import (
-    BAND_ALPHA,
+    BLACK,
     BLUE,
     GREEN,
     GREY,
     ORANGE,
     PINK,
     SKY,
+    THIN,
     VERMILLION,
-    label_ends,
-    layer_axis,
+    Width,
+    stroke,
     style,
 )
 
@@ -38,14 +40,11 @@ TASK_TYPE_COLOURS = {
     "PairClassification": SKY,
 }
 
-THIN = 0.6
-"""The width of a single task's line."""
+_BASELINE = 1.02, 1.08
+"""Where, in widths of the axes, the baseline stands: behind the last layer."""
 
-_TITLE_LENGTH = 45
-"""How many letters fit above a panel."""
-
-_BASELINE_ROOM, _LABEL_ROOM = 0.08, 0.34
-"""How much of the x axis, behind the last layer, is for the baseline and for the names of the lines."""
+_LABEL_INDENT = 16.0
+"""How far, in points, the names of the lines stand from the axes: behind the baseline."""
 
 _SHORT_DASHES = (0, (2, 1))
 
@@ -54,7 +53,11 @@ Panel = tuple[str, str]
 
 
 def layer_curves(
-    table: pd.DataFrame, *, chosen: Mapping[Panel, LayerSet] | None = None, baseline: str = "TF-IDF"
+    table: pd.DataFrame,
+    *,
+    chosen: Mapping[Panel, LayerSet] | None = None,
+    baseline: str = "TF-IDF",
+    width: Width = "two",
 ) -> Figure:
     """Figure 3: score by layer, one panel a representation and model, one line a task type with its 95 % band.
 
@@ -68,37 +71,33 @@ def layer_curves(
     if single.empty:
         raise ResultError("The table has no single-layer scores to draw. Give the scores of a layer sweep.")
     words = _by_type(table[table.representation == baseline])
-    rows = _grid(table[table.layer.notna()])
     parts = dict(iter(single.groupby(["model", "representation"], sort=False)))
-    with style() as plt:
-        size = (4.0 * len(rows[0]) + 0.5, 2.9 * len(rows) + 0.4)
-        figure, axes = plt.subplots(
-            len(rows), len(rows[0]), figsize=size, sharey=True, squeeze=False, layout="constrained"
+    order = _order(table[table.layer.notna()])
+    side_by_side = max(2, len({model for model, _ in order}))
+    with style():
+        titles = [f"{representation} · {model}" for model, representation in order]
+        figure, axes, room = panels(
+            titles, width=width, most=side_by_side, height=1.9, names=set(single.task_type), above=True, sharey=True
         )
-        drawn = {}
-        for panel, axis in zip(chain(*rows), axes.flat, strict=True):
+        ends = {}
+        for axis, panel in zip(axes, order, strict=True):
             if panel not in parts:
                 axis.set_visible(False)
                 continue
-            drawn[axis] = _panel(axis, parts[panel], words[words.model == panel[0]])
+            ends[axis] = _panel(axis, parts[panel], words[words.model == panel[0]])
             _shade(axis, (chosen or {}).get(panel))
-            axis.set_title(_title(panel))
-        for axis in axes[:, 0]:
-            axis.set_ylabel("score (band: 95 % interval)")
-        _legend(figure, parts.values(), baseline=None if words.empty else baseline, shaded=bool(chosen))
-        figure.canvas.draw()  # the labels' distances depend on the panels' final height
-        for axis, ends in drawn.items():
-            label_ends(axis, ends, x=_edges(axis)[1])
-        plt.close(figure)
+        _legend(figure, list(parts.values()), baseline=None if words.empty else baseline, shaded=bool(chosen))
+        figure.draw_without_rendering()  # the labels' distances depend on the panels' final height
+        for axis, labels in ends.items():
+            label_ends(axis, labels, room=room, indent=_LABEL_INDENT)
+        settle(figure)
     return figure
 
 
-def _grid(single: pd.DataFrame) -> list[list[Panel]]:
-    """The panels in rows: of one model all in one, of several a column a model and a row a representation."""
+def _order(single: pd.DataFrame) -> list[Panel]:
+    """The panels as they are read: a row a representation, a model beside the other."""
     models, representations = (list(dict.fromkeys(single[column])) for column in ("model", "representation"))
-    if len(models) == 1:
-        return [[(models[0], name) for name in representations]]
-    return [[(model, name) for model in models] for name in representations]
+    return [(model, name) for name in representations for model in models]
 
 
 def _by_type(table: pd.DataFrame) -> pd.DataFrame:
@@ -107,23 +106,21 @@ def _by_type(table: pd.DataFrame) -> pd.DataFrame:
     return table.groupby(keys, dropna=False, sort=False)[["score", "low", "high"]].mean().reset_index()
 
 
-def _panel(axis: Axes, single: pd.DataFrame, words: pd.DataFrame) -> dict[str, tuple[float, str]]:
-    """Draw the lines; gives where each ends, and its colour."""
-    _whole_layers(axis, single)
-    start, end = _edges(axis)
+def _panel(axis: Axes, single: pd.DataFrame, words: pd.DataFrame) -> Labels:
+    """Draw the lines; gives what is written at their ends."""
     ends = {}
     for task_type, line in _by_type(single).groupby("task_type", sort=False):
-        x, colour = line.layer.to_numpy(dtype=int), TASK_TYPE_COLOURS.get(str(task_type), "#000000")
-        axis.fill_between(x, line.low, line.high, color=colour, alpha=BAND_ALPHA, linewidth=0)
-        axis.plot(x, line.score, color=colour)
+        colour = TASK_TYPE_COLOURS.get(str(task_type), BLACK)
+        curve(axis, line.layer, line, colour)
         _thin_lines(axis, single[single.task_type == task_type], colour)
-        defined = line.score.notna().to_numpy()
-        if defined.any():
-            best = int(np.nanargmax(line.score))
-            axis.plot(x[best], line.score.iloc[best], "o", color=colour, markersize=5, markeredgecolor="white")
-            ends[str(task_type)] = float(line.score[defined].iloc[-1]), colour
-        for score in words.score[words.task_type == task_type]:
-            axis.plot([start, end], [score, score], color=colour, linestyle=_SHORT_DASHES)
+        end = last_score(line)
+        if end is not None:
+            best = line.iloc[int(np.nanargmax(line.score))]
+            axis.plot(best.layer, best.score, "o", color=colour, markersize=4.5, markeredgecolor="white")
+            ends[str(task_type)] = end, colour
+        _words(axis, words.score[words.task_type == task_type], colour)
+    axis.set_ylabel("score (band: 95 % interval)")
+    layer_axis(axis, int(single.layer.min()), int(single.layer.max()), n_layers_of(single))
     return ends
 
 
@@ -131,31 +128,17 @@ def _thin_lines(axis: Axes, single: pd.DataFrame, colour: str) -> None:
     """Each task by itself, where a type has several."""
     if single.task.nunique() > 1:
         for _, line in single.groupby("task", sort=False):
-            axis.plot(line.layer.to_numpy(dtype=int), line.score, color=colour, linewidth=THIN, alpha=0.7, zorder=1.5)
+            x = line.layer.to_numpy(dtype=int)
+            axis.plot(x, line.score, color=colour, linestyle=stroke(colour), linewidth=THIN, alpha=0.7, zorder=1.5)
 
 
-def _whole_layers(axis: Axes, single: pd.DataFrame) -> None:
-    deepest = single.iloc[-1]
-    n_layers = round(float(deepest.layer) / float(deepest.depth))
-    first, last = int(single.layer.min()), int(deepest.layer)
-    layer_axis(axis, first, last, n_layers, room=_BASELINE_ROOM + _LABEL_ROOM)
-    axis.spines["bottom"].set_bounds(first - 0.5, last + 0.5)
-    axis.spines["top"].set_visible(False)  # the depth axis has one
-    axis.child_axes[0].spines["top"].set_bounds((first - 0.5) / n_layers, (last + 0.5) / n_layers)
-
-
-def _edges(axis: Axes) -> tuple[float, float]:
-    """Between which places on the x axis the baseline stands, behind the last layer."""
-    left, right = axis.get_xlim()
-    span = (right - left) / (1 + _BASELINE_ROOM + _LABEL_ROOM)
-    return left + span * (1 + 0.1 * _BASELINE_ROOM), left + span * (1 + 0.9 * _BASELINE_ROOM)
-
-
-def _title(panel: Panel) -> str:
-    """What a panel shows, on two lines if it would not fit on one."""
-    model, representation = panel
-    fits = len(representation) + len(model) < _TITLE_LENGTH
-    return f"{representation}{' · ' if fits else chr(10)}{model}"
+def _words(axis: Axes, scores: Iterable[float], colour: str) -> None:
+    """What words alone score, in the margin."""
+    for score in scores:
+        axis.plot(
+            _BASELINE, [score, score], color=colour, linestyle=_SHORT_DASHES, clip_on=False,
+            transform=axis.get_yaxis_transform(),
+        )  # fmt: skip
 
 
 def _shade(axis: Axes, layers: LayerSet | None) -> None:
@@ -163,13 +146,13 @@ def _shade(axis: Axes, layers: LayerSet | None) -> None:
         axis.axvspan(layer - 0.5, layer + 0.5, color="#999999", alpha=0.16, linewidth=0, zorder=0)
 
 
-def _legend(figure: Figure, parts: Iterable[pd.DataFrame], *, baseline: str | None, shaded: bool) -> None:
+def _legend(figure: Figure, parts: Sequence[pd.DataFrame], *, baseline: str | None, shaded: bool) -> None:
     """What is no line of a task type; these have their names beside them."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles: list[Line2D | Patch] = [
-        Line2D([], [], color=GREY, marker="o", linestyle="", markersize=5, label="best layer")
+        Line2D([], [], color=GREY, marker="o", linestyle="", markersize=4.5, label="best layer")
     ]
     if any(part.groupby("task_type").task.nunique().gt(1).any() for part in parts):
         handles += [
@@ -180,4 +163,4 @@ def _legend(figure: Figure, parts: Iterable[pd.DataFrame], *, baseline: str | No
         handles.append(Line2D([], [], color=GREY, linestyle=_SHORT_DASHES, label=baseline))
     if shaded:
         handles.append(Patch(color="#999999", alpha=0.3, label="chosen set"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), columnspacing=1.2, handlelength=1.6)
+    legend(figure, handles)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from valens.errors import ResultError
+from valens.plotting.axes import Labels, curve, last_score, layer_axis, legend, panels, settle
+from valens.plotting.labels import head, label_ends
 from valens.plotting.style import (
-    BAND_ALPHA,
     BLUE,
     DASHED,
     GREEN,
@@ -19,9 +20,10 @@ from valens.plotting.style import (
     ORANGE,
     SKY,
     VERMILLION,
+    Width,
     colours_of,
-    label_ends,
     save_figure,
+    stroke,
     style,
 )
 
@@ -40,7 +42,7 @@ _SETTINGS = {False: "without the final norm", True: "with the final norm"}
 _OTHER_HALF, _BEST = "other half", "best layer"
 
 
-def lens_by_offset(best: pd.DataFrame) -> Figure:
+def lens_by_offset(best: pd.DataFrame, *, width: Width = "two") -> Figure:
     """Figure 8: MRR@100 by offset, one line a representation with its 95 % band, one panel a setting of the norm.
 
     `best` is a logit lens's table of best layers. Lines have their layer chosen on the documents that are not scored; a
@@ -48,99 +50,87 @@ def lens_by_offset(best: pd.DataFrame) -> Figure:
     """
     _refuse_empty(best)
     colours = _colours(best)
-    with style() as plt:
-        figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.9), sharey=True, layout="constrained")
-        top = float(best.high.max())
-        for axis, norm in zip(axes, _SETTINGS, strict=True):
-            for name, line in _lines(best, norm):
-                _offset_line(axis, line, colours[name], dashed=name == "unigram")
-            _offset_axis(axis, best)
-            axis.set_title(_SETTINGS[norm] + ("" if norm else ", as in the paper"))
-            axis.set_ylim(0, 1.06 * top)
-        axes[0].set_ylabel("MRR@100 (band: 95 % interval)")
-        figure.canvas.draw()  # the labels' distances depend on the panels' final height
-        for axis, norm in zip(axes, _SETTINGS, strict=True):
-            ends = {}
-            for name, line in _lines(best, norm):
-                last = line[(line.choice == _OTHER_HALF) & (line.offset == line.offset.max())]
-                ends[name] = (float(last.score.iloc[0]), colours[name])
-            label_ends(axis, ends, x=float(best.offset.max()))
-        _head(figure, best, "lines: layer chosen on the documents that are not scored; circles: maximum over layers")
-        plt.close(figure)
+    titles = [f"{_SETTINGS[False]}, as in the paper", _SETTINGS[True]]
+    with style():
+        figure, axes, room = panels(titles, width=width, most=2, height=1.7, names=set(colours), sharey=True)
+        ends = [_offset_lines(axis, best, norm, colours) for axis, norm in zip(axes, _SETTINGS, strict=True)]
+        for axis in axes:
+            axis.set_ylim(0, 1.06 * float(np.nanmax([*best.high, *best.score])))
+            axis.set_ylabel("MRR@100 (band: 95 % interval)")
+        head(
+            figure,
+            _head(best, "lines: layer chosen on the documents that are not scored; circles: maximum over layers"),
+        )
+        figure.draw_without_rendering()  # the labels' distances depend on the panels' final height
+        for axis, labels in zip(axes, ends, strict=True):
+            label_ends(axis, labels, room=room)
+        settle(figure)
     return figure
 
 
-def lens_by_layer(table: pd.DataFrame) -> Figure:
+def lens_by_layer(table: pd.DataFrame, *, width: Width = "two") -> Figure:
     """MRR@100 by layer: one panel an offset and setting of the norm, one line a representation with its 95 % band.
 
-    `table` is a logit lens's scores. Dashed lines are what has no layers: LHS and the frequencies of tokens.
+    `table` is a logit lens's scores. Dashed lines are what has no layers: LHS and the frequencies of tokens. The scale is
+    the same from offset 2 on.
     """
-    from matplotlib.ticker import MaxNLocator
-
     _refuse_empty(table)
     colours, offsets = _colours(table), sorted(set(table.offset))
-    last = int(table.layer.max())
-    with style() as plt:
-        figure, axes = plt.subplots(
-            2, len(offsets), figsize=(1.5 * len(offsets) + 0.8, 4.2), sharex=True, squeeze=False, layout="constrained"
-        )
-        for row, norm in enumerate(_SETTINGS):
-            for column, offset in enumerate(offsets):
-                axis, part = axes[row][column], table[table.offset == offset]
-                for name, line in _lines(part, norm):
-                    _layer_line(axis, line, colours[name], last)
-                axis.set_xlim(0.5, last + 0.5)
-                axis.set_ylim(0, 1.03 * float(part.high.max()))
-                axis.set_title(f"offset {offset}")
-            axes[row][0].set_ylabel(f"MRR@100\n{_SETTINGS[norm]}")
-        for axis in axes[1]:
-            axis.set_xlabel(f"layer (of {last})")
-            axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4, min_n_ticks=1))
+    order = [(norm, offset) for norm in _SETTINGS for offset in offsets]
+    if width == "one":
+        order.sort(key=lambda panel: (panel[1], panel[0]))
+    with style():
+        titles = [f"offset {offset}, {'norm' if norm else 'raw'}" for norm, offset in order]
+        figure, axes, _ = panels(titles, width=width, most=min(5, len(offsets)), height=1.3)
+        for axis, (norm, offset) in zip(axes, order, strict=True):
+            for name, line in _lines(table[table.offset == offset], norm):
+                _layer_line(axis, line, colours[name], table)
+            _layer_panel(axis, table)
+            alike = table[table.offset == 1] if offset == 1 else table[table.offset > 1]
+            axis.set_ylim(0, 1.03 * float(np.nanmax([*alike.high, *alike.score])))
         _legend(figure, colours)
-        _head(figure, table, "bands: 95 % intervals; dashed: what has one layer or none")
-        plt.close(figure)
+        head(
+            figure,
+            _head(table, "norm: with the final norm; raw: without; bands: 95 % intervals; dashed: one layer or none"),
+        )
+        settle(figure)
     return figure
 
 
-def lens_map(table: pd.DataFrame) -> Figure:
+def lens_map(table: pd.DataFrame, *, width: Width = "two") -> Figure:
     """MRR@100 by layer and offset as a heat map: one panel a representation and setting of the norm.
 
-    The scale ends where the representations that have layers end; what is above is written into the cell.
+    Representations that have one layer alone are left out where others have more.
     """
     _refuse_empty(table)
     layered = table[table.layer.notna()]
-    names = [name for name in LENS_COLOURS if name in set(layered.representation)]
-    many = layered.groupby("representation").layer.nunique()
-    top = float(layered.score[layered.representation.map(many) > 1].max())
-    with style() as plt:
-        figure, axes = plt.subplots(
-            2, len(names), figsize=(1.3 * len(names) + 1.2, 5.0), sharex=True, sharey=True, squeeze=False,
-            layout="constrained",
-        )  # fmt: skip
-        for row, norm in enumerate(_SETTINGS):
-            for axis, name in zip(axes[row], names, strict=True):
-                part = layered[(layered.representation == name) & (layered.norm == _ONE_NORM.get(name, norm))]
-                image = _heat(axis, part, top)
-                axis.set_title(name)
-            axes[row][0].set_ylabel(f"layer\n{_SETTINGS[norm]}")
-        for axis in axes[1]:
-            axis.set_xlabel("offset")
-        figure.colorbar(image, ax=axes, label="MRR@100", extend="max", shrink=0.6)
-        _head(figure, table, "brighter is better; LHS has the last layer alone, and the final norm throughout")
-        plt.close(figure)
+    many = layered.groupby("representation", sort=False).layer.nunique()
+    names = list(many[many > 1].index if (many > 1).any() else many.index)
+    order = [(name, norm) for name in names for norm in _SETTINGS]
+    shown = layered[layered.representation.isin(names)]
+    with style():
+        titles = [f"{name}, {_SETTINGS[norm]}" for name, norm in order]
+        figure, axes, _ = panels(titles, width=width, most=2, height=0.12 * shown.offset.nunique() + 0.03, stacked=True)
+        for axis, (name, norm) in zip(axes, order, strict=True):
+            part = shown[(shown.representation == name) & (shown.norm == _ONE_NORM.get(name, norm))]
+            image = _heat(axis, part, float(shown.score.max()))
+            layer_axis(axis, int(shown.layer.min()), int(shown.layer.max()), None)
+        figure.colorbar(image, ax=axes, label="MRR@100 (brighter is better)", location="bottom", shrink=0.6, aspect=40)
+        head(figure, _head(table, "each representation's MRR@100 at each layer and offset"))
+        settle(figure)
     return figure
 
 
-def save_lens_figures(result: Result, folder: str | Path) -> list[Path]:
+def save_lens_figures(result: Result, folder: str | Path, *, width: Width = "two") -> list[Path]:
     """Draw and write all three from a stored result, as PDF and PNG; ResultError if it is of another kind."""
     if "best" not in result.details:
         raise ResultError(
             f"This is a result of {result.kind}, which has no best layers by offset. Give a logit lens's."
         )
     figures = {
-        "figure8": lens_by_offset(result.details["best"]),
-        "figure8-layers": lens_by_layer(result.table),
-        "figure8-map": lens_map(result.table),
+        "figure8": lens_by_offset(result.details["best"], width=width),
+        "figure8-layers": lens_by_layer(result.table, width=width),
+        "figure8-map": lens_map(result.table, width=width),
     }
     return [path for name, figure in figures.items() for path in save_figure(figure, folder, name)]
 
@@ -151,68 +141,73 @@ def _lines(table: pd.DataFrame, norm: bool) -> Iterator[tuple[str, pd.DataFrame]
         yield name, table[(table.representation == name) & (table.norm == _ONE_NORM.get(name, norm))]
 
 
-def _offset_line(axis: Axes, line: pd.DataFrame, colour: str, *, dashed: bool) -> None:
-    honest = line[line.choice == _OTHER_HALF].sort_values("offset")
-    highest = line[line.choice == _BEST].sort_values("offset")
-    axis.fill_between(honest.offset, honest.low, honest.high, color=colour, alpha=BAND_ALPHA, linewidth=0)
-    axis.plot(honest.offset, honest.score, color=colour, linestyle=DASHED if dashed else "-")
-    if (highest.score.to_numpy() != honest.score.to_numpy()).any():
-        axis.plot(highest.offset, highest.score, "o", color=colour, markersize=3.5, markerfacecolor="white")
-
-
-def _offset_axis(axis: Axes, best: pd.DataFrame) -> None:
+def _offset_lines(axis: Axes, best: pd.DataFrame, norm: bool, colours: dict[str, str]) -> Labels:
+    """Draw the lines of one setting; gives what is written at their ends."""
+    ends = {}
+    for name, line in _lines(best, norm):
+        honest = line[line.choice == _OTHER_HALF].sort_values("offset")
+        highest = line[line.choice == _BEST].sort_values("offset")
+        curve(axis, honest.offset, honest, colours[name])
+        if (highest.score.to_numpy() != honest.score.to_numpy()).any():
+            axis.plot(highest.offset, highest.score, "o", color=colours[name], markersize=3, markerfacecolor="white")
+        end = last_score(honest)
+        if end is not None:
+            ends[name] = end, colours[name]
     offsets = sorted(set(best.offset))
     axis.set_xticks(offsets)
-    axis.set_xlim(offsets[0] - 0.2, offsets[-1] + 0.06 * (offsets[-1] - offsets[0] + 1))
-    axis.set_xlabel("offset (1: the token right behind the prefix)")
+    axis.set_xlim(offsets[0] - 0.2, offsets[-1] + 0.2)
+    axis.set_xlabel("offset (1: the very next token)")
+    return ends
 
 
-def _layer_line(axis: Axes, line: pd.DataFrame, colour: str, last: int) -> None:
-    if len(line) == 1:
-        axis.plot([0.5, last + 0.5], [line.score.iloc[0]] * 2, color=colour, linestyle=DASHED, linewidth=1.0)
+def _layer_line(axis: Axes, line: pd.DataFrame, colour: str, table: pd.DataFrame) -> None:
+    if len(line) == 1 and table.layer.nunique() > 1:
+        across = float(table.layer.min()) - 0.5, float(table.layer.max()) + 0.5
+        axis.plot(across, [line.score.iloc[0]] * 2, color=colour, linestyle=DASHED, linewidth=0.9)
         return
     line = line.sort_values("layer")
-    x = line.layer.to_numpy(dtype=int)
-    axis.fill_between(x, line.low, line.high, color=colour, alpha=BAND_ALPHA, linewidth=0)
-    axis.plot(x, line.score, color=colour, linewidth=1.2)
+    curve(axis, line.layer, line, colour, linewidth=0.9)
 
 
 def _heat(axis: Axes, part: pd.DataFrame, top: float) -> Any:
-    grid = part.pivot_table(index="layer", columns="offset", values="score")
-    layers, offsets = grid.index.to_numpy(dtype=int), grid.columns.to_numpy(dtype=int)
-    values = grid.to_numpy(dtype=float)
-    image = axis.pcolormesh(np.arange(len(offsets) + 1) - 0.5, _edges(layers), values, cmap="cividis", vmin=0, vmax=top)
-    axis.set_xticks(range(len(offsets)), [str(offset) for offset in offsets])
-    for row, column in zip(*np.nonzero(values > top), strict=True):
-        y = float(layers[row]) - (1.2 if len(layers) == 1 else 0)
-        axis.annotate(
-            f".{round(100 * values[row, column]):02d}", (float(column), y), ha="center", va="center", fontsize=6
-        )
+    grid = part.pivot_table(index="offset", columns="layer", values="score", dropna=False)
+    layers, offsets = grid.columns.to_numpy(dtype=int), grid.index.to_numpy(dtype=int)
+    rows = np.arange(len(offsets))
+    image = axis.pcolormesh(_edges(layers), _edges(rows), grid.to_numpy(dtype=float), cmap="cividis", vmin=0, vmax=top)
+    axis.set_yticks(rows, [str(offset) for offset in offsets])
+    axis.set_ylabel("offset")
     return image
 
 
-def _edges(layers: np.ndarray) -> np.ndarray:
-    return np.append(layers - 0.5, layers[-1] + 0.5)
+def _edges(numbers: np.ndarray) -> np.ndarray:
+    """Between which places each number stands: half way to its neighbours, and a half beyond the first and last."""
+    return np.array([numbers[0] - 0.5, *(numbers[1:] + numbers[:-1]) / 2, numbers[-1] + 0.5])
 
 
-def _legend(figure: Figure, colours: Mapping[str, str]) -> None:
+def _layer_panel(axis: Axes, table: pd.DataFrame) -> None:
+    axis.set_ylabel("MRR@100")
+    layer_axis(axis, int(table.layer.min()), int(table.layer.max()), None)
+
+
+def _legend(figure: Figure, colours: dict[str, str]) -> None:
     from matplotlib.lines import Line2D
 
-    handles = [
-        Line2D([], [], color=colour, label=name, linestyle=DASHED if name in _ONE_NORM else "-")
-        for name, colour in colours.items()
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), columnspacing=1.2, handlelength=1.8)
-
-
-def _head(figure: Figure, table: pd.DataFrame, note: str) -> None:
-    models, corpora = (", ".join(dict.fromkeys(table[column])) for column in ("model", "corpus"))
-    figure.suptitle(
-        f"Which vectors predict the tokens behind a prefix? {models} · {corpora} · {int(table.n.max()):,} documents\n{note}",
-        fontsize=8,
-        x=0.01,
-        ha="left",
+    legend(
+        figure,
+        [
+            Line2D([], [], color=colour, label=name, linestyle=DASHED if name in _ONE_NORM else stroke(colour))
+            for name, colour in colours.items()
+        ],
     )
+
+
+def _head(table: pd.DataFrame, note: str) -> list[str]:
+    models, corpora = (", ".join(dict.fromkeys(table[column])) for column in ("model", "corpus"))
+    documents = int(table.n.max())
+    return [
+        f"Which vectors predict the tokens behind a prefix? {models} · {corpora} · {documents:,} documents",
+        note,
+    ]
 
 
 def _colours(table: pd.DataFrame) -> dict[str, str]:

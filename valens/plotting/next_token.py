@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from valens.errors import ResultError
-from valens.plotting.style import (
-    BAND_ALPHA,
-    DASHED,
-    GREY,
-    colours_of,
-    label_ends,
-    layer_axis,
-    save_figure,
-    style,
-)
+from valens.plotting.axes import Labels, curve, last_score, layer_axis, n_layers_of, panels, references, settle
+from valens.plotting.labels import head, label_ends
+from valens.plotting.style import GREY, Width, colours_of, save_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,85 +25,79 @@ CHOOSES = "validation cross-entropy"
 
 _UNITS = {ACCURACY: "accuracy", LOSS: "cross-entropy (nats)", SELECTIVITY: "selectivity"}
 _SHORT = {"most frequent token": "most frequent"}
-_LABEL_ROOM = 0.34
-"""How much of the x axis, behind the last point, is for the names of the lines."""
 
 
-def learning_curves(table: pd.DataFrame, curves: pd.DataFrame) -> Figure:
+def learning_curves(table: pd.DataFrame, curves: pd.DataFrame, *, width: Width = "two") -> Figure:
     """Figure 6: accuracy and cross-entropy over training steps, a line a representation at its best layers.
 
     The best layers are those with the lowest validation loss. A band is the 95 % interval over documents, widened to hold
     every seed. Dashed lines are what needs no probe. The figure is the caller's alone: pyplot does not keep it.
     """
-    best = _best(table)
+    best, metrics = _best(table), [ACCURACY, LOSS]
     colours = colours_of(list(best))
-    with style() as plt:
-        figure, axes = plt.subplots(1, 2, figsize=(6.8, 2.9), layout="constrained")
-        for axis, metric in zip(axes, (ACCURACY, LOSS), strict=True):
-            ends = {}
-            for name, layers in best.items():
-                line = _of(curves, name, layers, metric).sort_values("step")
-                _line(axis, line.assign(x=line.step), colours[name])
-                at = "layer" if layers.isdecimal() else "layers"
-                ends[f"{name}, {at} {layers}"] = (float(line.score.iloc[-1]), colours[name])
-            first, last = int(curves.step.min()), int(curves.step.max())
-            ends |= _references(axis, table, metric, (first, last))
+    with style():
+        names = [*map(_at, best.items()), *_untrained(table, ACCURACY)]
+        figure, axes, room = panels(["", ""], width=width, most=2, height=1.7, names=names)
+        ends = []
+        for axis, metric in zip(axes, metrics, strict=True):
+            lines = {name: _of(curves, name, layers, metric).sort_values("step") for name, layers in best.items()}
+            for name, line in lines.items():
+                curve(axis, line.step, _with_seeds(line), colours[name])
+            last = int(curves.step.max())
             axis.set_xlabel("training step")
-            axis.set_xlim(0, last * (1 + _LABEL_ROOM))
-            axis.set_xticks([tick for tick in axis.get_xticks() if 0 <= tick <= last])
-            axis.set_ylabel(_UNITS[metric])
-            _fit(axis, metric)
-            figure.canvas.draw()  # the labels' distances depend on the panel's final height
-            label_ends(axis, ends, x=last)
-        _head(figure, table, "layers chosen on validation documents; bands: 95 % over documents and all seeds")
-        plt.close(figure)
+            axis.set_xlim(0, last)
+            ends.append(
+                _untrained_lines(axis, table, metric, (0, last))
+                | _named({_at((name, best[name])): (line, colours[name]) for name, line in lines.items()})
+            )
+            _measure(axis, metric)
+        head(figure, _head(table, "layers chosen on validation documents; bands: 95 % over documents and all seeds"))
+        _label(figure, axes, ends, room)
     return figure
 
 
-def next_token_layers(table: pd.DataFrame) -> Figure:
+def next_token_layers(table: pd.DataFrame, *, width: Width = "two") -> Figure:
     """What each layer's probe reaches at the end: accuracy, cross-entropy and, if measured, selectivity, with 95 % bands."""
     best = _best(table)
-    single = table[table.layer.notna()]
+    single = table[table.layer.notna()].sort_values("layer", kind="stable")
     if single.empty:
         raise ResultError("The table has no single layers to draw. Probe layers one by one: leave --layers as it is.")
     colours = colours_of(list(best))
     metrics = [metric for metric in _UNITS if metric in set(single.metric)]
-    with style() as plt:
-        figure, axes = plt.subplots(
-            1, len(metrics), figsize=(3.0 * len(metrics) + 0.4, 2.9), squeeze=False, layout="constrained"
-        )
-        for axis, metric in zip(axes[0], metrics, strict=True):
-            part, ends = single[single.metric == metric], {}
-            first, last = int(part.layer.min()), int(part.layer.max())
-            for name in colours:
-                line = part[part.representation == name].sort_values("layer")
-                if line.empty:
-                    continue
-                _line(axis, line.assign(x=line.layer.astype(int)), colours[name])
-                ends[name] = (float(line.score.iloc[-1]), colours[name])
+    first, last = int(single.layer.min()), int(single.layer.max())
+    with style():
+        names = [*best, *_untrained(table, ACCURACY)]
+        titles = [""] * len(metrics)
+        figure, axes, room = panels(titles, width=width, most=3, height=1.5, names=names, above=True)
+        ends = []
+        for axis, metric in zip(axes, metrics, strict=True):
+            lines = dict(iter(single[single.metric == metric].groupby("representation", sort=False)))
+            for name, line in lines.items():
+                curve(axis, line.layer, line, colours[name])
                 chosen = line[line.layers == best[name]]
-                axis.plot(chosen.layer, chosen.score, "o", color=colours[name], markersize=5, markeredgecolor="white")
-            ends |= _references(axis, table, metric, (first - 0.5, last))
-            deepest = part.sort_values("layer").iloc[-1]
-            layer_axis(axis, first, last, _depth(deepest), room=_LABEL_ROOM)
-            _fit(axis, metric)
-            axis.set_ylabel(_UNITS[metric])
-            figure.canvas.draw()
-            label_ends(axis, ends, x=last)
-        _head(figure, table, "bands: 95 % intervals over documents; dots: the layer chosen on validation documents")
-        plt.close(figure)
+                axis.plot(chosen.layer, chosen.score, "o", color=colours[name], markersize=4.5, markeredgecolor="white")
+            layer_axis(axis, first, last, n_layers_of(single))
+            ends.append(
+                _untrained_lines(axis, table, metric, (first - 0.5, last + 0.5))
+                | _named({name: (line, colours[name]) for name, line in lines.items()})
+            )
+            _measure(axis, metric)
+        head(
+            figure, _head(table, "bands: 95 % intervals over documents; dots: the layer chosen on validation documents")
+        )
+        _label(figure, axes, ends, room)
     return figure
 
 
-def save_next_token_figures(result: Result, folder: str | Path) -> list[Path]:
+def save_next_token_figures(result: Result, folder: str | Path, *, width: Width = "two") -> list[Path]:
     """Draw and write both from a stored result, as PDF and PNG; the second only where single layers were probed."""
     if "curves" not in result.details:
         raise ResultError(
             f"This is a result of {result.kind}, which has no learning curves. Give a next-token probing's."
         )
-    paths = save_figure(learning_curves(result.table, result.details["curves"]), folder, "figure6")
+    paths = save_figure(learning_curves(result.table, result.details["curves"], width=width), folder, "figure6")
     if result.table.layer.notna().any():
-        paths += save_figure(next_token_layers(result.table), folder, "figure6-layers")
+        paths += save_figure(next_token_layers(result.table, width=width), folder, "figure6-layers")
     return paths
 
 
@@ -122,42 +110,53 @@ def _best(table: pd.DataFrame) -> dict[str, str]:
     return dict(zip(lowest.representation, lowest.layers, strict=True))
 
 
+def _at(best: tuple[str, str]) -> str:
+    name, layers = best
+    return f"{name}, {'layer' if layers.isdecimal() else 'layers'} {layers}"
+
+
 def _of(table: pd.DataFrame, name: str, layers: str, metric: str) -> pd.DataFrame:
     return table[(table.representation == name) & (table.layers == layers) & (table.metric == metric)]
 
 
-def _line(axis: Axes, line: pd.DataFrame, colour: str) -> None:
-    low, high = line.low, line.high
-    if "lowest" in line:
-        low, high = line[["low", "lowest"]].min(axis=1), line[["high", "highest"]].max(axis=1)
-    axis.fill_between(line.x, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
-    axis.plot(line.x, line.score, color=colour)
+def _with_seeds(line: pd.DataFrame) -> pd.DataFrame:
+    """The line with its interval widened to hold what each seed gave."""
+    return line.assign(low=line[["low", "lowest"]].min(axis=1), high=line[["high", "highest"]].max(axis=1))
 
 
-def _references(
-    axis: Axes, table: pd.DataFrame, metric: str, across: tuple[float, float]
-) -> dict[str, tuple[float, str]]:
-    """Draw what is not trained as dashed lines; gives their labels."""
-    rows = table[table.layers.isna() & (table.metric == metric)]
-    for score in rows.score:
-        axis.plot(across, [score, score], color=GREY, linestyle=DASHED, linewidth=0.9, zorder=1)
-    return {_SHORT.get(row.representation, row.representation): (float(row.score), GREY) for row in rows.itertuples()}
+def _named(lines: Mapping[str, tuple[pd.DataFrame, str]]) -> Labels:
+    found = {name: (last_score(line), colour) for name, (line, colour) in lines.items()}
+    return {name: (end, colour) for name, (end, colour) in found.items() if end is not None}
 
 
-def _fit(axis: Axes, metric: str) -> None:
-    """Shares begin at 0, unless something is below."""
+def _untrained(table: pd.DataFrame, metric: str) -> dict[str, float]:
+    """What needs no probe, by name: counts of tokens, and the model itself."""
+    rows = table[table.layers.isna() & (table.metric == metric) & table.score.notna()]
+    return {_SHORT.get(row.representation, row.representation): float(row.score) for row in rows.itertuples()}
+
+
+def _untrained_lines(axis: Axes, table: pd.DataFrame, metric: str, across: tuple[float, float]) -> Labels:
+    scores = _untrained(table, metric)
+    references(axis, list(scores.values()), across)
+    return {name: (score, GREY) for name, score in scores.items()}
+
+
+def _measure(axis: Axes, metric: str) -> None:
+    """Name the scores' axis; shares begin at 0, unless something is below."""
+    axis.set_ylabel(_UNITS[metric])
     if metric != LOSS:
         low, high = axis.get_ylim()
         axis.set_ylim(min(0.0, low), high)
 
 
-def _depth(row: pd.Series) -> int:
-    """L, from a row's layer and depth."""
-    return round(float(row.layer) / float(row.depth)) if row.layer else 1
+def _label(figure: Figure, axes: list[Axes], ends: list[Labels], room: float) -> None:
+    figure.draw_without_rendering()  # the labels' distances depend on the panels' final height
+    for axis, labels in zip(axes, ends, strict=True):
+        label_ends(axis, labels, room=room)
+    settle(figure)
 
 
-def _head(figure: Figure, table: pd.DataFrame, how: str) -> None:
+def _head(table: pd.DataFrame, how: str) -> list[str]:
     models, corpora = (", ".join(dict.fromkeys(table[column])) for column in ("model", "corpus"))
     n, prefixes = (int(table[column].dropna().max()) for column in ("n", "prefixes"))
-    what = f"The next token · {models} · {corpora} · {prefixes:,} prefixes of {n:,} documents held out"
-    figure.suptitle(f"{what}\n{how}", fontsize=8, x=0.01, ha="left")
+    return [f"The next token · {models} · {corpora} · {prefixes:,} prefixes of {n:,} documents held out", how]

@@ -1,72 +1,143 @@
-"""What all figures share: fonts, sizes, colours, the layer axis, labels at the ends of lines, and how a figure is saved.
+"""The house style, in one file: fonts, the widths of a page's columns, colours, strokes, and how a figure is saved.
 
-The colours are Okabe and Ito's, told apart by colour-blind readers.
+The colours are Okabe and Ito's, told apart by colour-blind readers; where two come near, a dash tells them apart as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from jaxtyping import Float
-from numpy.typing import ArrayLike
-
+from valens.errors import ResultError
 from valens.results import replace, writable_folder
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Width = Literal["one", "two"]
+"""How many columns of a two-column page a figure spans."""
+
+WIDTHS: Mapping[str, float] = {"one": 3.3, "two": 6.9}
+"""In inches, at which the letters have the sizes below."""
+
+FONT_SIZE, TITLE_SIZE = 7.0, 8.0
+"""In points."""
+
 BLUE, VERMILLION, GREEN, PINK, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
-GREY = "#555555"
+BLACK, GREY = "#000000", "#555555"
 
 REPRESENTATION_COLOURS = {"VA": BLUE, "HS": VERMILLION, "LT": GREEN}
-_FURTHER_COLOURS = (PINK, ORANGE, SKY, "#000000")
+_FURTHER_COLOURS = (PINK, ORANGE, SKY, BLACK)
 
-BAND_ALPHA = 0.15
+BAND_ALPHA = 0.17
 """How dark an interval's band is: lines that cross it stay legible."""
 
-DASHED = (0, (4, 2))
+THIN = 0.6
+"""The width, in points, of a line that stands behind others."""
+
+Stroke = Literal["-"] | tuple[float, tuple[float, ...]]
+
+DASHED: Stroke = (0, (4, 2))
 """The stroke of a baseline."""
 
-_LINE_HEIGHT = 1.15
-"""How far labels stay apart, in heights of a line of text."""
+_STROKES: Mapping[str, Stroke] = {
+    PINK: (0, (7, 1)),
+    ORANGE: (0, (7, 1, 1, 1)),
+    SKY: (0, (1, 0.8)),
+    GREY: DASHED,
+}
+"""Of the colours that some eyes take for BLUE, VERMILLION or GREEN."""
+
+_FONTS = (
+    "DejaVu Sans",  # comes with matplotlib, so that figures look alike everywhere
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "Source Han Sans", "Hiragino Sans", "PingFang SC", "Microsoft YaHei",
+    "Yu Gothic", "Malgun Gothic", "WenQuanYi Micro Hei", "Noto Sans", "Arial Unicode MS",
+)  # fmt: skip
 
 _STYLE: dict[Any, Any] = {
-    "font.size": 8,
-    "axes.titlesize": 9,
-    "axes.labelsize": 8,
+    "font.size": FONT_SIZE,
+    "axes.titlesize": TITLE_SIZE,
+    "axes.labelsize": FONT_SIZE,
+    "axes.labelpad": 2.5,
+    "axes.titlepad": 4,
+    "axes.linewidth": 0.6,
     "axes.spines.right": False,
+    "axes.spines.top": False,
     "axes.titlelocation": "left",
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
     "legend.frameon": False,
-    "lines.linewidth": 1.4,
+    "lines.linewidth": 1.2,
     "figure.dpi": 150,
     "savefig.dpi": 200,
-    "savefig.bbox": "tight",
+    "text.parse_math": False,  # a $ in a name is a $
     "pdf.fonttype": 42,
+    "svg.hashsalt": "valens",
 }
+
+_UNDATED: Mapping[str, Mapping[str, None]] = {
+    "pdf": dict.fromkeys(("Creator", "Producer", "CreationDate")),
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+}
+"""What a file does not say, so that the same numbers make the same file."""
 
 
 @contextmanager
 def style() -> Iterator:
     """Give pyplot with the house style, without a screen; the reader's own settings come back on leaving."""
-    import matplotlib as mpl
     from matplotlib import pyplot as plt
 
-    with mpl.rc_context(_STYLE), plt.ioff():
+    with plt.style.context(["default", _STYLE | {"font.family": list(fonts())}]), plt.ioff():
         yield plt
 
 
+@cache
+def fonts() -> tuple[str, ...]:
+    """The families that letters are taken from, the first that has one: of those listed, what this machine has."""
+    from matplotlib.font_manager import fontManager
+
+    here = set(fontManager.get_font_names())
+    return tuple(name for name in _FONTS if name in here)
+
+
+def inches(width: Width) -> float:
+    """How wide a figure is; ResultError for a width that has no name."""
+    if width not in WIDTHS:
+        known = " and ".join(f"{name!r} ({size} in)" for name, size in WIDTHS.items())
+        raise ResultError(f"Figures come in the widths {known}; {width!r} was asked for. Choose one of these.")
+    return WIDTHS[width]
+
+
 def save_figure(figure: Figure, folder: str | Path, name: str) -> list[Path]:
-    """Write a figure as PDF, with fonts that publishers take, and as PNG; gives the paths. ResultError if it cannot be."""
+    """Write a figure as PDF, with fonts that publishers take, and as PNG; gives the paths. ResultError if it cannot be.
+
+    The same figure gives the same bytes: neither file has a date.
+    """
     paths = [writable_folder(folder) / f"{name}.{suffix}" for suffix in ("pdf", "png")]
-    with style():
-        for path in paths:
-            replace(path, figure.savefig)
+    for path in paths:
+        replace(path, lambda temporary: write_figure(figure, temporary))
     return paths
+
+
+def write_figure(figure: Figure, file: Any, *, kind: str | None = None) -> None:
+    """Write a figure into a path or an open file, in the house style and without a date.
+
+    `kind` is `pdf`, `png` or `svg`; by default the path's suffix.
+    """
+    kind = kind or Path(file).suffix[1:]
+    with style():
+        figure.savefig(file, format=kind, metadata=dict(_UNDATED[kind]))
+
+
+def stroke(colour: str) -> Stroke:
+    """How a line of this colour is drawn, so that colour is never all that tells it from another."""
+    return _STROKES.get(colour, "-")
 
 
 def colours_of(names: list[str], known: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -75,52 +146,3 @@ def colours_of(names: list[str], known: Mapping[str, str] | None = None) -> dict
     taken = {given[name] for name in names if name in given}
     free = iter([colour for colour in (*_FURTHER_COLOURS, BLUE, VERMILLION, GREEN) if colour not in taken])
     return {name: given.get(name) or next(free, GREY) for name in names}
-
-
-def layer_axis(axis: Axes, first: int, last: int, n_layers: int | None, *, room: float = 0.0) -> None:
-    """Whole layers from `first` to `last` below, depth above; `room` is the share left free on the right."""
-    from matplotlib.ticker import MaxNLocator
-
-    axis.set_xlabel("layer")
-    axis.set_xlim(first - 0.5, last + 0.5 + room * (last - first + 1))
-    ticks = MaxNLocator(integer=True, nbins=7, min_n_ticks=1).tick_values(first - 0.5, last + 0.5)
-    axis.set_xticks([tick for tick in ticks if first <= tick <= last])
-    if n_layers is None:
-        return
-    above = axis.secondary_xaxis("top", functions=(_scaled(1 / n_layers), _scaled(n_layers)))
-    above.set_xlabel("depth (fraction of the layers)")
-    above.set_xticks([0, 0.25, 0.5, 0.75, 1])
-
-
-def label_ends(axis: Axes, labels: Mapping[str, tuple[float, str]], *, x: float) -> None:
-    """Write each label at `x` beside the height of its line's end, (y, colour), moved apart where labels would touch."""
-    names = sorted(labels, key=lambda name: labels[name][0])
-    if not names:
-        return
-    low, high = axis.get_ylim()
-    inches = axis.bbox.height / axis.figure.dpi
-    gap = _LINE_HEIGHT * _STYLE["font.size"] / 72 / inches * (high - low)
-    heights = _apart(np.array([labels[name][0] for name in names]), gap, low + gap / 2, high - gap / 2)
-    for name, height in zip(names, heights, strict=True):
-        axis.annotate(
-            name,
-            (x, float(height)),
-            xytext=(3, 0),
-            textcoords="offset points",
-            color=labels[name][1],
-            va="center",
-            annotation_clip=False,
-        )
-
-
-def _apart(wanted: Float[np.ndarray, " label"], gap: float, low: float, high: float) -> Float[np.ndarray, " label"]:
-    """Heights in the same order, `gap` apart, as near those wanted as can be, and within the axis where there is room."""
-    from scipy.optimize import isotonic_regression
-
-    steps = gap * np.arange(len(wanted))
-    lowest = isotonic_regression(wanted - steps).x
-    return np.clip(lowest, low, max(low, high - steps[-1])) + steps
-
-
-def _scaled(factor: float) -> Callable[[ArrayLike], np.ndarray]:
-    return lambda numbers: np.asarray(numbers, dtype=float) * factor

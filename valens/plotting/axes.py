@@ -1,0 +1,138 @@
+"""What a figure is put together from: panels of a page's width, the layer axis, lines with bands, a legend that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from valens.plotting.labels import LINE_HEIGHT, height_for, room_of, title, wrapped
+from valens.plotting.style import BAND_ALPHA, DASHED, FONT_SIZE, GREY, TITLE_SIZE, Width, inches, stroke, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+_BELOW, _BETWEEN, _ABOVE = 0.36, 0.13, 0.34
+"""Inches that an axis takes below its panel, ticks alone, and a second axis above."""
+
+_TITLE_SHARE = 0.66
+"""How much of a panel's width, with its labels, a title may take."""
+
+Labels = dict[str, tuple[float, str]]
+"""What is written at the ends of lines: for each name its height, in the axis's units, and its colour."""
+
+
+def panels(
+    titles: Sequence[str],
+    *,
+    width: Width,
+    most: int,
+    height: float,
+    names: Iterable[str] = (),
+    above: bool = False,
+    stacked: bool = False,
+    sharey: bool = False,
+) -> tuple[Figure, list[Axes], float]:
+    """A figure with a panel a title: `most` side by side on a page's width, half as many in one column.
+
+    A panel is `height` inches from the lowest tick to the highest, or more where the `names` at the ends of its lines ask
+    for it; `above` leaves room for a second axis, `stacked` gives the lowest panel of each column the only axis below. Gives
+    the figure, the panels and how wide one is with its labels, in inches.
+    """
+    columns = min(most if width == "two" else max(1, most // 2), len(titles))
+    rows, room = -(-len(titles) // columns), inches(width) / columns
+    lines = max(wrapped(text, _TITLE_SHARE * room, size=TITLE_SIZE).count("\n") + 1 for text in titles)
+    each = height_for(names, room=room, least=height) + lines * LINE_HEIGHT * TITLE_SIZE / 72
+    each += (_BETWEEN if stacked else _BELOW) + (_ABOVE if above else 0)
+    with style() as plt:
+        figure, grid = plt.subplots(
+            rows, columns, figsize=(inches(width), rows * each), sharey=sharey, squeeze=False, layout="constrained"
+        )
+        plt.close(figure)  # the caller's alone
+    axes = list(grid.flat)
+    for axis, text in zip(axes, titles, strict=False):
+        title(axis, text, room=_TITLE_SHARE * room)
+        axis.tick_params(labelleft=True)
+    for place, axis in enumerate(axes[: len(titles)]):
+        if stacked and place + columns < len(titles):
+            axis.tick_params(labelbottom=False)
+            axis.xaxis.label.set_visible(False)
+    for unused in axes[len(titles) :]:
+        unused.set_visible(False)
+    return figure, axes[: len(titles)], room
+
+
+def settle(figure: Figure) -> None:
+    """Lay the figure out as it is now, and keep that: what is drawn later has the labels where they were found to fit."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+def n_layers_of(table: pd.DataFrame) -> int | None:
+    """L of the model, from a row's layer and depth; None where only layer 0 is there, from which it cannot be told."""
+    blocks = table[table.layer > 0]
+    return None if blocks.empty else round(float(blocks.layer.iloc[0]) / float(blocks.depth.iloc[0]))
+
+
+def layer_axis(axis: Axes, first: int, last: int, n_layers: int | None) -> None:
+    """Whole layers from `first` to `last` below, depth above."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_xlabel("layer")
+    axis.set_xlim(first - 0.5, last + 0.5)
+    ticks = MaxNLocator(integer=True, nbins=7, min_n_ticks=1).tick_values(first - 0.5, last + 0.5)
+    axis.set_xticks([tick for tick in ticks if first <= tick <= last])
+    if n_layers is None:
+        return
+    above = axis.secondary_xaxis("top", functions=(_scaled(1 / n_layers), _scaled(n_layers)))
+    above.spines["top"].set_visible(True)
+    above.set_xlabel("depth (share of layers)")
+    inside = [depth for depth in (0, 0.25, 0.5, 0.75, 1) if first - 0.5 <= depth * n_layers <= last + 0.5]
+    above.set_xticks(inside or [first / n_layers])
+    above.xaxis.set_major_formatter("{x:.2f}")
+
+
+def curve(axis: Axes, x: ArrayLike, line: pd.DataFrame, colour: str, *, linewidth: float | None = None) -> None:
+    """A line of scores with its band from `low` to `high`; a score without neighbours is a dot with a bar."""
+    places, scores = np.asarray(x, dtype=float), line.score.to_numpy(dtype=float)
+    low, high = line.low.to_numpy(dtype=float), line.high.to_numpy(dtype=float)
+    axis.fill_between(places, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
+    axis.plot(places, scores, color=colour, linestyle=stroke(colour), linewidth=linewidth)
+    there = np.pad(np.isfinite(scores), 1)
+    alone = there[1:-1] & ~there[:-2] & ~there[2:]
+    if alone.any():
+        axis.plot(places[alone], scores[alone], ".", color=colour, markersize=6)
+        axis.vlines(places[alone], low[alone], high[alone], color=colour, alpha=0.5)
+
+
+def last_score(line: pd.DataFrame) -> float | None:
+    """The score at the end of a line, the last that is one; None if none is."""
+    scores = line.score.dropna()
+    return None if scores.empty else float(scores.iloc[-1])
+
+
+def references(axis: Axes, scores: Sequence[float], across: tuple[float, float]) -> None:
+    """A dashed line for each score that has no layer and no training."""
+    for score in scores:
+        axis.plot(across, [score, score], color=GREY, linestyle=DASHED, linewidth=0.8, zorder=1)
+
+
+def legend(figure: Figure, handles: Sequence[Line2D | Patch]) -> None:
+    """A legend below all panels, in as many columns as the width takes; the figure grows by its height."""
+    width, height = figure.get_size_inches()
+    names = [wrapped(str(handle.get_label()), 0.8 * width) for handle in handles]
+    widest = max(room_of(name) for name in names) + 0.45
+    columns = max(1, min(len(handles), int((width - 0.1) / widest)))
+    lines = sum(name.count("\n") + 1 for name in names) if columns == 1 else -(-len(names) // columns)
+    figure.set_size_inches(width, height + (lines + 1) * LINE_HEIGHT * FONT_SIZE / 72)
+    figure.legend(list(handles), names, loc="outside lower center", ncols=columns, columnspacing=1.2, handlelength=2.4)
+
+
+def _scaled(factor: float) -> Callable[[ArrayLike], np.ndarray]:
+    return lambda numbers: np.asarray(numbers, dtype=float) * factor
