@@ -1,23 +1,24 @@
-"""Figure 6 and its companion by layer: who knows the next token? Usage: python figures/figure6.py RESULT [--out DIR]."""
+"""Figure 6 and its companion by layer: who knows the next token?"""
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from valens.plotting import save_next_token_figures
-from valens.results import read_result
+from matplotlib.figure import Figure
+
+from valens.plotting import Width, figure_script, learning_curves, next_token_layers
+from valens.results import Result
 
 
-def draw(result: Path, out: Path) -> list[Path]:
-    """Redraw the figures of a stored probing as PDF and PNG; gives the paths. ResultError if it is no such result."""
-    return save_next_token_figures(read_result(result), out)
+def draw(results: Sequence[Result], width: Width) -> Mapping[str, Figure]:
+    """Learning curves of a stored probing and, where single layers were probed, what each reaches."""
+    (found,) = results
+    figures = {"figure6": learning_curves(found.table, found.details["curves"], width=width)}
+    if found.table.layer.notna().any():
+        figures["figure6-layers"] = next_token_layers(found.table, width=width)
+    return figures
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("result", type=Path, help="the --out folder of valens next-token")
-    parser.add_argument("--out", type=Path, default=Path(), help="where the figures go (default: here)")
-    arguments = parser.parse_args()
-    for path in draw(arguments.result, arguments.out):
-        print(path)
+    figure_script(draw, kind="next-token", stored=Path(__file__).parent / "results", about=__doc__)

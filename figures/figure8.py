@@ -1,23 +1,25 @@
-"""Figure 8: which vectors predict the tokens behind a prefix. Usage: python figures/figure8.py RESULT [--out DIR]."""
+"""Figure 8 and its companions, by layer and as a map: which vectors predict the tokens behind a prefix?"""
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from valens.plotting import save_lens_figures
-from valens.results import read_result
+from matplotlib.figure import Figure
+
+from valens.plotting import Width, figure_script, lens_by_layer, lens_by_offset, lens_map
+from valens.results import Result
 
 
-def draw(result: Path, out: Path) -> list[Path]:
-    """Redraw the figures of a stored logit lens as PDF and PNG; gives the paths written. ResultError if it is none."""
-    return save_lens_figures(read_result(result), out)
+def draw(results: Sequence[Result], width: Width) -> Mapping[str, Figure]:
+    """MRR@100 by offset, by layer and by both, from a stored logit lens."""
+    (found,) = results
+    return {
+        "figure8": lens_by_offset(found.details["best"], width=width),
+        "figure8-layers": lens_by_layer(found.table, width=width),
+        "figure8-map": lens_map(found.table, width=width),
+    }
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("result", type=Path, help="the --out folder of valens logit-lens")
-    parser.add_argument("--out", type=Path, default=Path(), help="where the figures go (default: here)")
-    arguments = parser.parse_args()
-    for path in draw(arguments.result, arguments.out):
-        print(path)
+    figure_script(draw, kind="logit-lens", stored=Path(__file__).parent / "results", about=__doc__)

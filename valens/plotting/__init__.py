@@ -5,11 +5,14 @@ from __future__ import annotations
 from valens.plotting.layer_sweep import TASK_TYPE_COLOURS, layer_curves
 from valens.plotting.logit_lens import lens_by_layer, lens_by_offset, lens_map, save_lens_figures
 from valens.plotting.next_token import learning_curves, next_token_layers, save_next_token_figures
+from valens.plotting.script import figure_script
 from valens.plotting.segment_matching import matching_curves
-from valens.plotting.style import save_figure
+from valens.plotting.style import Width, save_figure, write_figure
 
 __all__ = [
     "TASK_TYPE_COLOURS",
+    "Width",
+    "figure_script",
     "layer_curves",
     "learning_curves",
     "lens_by_layer",
@@ -20,4 +23,5 @@ __all__ = [
     "save_figure",
     "save_lens_figures",
     "save_next_token_figures",
+    "write_figure",
 ]

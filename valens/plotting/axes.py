@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from valens.plotting.labels import LINE_HEIGHT, height_for, room_of, title, wrapped
+from valens.plotting.labels import LINE_HEIGHT, height_for, label_ends, room_of, title, wrapped
 from valens.plotting.style import BAND_ALPHA, DASHED, FONT_SIZE, GREY, TITLE_SIZE, Width, inches, stroke, style
 
 if TYPE_CHECKING:
@@ -68,10 +68,24 @@ def panels(
     return figure, axes[: len(titles)], room
 
 
+def label_panels(figure: Figure, ends: Mapping[Axes, Labels], *, room: float, indent: float = 0.0) -> None:
+    """Write the labels at the ends of each panel's lines, and settle the figure."""
+    _lay_out(figure)  # the labels' distances depend on the panels' final height
+    for axis, labels in ends.items():
+        label_ends(axis, labels, room=room, indent=indent)
+    settle(figure)
+
+
 def settle(figure: Figure) -> None:
     """Lay the figure out as it is now, and keep that: what is drawn later has the labels where they were found to fit."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    _lay_out(figure)
+    figure.set_layout_engine(None)
+
+
+def _lay_out(figure: Figure) -> None:
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
 
 
 def n_layers_of(table: pd.DataFrame) -> int | None:

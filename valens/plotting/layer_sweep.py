@@ -10,8 +10,7 @@ import pandas as pd
 
 from valens.errors import ResultError
 from valens.layers import LayerSet
-from valens.plotting.axes import Labels, curve, last_score, layer_axis, legend, n_layers_of, panels, settle
-from valens.plotting.labels import label_ends
+from valens.plotting.axes import Labels, curve, label_panels, last_score, layer_axis, legend, n_layers_of, panels
 from valens.plotting.style import (
     BLACK,
     BLUE,
@@ -87,10 +86,7 @@ def layer_curves(
             ends[axis] = _panel(axis, parts[panel], words[words.model == panel[0]])
             _shade(axis, (chosen or {}).get(panel))
         _legend(figure, list(parts.values()), baseline=None if words.empty else baseline, shaded=bool(chosen))
-        figure.draw_without_rendering()  # the labels' distances depend on the panels' final height
-        for axis, labels in ends.items():
-            label_ends(axis, labels, room=room, indent=_LABEL_INDENT)
-        settle(figure)
+        label_panels(figure, ends, room=room, indent=_LABEL_INDENT)
     return figure
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from valens.errors import ResultError
-from valens.plotting.axes import Labels, curve, last_score, layer_axis, legend, panels, settle
-from valens.plotting.labels import head, label_ends
+from valens.plotting.axes import Labels, curve, label_panels, last_score, layer_axis, legend, panels, settle
+from valens.plotting.labels import head
 from valens.plotting.style import (
     BLUE,
     DASHED,
@@ -53,7 +53,7 @@ def lens_by_offset(best: pd.DataFrame, *, width: Width = "two") -> Figure:
     titles = [f"{_SETTINGS[False]}, as in the paper", _SETTINGS[True]]
     with style():
         figure, axes, room = panels(titles, width=width, most=2, height=1.7, names=set(colours), sharey=True)
-        ends = [_offset_lines(axis, best, norm, colours) for axis, norm in zip(axes, _SETTINGS, strict=True)]
+        ends = {axis: _offset_lines(axis, best, norm, colours) for axis, norm in zip(axes, _SETTINGS, strict=True)}
         for axis in axes:
             axis.set_ylim(0, 1.06 * float(np.nanmax([*best.high, *best.score])))
             axis.set_ylabel("MRR@100 (band: 95 % interval)")
@@ -61,10 +61,7 @@ def lens_by_offset(best: pd.DataFrame, *, width: Width = "two") -> Figure:
             figure,
             _head(best, "lines: layer chosen on the documents that are not scored; circles: maximum over layers"),
         )
-        figure.draw_without_rendering()  # the labels' distances depend on the panels' final height
-        for axis, labels in zip(axes, ends, strict=True):
-            label_ends(axis, labels, room=room)
-        settle(figure)
+        label_panels(figure, ends, room=room)
     return figure
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from valens.errors import ResultError
-from valens.plotting.axes import Labels, curve, last_score, layer_axis, n_layers_of, panels, references, settle
-from valens.plotting.labels import head, label_ends
+from valens.plotting.axes import Labels, curve, label_panels, last_score, layer_axis, n_layers_of, panels, references
+from valens.plotting.labels import head
 from valens.plotting.style import GREY, Width, colours_of, save_figure, style
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def learning_curves(table: pd.DataFrame, curves: pd.DataFrame, *, width: Width =
     with style():
         names = [*map(_at, best.items()), *_untrained(table, ACCURACY)]
         figure, axes, room = panels(["", ""], width=width, most=2, height=1.7, names=names)
-        ends = []
+        ends: dict[Axes, Labels] = {}
         for axis, metric in zip(axes, metrics, strict=True):
             lines = {name: _of(curves, name, layers, metric).sort_values("step") for name, layers in best.items()}
             for name, line in lines.items():
@@ -46,13 +46,11 @@ def learning_curves(table: pd.DataFrame, curves: pd.DataFrame, *, width: Width =
             last = int(curves.step.max())
             axis.set_xlabel("training step")
             axis.set_xlim(0, last)
-            ends.append(
-                _untrained_lines(axis, table, metric, (0, last))
-                | _named({_at((name, best[name])): (line, colours[name]) for name, line in lines.items()})
-            )
+            named = {_at((name, best[name])): (line, colours[name]) for name, line in lines.items()}
+            ends[axis] = _untrained_lines(axis, table, metric, (0, last)) | _named(named)
             _measure(axis, metric)
         head(figure, _head(table, "layers chosen on validation documents; bands: 95 % over documents and all seeds"))
-        _label(figure, axes, ends, room)
+        label_panels(figure, ends, room=room)
     return figure
 
 
@@ -69,7 +67,7 @@ def next_token_layers(table: pd.DataFrame, *, width: Width = "two") -> Figure:
         names = [*best, *_untrained(table, ACCURACY)]
         titles = [""] * len(metrics)
         figure, axes, room = panels(titles, width=width, most=3, height=1.5, names=names, above=True)
-        ends = []
+        ends: dict[Axes, Labels] = {}
         for axis, metric in zip(axes, metrics, strict=True):
             lines = dict(iter(single[single.metric == metric].groupby("representation", sort=False)))
             for name, line in lines.items():
@@ -77,15 +75,13 @@ def next_token_layers(table: pd.DataFrame, *, width: Width = "two") -> Figure:
                 chosen = line[line.layers == best[name]]
                 axis.plot(chosen.layer, chosen.score, "o", color=colours[name], markersize=4.5, markeredgecolor="white")
             layer_axis(axis, first, last, n_layers_of(single))
-            ends.append(
-                _untrained_lines(axis, table, metric, (first - 0.5, last + 0.5))
-                | _named({name: (line, colours[name]) for name, line in lines.items()})
-            )
+            named = {name: (line, colours[name]) for name, line in lines.items()}
+            ends[axis] = _untrained_lines(axis, table, metric, (first - 0.5, last + 0.5)) | _named(named)
             _measure(axis, metric)
         head(
             figure, _head(table, "bands: 95 % intervals over documents; dots: the layer chosen on validation documents")
         )
-        _label(figure, axes, ends, room)
+        label_panels(figure, ends, room=room)
     return figure
 
 
@@ -147,13 +143,6 @@ def _measure(axis: Axes, metric: str) -> None:
     if metric != LOSS:
         low, high = axis.get_ylim()
         axis.set_ylim(min(0.0, low), high)
-
-
-def _label(figure: Figure, axes: list[Axes], ends: list[Labels], room: float) -> None:
-    figure.draw_without_rendering()  # the labels' distances depend on the panels' final height
-    for axis, labels in zip(axes, ends, strict=True):
-        label_ends(axis, labels, room=room)
-    settle(figure)
 
 
 def _head(table: pd.DataFrame, how: str) -> list[str]:

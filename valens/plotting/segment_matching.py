@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from valens.errors import ResultError
-from valens.plotting.axes import Labels, curve, last_score, layer_axis, n_layers_of, panels, references, settle
-from valens.plotting.labels import head, label_ends
+from valens.plotting.axes import Labels, curve, label_panels, last_score, layer_axis, n_layers_of, panels, references
+from valens.plotting.labels import head
 from valens.plotting.style import GREY, Width, colours_of, style
 
 if TYPE_CHECKING:
@@ -33,12 +33,9 @@ def matching_curves(table: pd.DataFrame, *, direction: str = "prefix to suffix",
     with style():
         names = set(part.representation)
         figure, axes, room = panels(metrics, width=width, most=3, height=1.4, names=names, above=True)
-        ends = [_panel(axis, part[part.metric == metric], colours) for axis, metric in zip(axes, metrics, strict=True)]
+        ends = {axis: _panel(axis, part[part.metric == k], colours) for axis, k in zip(axes, metrics, strict=True)}
         head(figure, _head(part, direction))
-        figure.draw_without_rendering()  # the labels' distances depend on the panels' final height
-        for axis, labels in zip(axes, ends, strict=True):
-            label_ends(axis, labels, room=room)
-        settle(figure)
+        label_panels(figure, ends, room=room)
     return figure
 
 
