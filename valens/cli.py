@@ -6,6 +6,8 @@ Commands read their options and leave the work to the modules; heavy imports wai
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -15,6 +17,7 @@ from valens.commands.audit import audit
 from valens.commands.encode import encode
 from valens.commands.extract import extract
 from valens.commands.extract_tokens import extract_tokens
+from valens.commands.layout import HELP_NAMES, Command, Group, examples
 from valens.commands.logit_lens import logit_lens
 from valens.commands.models import models
 from valens.commands.next_token import next_token
@@ -22,54 +25,82 @@ from valens.commands.overlap import overlap
 from valens.commands.segment_matching import segment_matching
 from valens.commands.sweep_layers import sweep_layers
 from valens.commands.transfer_layers import transfer_layers
+from valens.commands.usage import Misuse, told
 from valens.errors import ValensError
-from valens.terminal import say_labelled
+from valens.provenance import __version__
+from valens.terminal import say, say_labelled
 
 app = typer.Typer(
     name="valens",
-    help="Which layers of a language model, and which of its internal vectors, carry the meaning of a text?",
-    no_args_is_help=True,
+    cls=Group,
+    context_settings=HELP_NAMES,
+    epilog=examples(
+        "valens sweep-layers --model smollm2-135m --out results/demo",
+        "valens encode --layers results/demo/layers.json texts.txt --out vectors.npy",
+        "valens segment-matching --corpus my-texts/ --dry-run",
+    ),
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
 
-app.command(
-    "sweep-layers", epilog="Example: valens sweep-layers --model smollm2-135m --suite builtin --out results/demo"
-)(sweep_layers)
-app.command(
-    "segment-matching",
-    epilog="Example: valens segment-matching --model smollm2-135m --corpus wikipedia --segment-tokens 128",
-)(segment_matching)
-app.command("logit-lens", epilog="Example: valens logit-lens --model smollm2-135m --corpus wikipedia --offsets 1-5")(
-    logit_lens
-)
-app.command(epilog="Example: valens encode --model qwen3-8b --layers layers.json < texts.txt > vectors.npy")(encode)
-app.command("transfer-layers", epilog="Example: valens transfer-layers 26,27,29-31 --from 36 --to 28")(transfer_layers)
-app.command(
-    "next-token", epilog="Example: valens next-token --model smollm2-135m --corpus wikipedia --representations VA,HS,LT"
-)(next_token)
-app.command(epilog="Example: valens extract abstracts.txt --model qwen3-8b --read values/mean,hidden/mean")(extract)
-app.command(
-    "extract-tokens",
-    epilog="Example: valens extract-tokens abstracts.txt values@26/tokens pattern@26/last --model qwen3-8b",
-)(extract_tokens)
-app.add_typer(store.app)
-app.command(epilog="Example: valens audit --model smollm2-135m")(audit)
-app.command(epilog="Example: valens overlap paper mteb:STS15@test --data-root hub")(overlap)
-app.command(epilog="Example: valens models --json")(models)
+PROBE, USE = "Probe a model", "Use the layers"
+KEEP, LOOK = "Read and keep vectors", "Look at models, texts and results"
 
 _INTERRUPTED = 130
 """The exit code that typer makes of Ctrl-C."""
 
 
+def _show_version(wanted: bool) -> bool:
+    if wanted:
+        sys.stdout.write(f"valens {__version__}\n")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def valens(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version, and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Which layers of a language model, and which of its internal vectors, carry the meaning of a text?"""
+
+
+def _add(panel: str, name: str, command: Callable[..., None], *lines: str) -> None:
+    app.command(name, cls=Command, rich_help_panel=panel, epilog=examples(*lines))(command)
+
+
+_add(PROBE, "sweep-layers", sweep_layers, "valens sweep-layers --suite builtin --out results/demo")
+_add(PROBE, "segment-matching", segment_matching, "valens segment-matching --corpus wikipedia --segment-tokens 128")
+_add(PROBE, "next-token", next_token, "valens next-token --corpus wikipedia --representations VA,HS,LT")
+_add(PROBE, "logit-lens", logit_lens, "valens logit-lens --corpus wikipedia --offsets 1-5")
+_add(
+    USE,
+    "encode",
+    encode,
+    "valens encode texts.txt --layers layers.json --out vectors.npy",
+    "valens encode --model qwen3-8b --layers preset < texts.txt > vectors.npy",
+)
+_add(USE, "transfer-layers", transfer_layers, "valens transfer-layers 26,27,29-31 --from 36 --to 28")
+_add(KEEP, "extract", extract, "valens extract texts.txt --read values/mean,hidden/mean")
+_add(KEEP, "extract-tokens", extract_tokens, "valens extract-tokens texts.txt values@26/tokens pattern@26/last")
+app.add_typer(store.app, cls=Group, rich_help_panel=KEEP)
+_add(LOOK, "models", models, "valens models", "valens models --json")
+_add(LOOK, "audit", audit, "valens audit --model smollm2-135m")
+_add(LOOK, "overlap", overlap, "valens overlap paper mteb:STS15@test --data-root hub")
+
+
 def main() -> None:
     """Run the command line; what a user can mend is one line on standard error and exit code 2."""
+    errors = Console(stderr=True)
     try:
-        app()
-    except ValensError as error:
-        say_labelled(Console(stderr=True), "Error:", str(error), style="bold red")
+        code = app(standalone_mode=False)
+    except (ValensError, Misuse) as error:
+        say_labelled(errors, "Error:", str(error) if isinstance(error, ValensError) else told(error), style="bold red")
         sys.exit(2)
-    except SystemExit as done:
-        if done.code == _INTERRUPTED:
-            Console(stderr=True).print("Stopped. What was read is in the store; the same command goes on from there.")
-        raise
+    except typer.Abort:
+        say(errors, "Stopped. Nothing was changed.")
+        sys.exit(1)
+    if code == _INTERRUPTED:
+        say(errors, "Stopped. What was read is in the store; the same command goes on from there.")
+    sys.exit(code)

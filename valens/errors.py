@@ -59,3 +59,7 @@ class ResultError(ValensError):
 
 class MissingPackageError(ValensError):
     """A package or data wheel that is needed for this and is not installed."""
+
+
+class UsageError(ValensError):
+    """A command line that names no command."""

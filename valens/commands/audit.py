@@ -13,17 +13,24 @@ from valens.terminal import say, waiting, write_json
 
 
 def audit(
+    *,
     model: ModelName = "smollm2-135m",
     device: Device = "auto",
     dtype: Dtype = "float32",
     max_tokens: MaxTokens = None,
-    out: Annotated[Path | None, typer.Option(help="Keep the table by layer here.", rich_help_panel=OUTPUT)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Keep the table by layer here.", show_default="nowhere", rich_help_panel=OUTPUT
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how far apart vectors are that should be equal, on a handful of texts.
+    """Measure how exact a model's vectors are.
 
-    Alone and batched, padded on the right and on the left, with two attention kernels, in float32 and bfloat16, and by
-    valens and a bare Hugging Face forward; by stream and layer, in units of vector norm and of cosine.
+    On a handful of texts, the vectors are compared that should be equal: alone and batched, padded on the right and on the
+    left, with two attention kernels, in float32 and bfloat16, and by valens and a bare Hugging Face forward. The largest
+    gaps are shown by stream and layer, in units of vector norm and of cosine.
     """
     from valens.audit import audit as measure
     from valens.audit import summary

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from valens.commands import words
 from valens.commands.options import (
     CHOOSING,
+    INPUT,
     OUTPUT,
     Check,
     Device,
@@ -22,6 +24,7 @@ from valens.commands.options import (
     Revision,
 )
 from valens.commands.texts import read_every_line
+from valens.commands.words import either
 from valens.errors import ResultError
 from valens.terminal import waiting
 
@@ -29,26 +32,34 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def encode(  # noqa: PLR0917
+def encode(
+    texts: Annotated[
+        Path | None,
+        typer.Argument(metavar="TEXTS", help="A file of UTF-8 text, one text a line.", show_default="standard input"),
+    ] = None,
+    *,
     layers: Annotated[
         str,
         typer.Option(
+            metavar="LAYERS",
             help="As 26,27,29-31, the layers.json of a sweep, or preset: the paper's set for llama-2-7b or qwen3-8b.",
             rich_help_panel=CHOOSING,
         ),
     ],
-    texts: Annotated[
-        Path | None, typer.Argument(help="A file of UTF-8 text, one text a line (default: standard input).")
-    ] = None,
     model: ModelName = "smollm2-135m",
+    revision: Revision = None,
     representation: Annotated[
         str,
-        typer.Option(help="What is averaged: VA, HS, … or a reading such as values/last.", rich_help_panel=CHOOSING),
+        typer.Option(
+            metavar="NAME",
+            help=f"What is averaged: {either(words.REPRESENTATIONS)}, or a reading such as values/last.",
+            autocompletion=words.representation,
+            rich_help_panel=INPUT,
+        ),
     ] = "VA",
     normalize: Annotated[
         bool, typer.Option("--normalize", help="Set every vector to length one.", rich_help_panel=CHOOSING)
     ] = False,
-    revision: Revision = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
     kernel: Kernel = "auto",
@@ -56,16 +67,23 @@ def encode(  # noqa: PLR0917
     on_long: OnLong = "truncate",
     store: Annotated[
         Path | None,
-        typer.Option(help="An activation store to read from and to keep in (default: none).", rich_help_panel=OUTPUT),
+        typer.Option(
+            metavar="DIR",
+            help="An activation store to read from and to keep in.",
+            show_default="none",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     check: Check = False,
     out: Annotated[
-        Path | None, typer.Option(help="The .npy file (default: standard output).", rich_help_panel=OUTPUT)
+        Path | None,
+        typer.Option(metavar="FILE", help="The .npy file.", show_default="standard output", rich_help_panel=OUTPUT),
     ] = None,
 ) -> None:
-    """Embed texts: the mean of each text's vectors over a layer set.
+    """Embed texts: the mean of their vectors over a layer set.
 
-    What comes out is a float32 array in numpy's format, one row a line.
+    What comes out is a float32 array in numpy's format, one row a line. With --store, texts that were read before are not
+    read again.
     """
     from rich.console import Console
 

@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from valens.commands import words
 from valens.commands.options import (
     DEFAULT_STORE,
     INPUT,
+    OUTPUT,
     READING,
     AsJson,
     Check,
@@ -18,6 +20,7 @@ from valens.commands.options import (
     DryRun,
     Dtype,
     Kernel,
+    Limit,
     MaxTokens,
     ModelName,
     OnLong,
@@ -25,36 +28,53 @@ from valens.commands.options import (
     StorePath,
 )
 from valens.commands.texts import TextFile, read_lines
+from valens.commands.words import either
 from valens.terminal import say, show_estimate, waiting, write_json
 
 
-def extract(  # noqa: PLR0917
+def extract(
     texts: TextFile,
+    *,
     model: ModelName = "smollm2-135m",
-    read: Annotated[
-        str, typer.Option(help="Pooled readings, with commas between: stream/pooling.", rich_help_panel=READING)
-    ] = "values/mean,hidden/mean",
-    stored: Annotated[
-        str, typer.Option(help="float32, bfloat16 or float16, on disk.", rich_help_panel=READING)
-    ] = "float32",
-    limit: Annotated[int | None, typer.Option(help="At most this many texts.", rich_help_panel=INPUT)] = None,
     revision: Revision = None,
+    read: Annotated[
+        str,
+        typer.Option(
+            metavar="READINGS",
+            help=f"Readings with commas between: a stream ({either(words.STREAMS)}), a slash, a pooling "
+            f"({either(words.POOLINGS)}).",
+            autocompletion=words.readings,
+            rich_help_panel=INPUT,
+        ),
+    ] = "values/mean,hidden/mean",
+    limit: Limit = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
     kernel: Kernel = "auto",
     max_tokens: MaxTokens = None,
     on_long: OnLong = "truncate",
     batch_tokens: Annotated[
-        int | None, typer.Option(help="Tokens side by side in a pass (default: 4096).", rich_help_panel=READING)
+        int | None,
+        typer.Option(metavar="N", help="Tokens side by side in a pass.", show_default="4096", rich_help_panel=READING),
     ] = None,
+    stored: Annotated[
+        str,
+        typer.Option(
+            metavar="DTYPE",
+            help=f"{either(words.DTYPES)}, on disk.",
+            autocompletion=words.dtypes,
+            rich_help_panel=OUTPUT,
+        ),
+    ] = "float32",
     store: StorePath = DEFAULT_STORE,
     check: Check = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read texts at every layer in one forward pass each, and keep the vectors.
+    """Read texts at every layer, and keep the pooled vectors.
 
-    A job that is killed goes on where it was; several may share one store. Lines that repeat are read once.
+    Each text takes one forward pass; lines that repeat are read once. A job that is killed goes on where it was, and
+    several may share one store.
     """
     from valens.extract import BATCH_TOKENS, plan
     from valens.models import load

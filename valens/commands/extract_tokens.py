@@ -9,14 +9,14 @@ from rich.console import Console
 
 from valens.commands.options import (
     DEFAULT_STORE,
-    INPUT,
-    READING,
+    OUTPUT,
     AsJson,
     Check,
     Device,
     DryRun,
     Dtype,
     Kernel,
+    Limit,
     MaxTokens,
     ModelName,
     Revision,
@@ -26,25 +26,31 @@ from valens.commands.texts import TextFile, read_lines
 from valens.terminal import say, waiting, write_json
 
 
-def extract_tokens(  # noqa: PLR0917
+def extract_tokens(
     texts: TextFile,
     readings: Annotated[
-        list[str], typer.Argument(help="What is read: values@26/tokens, hidden@28:norm/tokens, pattern@5/last.")
+        list[str],
+        typer.Argument(
+            metavar="READINGS", help="What is read: values@26/tokens, hidden@28:norm/tokens, pattern@5/last."
+        ),
     ],
+    *,
     model: ModelName = "smollm2-135m",
-    max_bytes: Annotated[int, typer.Option(help="The most that may be written.", rich_help_panel=READING)] = 10**9,
-    limit: Annotated[int | None, typer.Option(help="At most this many texts.", rich_help_panel=INPUT)] = None,
     revision: Revision = None,
+    limit: Limit = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
     kernel: Kernel = "auto",
     max_tokens: MaxTokens = None,
+    max_bytes: Annotated[
+        int, typer.Option(metavar="BYTES", help="The most that may be written.", rich_help_panel=OUTPUT)
+    ] = 10**9,
     store: StorePath = DEFAULT_STORE,
     check: Check = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Keep every token's vector at chosen layers, or the attention of chosen queries.
+    """Keep every token's vector, or attention, at chosen layers.
 
     These are large, so the bytes are counted before anything runs. Patterns are kept for the last query
     (pattern@5/last), for queries at given positions from 0 (pattern@5/0,7), or as the full map (pattern@5/all).

@@ -12,7 +12,8 @@ import typer
 from rich.console import Console
 
 from valens.commands.options import (
-    READING,
+    CHOOSING,
+    INPUT,
     AsJson,
     CorpusName,
     DataRoot,
@@ -39,32 +40,41 @@ KEPT = "texts"
 _PART = re.compile(r"(\d{1,7})(?:-(\d{1,7}))?")
 
 
-def logit_lens(  # noqa: PLR0917
+def logit_lens(
+    *,
     model: ModelName = "smollm2-135m",
+    revision: Revision = None,
     corpus: CorpusName = "wikipedia",
     field: Field = None,
     data_root: DataRoot = None,
     limit: Limit = None,
-    revision: Revision = None,
+    prefixes: Annotated[
+        int, typer.Option(metavar="N", help="How many prefixes of each text.", rich_help_panel=INPUT)
+    ] = 4,
+    prefix_tokens: Annotated[
+        str,
+        typer.Option(
+            metavar="RANGE", help="How many tokens a prefix has: drawn from this range.", rich_help_panel=INPUT
+        ),
+    ] = "50-150",
     device: Device = "auto",
     dtype: Dtype = "float32",
     offsets: Annotated[
-        str, typer.Option(help="Which tokens behind a prefix, as 1-5 or 1,2,8.", rich_help_panel=READING)
+        str,
+        typer.Option(
+            metavar="NUMBERS", help="Which tokens behind a prefix, as 1-5 or 1,2,8.", rich_help_panel=CHOOSING
+        ),
     ] = "1-5",
-    prefix_tokens: Annotated[
-        str, typer.Option(help="How many tokens a prefix has: drawn from this range.", rich_help_panel=READING)
-    ] = "50-150",
-    prefixes: Annotated[int, typer.Option(help="How many prefixes of each text.", rich_help_panel=READING)] = 4,
     resamples: Resamples = 1000,
     seed: Seed = 0,
     out: Out = Path("results/logit-lens"),
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Rank the tokens that follow prefixes by every layer's vectors: MRR@100 by offset, with intervals.
+    """Rank the tokens behind prefixes by each layer's vectors.
 
-    All prefixes and offsets of a text are read in one pass. Each text's ranks are kept in OUT/texts: the same command goes
-    on where it was stopped.
+    The score is MRR@100 by offset, with intervals. All prefixes and offsets of a text are read in one pass. Each text's
+    ranks are kept in the folder texts under --out: the same command goes on where it was stopped.
     """
     from valens.models import load
     from valens.probes import lens_plan

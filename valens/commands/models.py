@@ -11,7 +11,10 @@ from valens.terminal import say, write_json
 def models(
     as_json: AsJson = False,
 ) -> None:
-    """List the models known by a short name; any other decoder goes by its hub name or folder."""
+    """List the models that have a short name, with their sizes.
+
+    Any other decoder goes by its hub name, folder or GGUF file. Of some the paper gives a layer set.
+    """
     from dataclasses import asdict
 
     from valens.catalog import CATALOG

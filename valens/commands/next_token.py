@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from valens.commands import words
 from valens.commands.options import (
     CHOOSING,
     DEFAULT_STORE,
     INPUT,
+    TRAINING,
     AsJson,
     Check,
     CorpusName,
@@ -22,6 +24,7 @@ from valens.commands.options import (
     Dtype,
     Field,
     Kernel,
+    Layers,
     Limit,
     MaxTokens,
     ModelName,
@@ -35,39 +38,48 @@ from valens.commands.options import (
     representations_named,
 )
 from valens.commands.texts import read_corpus
+from valens.commands.words import either
 from valens.terminal import say, show_estimate, waiting, write_json
 
 if TYPE_CHECKING:
     from valens.layers import LayerSet
     from valens.probes import NextToken
 
-TRAINING = "How probes are trained"
 
-
-def next_token(  # noqa: PLR0917
+def next_token(
+    *,
     model: ModelName = "smollm2-135m",
+    revision: Revision = None,
     corpus: CorpusName = "wikipedia",
     field: Field = None,
     data_root: DataRoot = None,
     limit: Limit = None,
     representations: Representations = "VA,HS,LT",
-    prefixes: Annotated[int, typer.Option(help="At most this many prefixes a text.", rich_help_panel=INPUT)] = 64,
-    min_prefix: Annotated[int, typer.Option(help="Tokens of the shortest prefix.", rich_help_panel=INPUT)] = 8,
-    revision: Revision = None,
+    prefixes: Annotated[
+        int, typer.Option(metavar="N", help="At most this many prefixes of each text.", rich_help_panel=INPUT)
+    ] = 64,
+    min_prefix: Annotated[
+        int, typer.Option(metavar="N", help="Tokens of the shortest prefix.", rich_help_panel=INPUT)
+    ] = 8,
     device: Device = "auto",
     dtype: Dtype = "float32",
     kernel: Kernel = "auto",
     max_tokens: MaxTokens = None,
-    layers: Annotated[
-        str | None,
-        typer.Option(help="Layers to probe one by one, as 20-27 (default: all).", rich_help_panel=CHOOSING),
-    ] = None,
+    layers: Layers = None,
     sets: Annotated[
         list[str] | None,
-        typer.Option(help="A layer set to probe as one average, as 26-30; may be repeated.", rich_help_panel=CHOOSING),
+        typer.Option(
+            metavar="LAYERS",
+            help="A layer set to score as one average, as 26-30; may be repeated.",
+            show_default="none",
+            rich_help_panel=CHOOSING,
+        ),
     ] = None,
     classes: Annotated[
-        str, typer.Option(help="So many most frequent next tokens, or all.", rich_help_panel=CHOOSING)
+        str,
+        typer.Option(
+            metavar="N", help="So many most frequent next tokens are told apart, or all.", rich_help_panel=CHOOSING
+        ),
     ] = "1000",
     control: Annotated[
         bool, typer.Option(help="Also train on the control task, for selectivity.", rich_help_panel=CHOOSING)
@@ -75,15 +87,26 @@ def next_token(  # noqa: PLR0917
     seed: Seed = 0,
     resamples: Resamples = 10_000,
     seeds: Annotated[
-        int, typer.Option(help="How many orders of the rows to train with.", rich_help_panel=TRAINING)
+        int, typer.Option(metavar="N", help="How many orders of the rows to train with.", rich_help_panel=TRAINING)
     ] = 3,
-    steps: Annotated[int, typer.Option(help="At most this many steps.", rich_help_panel=TRAINING)] = 1000,
-    batch: Annotated[int, typer.Option(help="Prefixes a step.", rich_help_panel=TRAINING)] = 256,
-    lr: Annotated[float, typer.Option(help="Adam's learning rate.", rich_help_panel=TRAINING)] = 1e-3,
-    schedule: Annotated[str, typer.Option(help="cosine or constant.", rich_help_panel=TRAINING)] = "cosine",
-    l2: Annotated[float, typer.Option(help="The penalty on squared weights.", rich_help_panel=TRAINING)] = 1e-2,
+    steps: Annotated[int, typer.Option(metavar="N", help="At most this many steps.", rich_help_panel=TRAINING)] = 1000,
+    batch: Annotated[int, typer.Option(metavar="N", help="Prefixes a step.", rich_help_panel=TRAINING)] = 256,
+    lr: Annotated[float, typer.Option(metavar="RATE", help="Adam's learning rate.", rich_help_panel=TRAINING)] = 1e-3,
+    schedule: Annotated[
+        str,
+        typer.Option(
+            metavar="WORD",
+            help=f"The course of the learning rate: {either(words.SCHEDULES)}.",
+            autocompletion=words.schedules,
+            rich_help_panel=TRAINING,
+        ),
+    ] = "cosine",
+    l2: Annotated[
+        float, typer.Option(metavar="WEIGHT", help="The penalty on squared weights.", rich_help_panel=TRAINING)
+    ] = 1e-2,
     patience: Annotated[
-        int, typer.Option(help="Checkpoints without gain after which a probe stops.", rich_help_panel=TRAINING)
+        int,
+        typer.Option(metavar="N", help="Checkpoints without gain after which a probe stops.", rich_help_panel=TRAINING),
     ] = 3,
     store: StorePath = DEFAULT_STORE,
     check: Check = False,
@@ -91,10 +114,10 @@ def next_token(  # noqa: PLR0917
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train linear probes that tell the next token from frozen vectors of prefixes, and score them on other documents.
+    """Train linear probes that tell the next token, by layer.
 
-    Each text is read once, whatever its prefixes; all probes learn together. A second run with the same texts reads
-    nothing.
+    They learn from frozen vectors of prefixes, all together, and are scored on other documents. Each text is read once,
+    whatever its prefixes; a second run with the same texts reads nothing.
     """
     from valens.models import load
     from valens.probes import next_token as probe

@@ -1,4 +1,4 @@
-"""Options that several commands share, each spelt once."""
+"""Options that several commands share, each spelt once; and what is made of the words that they are given."""
 
 from __future__ import annotations
 
@@ -7,56 +7,156 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from valens.commands import words
+from valens.commands.words import either
+
 if TYPE_CHECKING:
     from valens.layers import LayerSet
     from valens.representations import Representation
 
-INPUT, READING, CHOOSING, OUTPUT = "What is read", "How it is read", "What is chosen", "Where it goes"
+INPUT, READING, CHOOSING, TRAINING, OUTPUT, HELP = PANELS = (
+    "What is read",
+    "How it is read",
+    "What is chosen",
+    "How probes are trained",
+    "Where it goes",
+    "Help",
+)
+"""The panels of every command's options, in their order."""
 
 DEFAULT_STORE = Path("activations")
 
-ModelName = Annotated[str, typer.Option(help="Alias, hub name, local folder or GGUF file.", rich_help_panel=INPUT)]
+ModelName = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="An alias, hub name, local folder or GGUF file.",
+        autocompletion=words.models,
+        rich_help_panel=INPUT,
+    ),
+]
+Revision = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Branch, tag or commit on the hub.", show_default="its newest", rich_help_panel=INPUT
+    ),
+]
 CorpusName = Annotated[
     str,
     typer.Option(
         "--corpus",
-        help="wikipedia, longbench-v2, or a .txt folder, .jsonl(.gz), .json or .parquet.",
+        metavar="CORPUS",
+        help=f"{either([*words.CORPORA, 'a path'])}: a folder of .txt, or .jsonl(.gz), .json or .parquet.",
+        autocompletion=words.corpora,
         rich_help_panel=INPUT,
     ),
 ]
 DataRoot = Annotated[
     Path | None,
-    typer.Option(help="A mirror of hub data sets, with folders named as there.", rich_help_panel=INPUT),
+    typer.Option(
+        metavar="DIR",
+        help="A mirror of hub data sets, with folders named as there.",
+        show_default="the hub",
+        rich_help_panel=INPUT,
+    ),
 ]
-Field = Annotated[str | None, typer.Option(help="The field of a record that holds its text.", rich_help_panel=INPUT)]
+Field = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="The field of a record that holds its text.",
+        show_default="the likeliest",
+        rich_help_panel=INPUT,
+    ),
+]
 Limit = Annotated[
-    int | None, typer.Option(min=1, metavar="<int>", help="At most this many texts.", rich_help_panel=INPUT)
+    int | None,
+    typer.Option(min=1, metavar="N", help="At most this many texts.", show_default="all", rich_help_panel=INPUT),
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="A task whose data cannot be had is an error, not left out.", rich_help_panel=INPUT),
 ]
 Representations = Annotated[
-    str, typer.Option(help="With commas between; the first is the main one.", rich_help_panel=INPUT)
+    str,
+    typer.Option(
+        metavar="NAMES",
+        help=f"{either(words.REPRESENTATIONS)}, or readings such as values/last, with commas between; the first is the "
+        "main one.",
+        autocompletion=words.representations,
+        rich_help_panel=INPUT,
+    ),
 ]
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.", rich_help_panel=INPUT)]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", rich_help_panel=READING)]
-Dtype = Annotated[str, typer.Option(help="float32, bfloat16 or float16, for the weights.", rich_help_panel=READING)]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE", help=f"{either(words.DEVICES)}.", autocompletion=words.devices, rich_help_panel=READING
+    ),
+]
+Dtype = Annotated[
+    str,
+    typer.Option(
+        metavar="DTYPE",
+        help=f"{either(words.DTYPES)}, for the weights.",
+        autocompletion=words.dtypes,
+        rich_help_panel=READING,
+    ),
+]
 Kernel = Annotated[
-    str, typer.Option(help="Attention: auto, sdpa, eager or flash_attention_2.", rich_help_panel=READING)
+    str,
+    typer.Option(
+        metavar="KERNEL",
+        help=f"Who computes the attention: {either(words.KERNELS)}.",
+        autocompletion=words.kernels,
+        rich_help_panel=READING,
+    ),
 ]
 MaxTokens = Annotated[
     int | None,
-    typer.Option(help="Tokens read of a text (default: 512, or the model's context).", rich_help_panel=READING),
+    typer.Option(
+        metavar="N",
+        help="Tokens read of a text.",
+        show_default="512, or the model's context",
+        rich_help_panel=READING,
+    ),
 ]
-OnLong = Annotated[str, typer.Option(help="What becomes of longer texts: truncate or error.", rich_help_panel=READING)]
+OnLong = Annotated[
+    str,
+    typer.Option(
+        metavar="WORD",
+        help=f"What becomes of longer texts: {either(words.ON_LONG)}.",
+        autocompletion=words.on_long,
+        rich_help_panel=READING,
+    ),
+]
+Layers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LAYERS", help="Layers to score, as 20-27 or 1,5,9.", show_default="all", rich_help_panel=CHOOSING
+    ),
+]
 Seed = Annotated[
-    int, typer.Option(min=0, metavar="<int>", help="Draws everything that is left to chance.", rich_help_panel=CHOOSING)
+    int,
+    typer.Option(min=0, metavar="N", help="Draws everything that is left to chance.", rich_help_panel=CHOOSING),
 ]
 Resamples = Annotated[
-    int, typer.Option(min=1, metavar="<int>", help="Bootstrap resamples for the intervals.", rich_help_panel=CHOOSING)
+    int,
+    typer.Option(min=1, metavar="N", help="Bootstrap resamples for the intervals.", rich_help_panel=CHOOSING),
 ]
-StorePath = Annotated[Path, typer.Option("--store", help="The activation store.", rich_help_panel=OUTPUT)]
+StorePath = Annotated[
+    Path, typer.Option("--store", metavar="DIR", help="The activation store.", rich_help_panel=OUTPUT)
+]
+ShownStore = Annotated[
+    Path,
+    typer.Option("--store", metavar="DIR", help="The activation store.", rich_help_panel=INPUT),
+]
 Check = Annotated[
     bool, typer.Option("--check", help="Hash every shard of the store before it is read.", rich_help_panel=OUTPUT)
 ]
-Out = Annotated[Path, typer.Option(help="Tables, figure and provenance go here.", rich_help_panel=OUTPUT)]
+Out = Annotated[
+    Path, typer.Option(metavar="DIR", help="Tables, figures and provenance go here.", rich_help_panel=OUTPUT)
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would cost, and stop.", rich_help_panel=OUTPUT)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=OUTPUT)]
 

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from valens.commands.options import OUTPUT, AsJson, DataRoot
+from valens.commands import words
+from valens.commands.options import OUTPUT, AsJson, DataRoot, Strict
 from valens.printable import printable
 from valens.terminal import say, say_labelled, write_json
 
@@ -23,19 +24,35 @@ _SHOWN = 80
 
 
 def overlap(
-    first: Annotated[str, typer.Argument(help="A suite or tasks, e.g. paper or mteb:STSBenchmark@test,STS15.")],
-    second: Annotated[str, typer.Argument(help="Another one, e.g. mteb:STS15@test or LeeSTS,WikiRetrieval.")],
+    first: Annotated[
+        str,
+        typer.Argument(
+            metavar="FIRST",
+            help="A suite or tasks, as paper or mteb:STSBenchmark@test,STS15.",
+            autocompletion=words.suites,
+        ),
+    ],
+    second: Annotated[
+        str,
+        typer.Argument(
+            metavar="SECOND",
+            help="Another, as mteb:STS15@test or LeeSTS,WikiRetrieval.",
+            autocompletion=words.suites,
+        ),
+    ],
+    *,
     data_root: DataRoot = None,
-    strict: Annotated[bool, typer.Option("--strict", help="A task whose data cannot be had is an error.")] = False,
+    strict: Strict = False,
     examples: Annotated[
-        int, typer.Option(min=0, metavar="<int>", help="So many of what is shared are shown.", rich_help_panel=OUTPUT)
+        int, typer.Option(min=0, metavar="N", help="So many of what is shared are shown.", rich_help_panel=OUTPUT)
     ] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Count the texts of one suite that are in another, and the pairs of texts, with examples.
+    """Count the texts that two suites have in common.
 
-    Two texts are the same if their letters and digits are, whatever the case, the spaces and the signs. Layers that were
-    chosen on texts of the one are judged too well on those of the other.
+    Pairs of texts are counted too, and some examples shown. Two texts are the same if their letters and digits are,
+    whatever the case, the spaces and the signs. Layers that were chosen on texts of the one are judged too well on those
+    of the other.
     """
     from valens.builtin import suite_named
     from valens.contamination import common

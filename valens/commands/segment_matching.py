@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from valens.commands import words
 from valens.commands.options import (
     CHOOSING,
     DEFAULT_STORE,
@@ -22,6 +23,7 @@ from valens.commands.options import (
     Dtype,
     Field,
     Kernel,
+    Layers,
     Limit,
     ModelName,
     Out,
@@ -33,46 +35,72 @@ from valens.commands.options import (
     representations_named,
 )
 from valens.commands.texts import read_corpus
+from valens.commands.words import either
 from valens.terminal import say, show_estimate, waiting, write_json
 
 if TYPE_CHECKING:
     from valens.probes import SegmentMatching
 
 
-def segment_matching(  # noqa: PLR0917
+def segment_matching(
+    *,
     model: ModelName = "smollm2-135m",
+    revision: Revision = None,
     corpus: CorpusName = "wikipedia",
     field: Field = None,
     data_root: DataRoot = None,
     limit: Limit = None,
     representations: Representations = "VA,HS",
-    revision: Revision = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
     kernel: Kernel = "auto",
     max_tokens: Annotated[
         int | None,
-        typer.Option(help="Tokens used of a text (default: 2,000, or the model's context).", rich_help_panel=READING),
+        typer.Option(
+            metavar="N",
+            help="Tokens read of a text.",
+            show_default="2,000, or the model's context",
+            rich_help_panel=READING,
+        ),
     ] = None,
     segment_tokens: Annotated[
         int | None,
-        typer.Option(help="Tokens kept on each side of the cut (default: whole segments).", rich_help_panel=READING),
+        typer.Option(
+            metavar="N",
+            help="Tokens kept on each side of the cut.",
+            show_default="all",
+            rich_help_panel=READING,
+        ),
     ] = None,
-    layers: Annotated[
-        str | None, typer.Option(help="Layers to score, as 20-27 or 1,5,9 (default: all).", rich_help_panel=CHOOSING)
-    ] = None,
-    k: Annotated[str, typer.Option("--k", help="The k of recall@k, with commas between.", rich_help_panel=CHOOSING)] = (
-        "1,5,10"
-    ),
+    layers: Layers = None,
+    k: Annotated[
+        str,
+        typer.Option(
+            "--k", metavar="NUMBERS", help="The k of recall@k, with commas between.", rich_help_panel=CHOOSING
+        ),
+    ] = "1,5,10",
     similarity: Annotated[
-        str, typer.Option(help="cosine, dot or centered-cosine.", rich_help_panel=CHOOSING)
+        str,
+        typer.Option(
+            metavar="WORD",
+            help=f"How alike two segments are: {either(words.SIMILARITIES)}.",
+            autocompletion=words.similarities,
+            rich_help_panel=CHOOSING,
+        ),
     ] = "cosine",
     interval: Annotated[
-        str, typer.Option(help="Bootstrap interval: percentile or bca.", rich_help_panel=CHOOSING)
+        str,
+        typer.Option(
+            metavar="WORD",
+            help=f"The bootstrap interval: {either(words.INTERVALS)}.",
+            autocompletion=words.intervals,
+            rich_help_panel=CHOOSING,
+        ),
     ] = "percentile",
     seed: Seed = 0,
     seeds: Annotated[
-        int, typer.Option(help="How many draws of the cuts; their spread is shown.", rich_help_panel=CHOOSING)
+        int,
+        typer.Option(metavar="N", help="How many draws of the cuts; their spread is shown.", rich_help_panel=CHOOSING),
     ] = 1,
     store: StorePath = DEFAULT_STORE,
     check: Check = False,
@@ -80,10 +108,10 @@ def segment_matching(  # noqa: PLR0917
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Match the beginnings of long texts with their ends, at every layer: recall@k and MRR with intervals.
+    """Match the beginnings of texts with their ends, by layer.
 
-    Each text is cut once between a quarter and three quarters of its tokens, and each segment is read alone. A second
-    run with the same settings reads nothing.
+    The scores are recall@k and MRR, with intervals. Each text is cut once between a quarter and three quarters of its
+    tokens, and each segment is read alone. A second run with the same settings reads nothing.
     """
     from valens.models import load
     from valens.probes import cut_corpus, matching_plan, refuse_matching

@@ -10,24 +10,41 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from valens.commands.options import DEFAULT_STORE, AsJson, Device, StorePath
+from valens.commands import words
+from valens.commands.layout import Command, examples
+from valens.commands.options import CHOOSING, DEFAULT_STORE, INPUT, AsJson, Device, Seed, ShownStore
 from valens.errors import StoreError
 from valens.terminal import say, write_json
 
 if TYPE_CHECKING:
     from valens.store import ActivationStore, Collection
 
-app = typer.Typer(name="store", help="Look into an activation store, and look after it.", no_args_is_help=True)
+app = typer.Typer(
+    name="store",
+    help="Look into an activation store, and look after it.",
+    epilog=examples("valens store ls", "valens store verify --quarantine"),
+)
 
-Yes = Annotated[bool, typer.Option("--yes", help="Remove without asking.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Remove without asking.", rich_help_panel=CHOOSING)]
+Key = Annotated[
+    str,
+    typer.Argument(
+        metavar="KEY",
+        help="The collection's key, or as much of it as is unique.",
+        autocompletion=words.collections,
+    ),
+]
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _CORRUPT = 1
 
 
-@app.command("ls", epilog="Example: valens store ls --store activations")
-def ls(store: StorePath = DEFAULT_STORE, as_json: AsJson = False) -> None:
-    """List the collections: model, readings, rows, size, and when each was last used."""
+@app.command("ls", cls=Command, epilog=examples("valens store ls --store activations"))
+def ls(*, store: ShownStore = DEFAULT_STORE, as_json: AsJson = False) -> None:
+    """List the collections that it holds.
+
+    Of each: model, readings, rows, size, and when it was last used.
+    """
     from valens.display import plain_table
     from valens.upkeep import summary
 
@@ -43,13 +60,14 @@ def ls(store: StorePath = DEFAULT_STORE, as_json: AsJson = False) -> None:
     say(Console(), plain_table(columns, rows, right=("rows", "size")))
 
 
-@app.command("info", epilog="Example: valens store info 1f0c --store activations")
+@app.command("info", cls=Command, epilog=examples("valens store info 1f0c --store activations"))
 def info(
-    key: Annotated[str, typer.Argument(help="The collection's key, or as much of it as is unique.")],
-    store: StorePath = DEFAULT_STORE,
+    key: Key,
+    *,
+    store: ShownStore = DEFAULT_STORE,
     as_json: AsJson = False,
 ) -> None:
-    """Say all about one collection: how it was read, and what is in it."""
+    """Say how one collection was read, and what is in it."""
     from valens.display import pairs_table
     from valens.upkeep import flat, summary
 
@@ -61,13 +79,19 @@ def info(
     say(Console(), pairs_table({name: str(value) for name, value in flat(found)}))
 
 
-@app.command("verify", epilog="Example: valens store verify --store activations --quarantine")
+@app.command("verify", cls=Command, epilog=examples("valens store verify --store activations --quarantine"))
 def verify(
-    store: StorePath = DEFAULT_STORE,
-    quarantine: Annotated[bool, typer.Option("--quarantine", help="Set broken shards aside.")] = False,
+    *,
+    store: ShownStore = DEFAULT_STORE,
+    quarantine: Annotated[
+        bool, typer.Option("--quarantine", help="Set broken shards aside.", rich_help_panel=CHOOSING)
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hash every shard, and name those with a changed, missing or extra byte; exit code 1 if there are any."""
+    """Hash every shard, and name the broken ones.
+
+    A shard is broken if a byte of it is changed, missing or too many. The exit code is 1 if there are any.
+    """
     from valens.upkeep import verify as verify_store
 
     n_shards, broken = verify_store(_existing(store), quarantine=quarantine)
@@ -83,13 +107,14 @@ def verify(
         raise typer.Exit(_CORRUPT)
 
 
-@app.command("merge", epilog="Example: valens store merge activations-node2 activations")
+@app.command("merge", cls=Command, epilog=examples("valens store merge activations-node2 activations"))
 def merge(
-    source: Annotated[Path, typer.Argument(help="The store that is copied from; it stays as it is.")],
-    target: Annotated[Path, typer.Argument(help="The store that gets what it lacks.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The store that is copied from; it stays as it is.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="The store that gets what it lacks.")],
+    *,
     as_json: AsJson = False,
 ) -> None:
-    """Copy into TARGET every shard of SOURCE that it lacks."""
+    """Copy into one store the shards of another that it lacks."""
     from valens.store import ActivationStore
     from valens.upkeep import merge as merge_stores
 
@@ -100,39 +125,57 @@ def merge(
     say(Console(), f"{copied:,} shards copied into {target}.")
 
 
-@app.command("prune", epilog="Example: valens store prune --keep-bytes 20GB")
+@app.command("prune", cls=Command, epilog=examples("valens store prune --keep-bytes 20GB"))
 def prune(
-    keep_bytes: Annotated[str, typer.Option(help="How large the store may stay, as 500MB or 20GB.")],
-    store: StorePath = DEFAULT_STORE,
+    *,
+    keep_bytes: Annotated[
+        str,
+        typer.Option(metavar="SIZE", help="How large the store may stay, as 500MB or 20GB.", rich_help_panel=CHOOSING),
+    ],
+    store: ShownStore = DEFAULT_STORE,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Drop the least recently used collections until the store is small enough."""
+    """Remove what was not used longest, until a size is met.
+
+    Whole collections are removed, the least recently used first. It asks before it removes anything.
+    """
     from valens.upkeep import prunable
 
     _remove(prunable(_existing(store), _parse_bytes(keep_bytes)), yes=yes, as_json=as_json)
 
 
-@app.command("rm", epilog="Example: valens store rm 1f0c --yes")
+@app.command("rm", cls=Command, epilog=examples("valens store rm 1f0c --yes"))
 def rm(
-    keys: Annotated[list[str], typer.Argument(help="Keys, or as much of each as is unique.")],
-    store: StorePath = DEFAULT_STORE,
+    keys: Annotated[
+        list[str],
+        typer.Argument(metavar="KEYS", help="Keys, or as much of each as is unique.", autocompletion=words.collections),
+    ],
+    *,
+    store: ShownStore = DEFAULT_STORE,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove collections."""
+    """Remove collections.
+
+    It asks before it removes anything.
+    """
     found = _existing(store)
     _remove([found.find(key) for key in keys], yes=yes, as_json=as_json)
 
 
-@app.command("diff", epilog="Example: valens store diff 1f0c 77ab")
+@app.command("diff", cls=Command, epilog=examples("valens store diff 1f0c 77ab"))
 def diff(
-    one: Annotated[str, typer.Argument(help="A collection's key, or as much of it as is unique.")],
-    other: Annotated[str, typer.Argument(help="Another's.")],
-    store: StorePath = DEFAULT_STORE,
+    one: Key,
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="Another's key.", autocompletion=words.collections)],
+    *,
+    store: ShownStore = DEFAULT_STORE,
     as_json: AsJson = False,
 ) -> None:
-    """Show what differs in how two collections were read."""
+    """Show what differs in how two collections were read.
+
+    Line by line: model, weights, tokenizer, prompt, truncation, dtype, kernel and versions, as far as they differ.
+    """
     from valens.display import plain_table
     from valens.upkeep import difference
 
@@ -145,17 +188,32 @@ def diff(
     say(Console(), plain_table(("ingredient", one, other), rows) if rows else "They were read in the same way.")
 
 
-@app.command("drift", epilog="Example: valens store drift 1f0c --sample 50")
+@app.command("drift", cls=Command, epilog=examples("valens store drift 1f0c --sample 50"))
 def drift(
-    key: Annotated[str, typer.Argument(help="The collection's key, or as much of it as is unique.")],
-    model: Annotated[str | None, typer.Option(help="The model (default: the name that the collection notes).")] = None,
-    sample: Annotated[int, typer.Option(min=1, help="How many rows are read again.")] = 20,
-    seed: Annotated[int, typer.Option(help="Draws the sample.")] = 0,
+    key: Key,
+    *,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="An alias, hub name, local folder or GGUF file.",
+            show_default="the collection's",
+            autocompletion=words.models,
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many rows are read again.", rich_help_panel=CHOOSING)
+    ] = 20,
+    seed: Seed = 0,
     device: Device = "auto",
-    store: StorePath = DEFAULT_STORE,
+    store: ShownStore = DEFAULT_STORE,
     as_json: AsJson = False,
 ) -> None:
-    """Read a random sample of stored rows again, and say how far they are from what is stored."""
+    """Read a sample again, and say how far it is from what is stored.
+
+    The rows are drawn at random. The largest distances are shown by stream and layer, as `valens audit` shows them.
+    """
     from valens.audit import drift as measure
     from valens.audit import summary
     from valens.display import gaps_table

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from valens.commands import words
 from valens.commands.options import (
     CHOOSING,
     DEFAULT_STORE,
@@ -21,6 +22,7 @@ from valens.commands.options import (
     DryRun,
     Dtype,
     Kernel,
+    Layers,
     MaxTokens,
     ModelName,
     OnLong,
@@ -29,9 +31,11 @@ from valens.commands.options import (
     Revision,
     Seed,
     StorePath,
+    Strict,
     layer_set,
     representations_named,
 )
+from valens.commands.words import either
 from valens.terminal import say, say_labelled, show_estimate, waiting, write_json
 
 if TYPE_CHECKING:
@@ -39,45 +43,48 @@ if TYPE_CHECKING:
     from valens.tasks import Suite
 
 
-def sweep_layers(  # noqa: PLR0917
+def sweep_layers(
+    *,
     model: ModelName = "smollm2-135m",
+    revision: Revision = None,
     suite: Annotated[
         str,
         typer.Option(
-            help="`builtin` or some of its tasks, `paper`, or tasks of MTEB as in mteb:STS15,SciFact@train.",
+            metavar="SUITE",
+            help="builtin or some of its tasks, paper, or tasks of MTEB as in mteb:STS15,SciFact@train.",
+            autocompletion=words.suites,
             rich_help_panel=INPUT,
         ),
     ] = "builtin",
     data_root: DataRoot = None,
-    strict: Annotated[
-        bool,
-        typer.Option(
-            "--strict", help="A task whose data cannot be had is an error, not left out.", rich_help_panel=INPUT
-        ),
-    ] = False,
+    strict: Strict = False,
     evaluation: Annotated[
         str | None,
         typer.Option(
-            help="The suite that the set will be judged on, if you know: texts that it shares are warned of.",
+            metavar="SUITE",
+            help="The suite that the set will be judged on: texts that it shares are warned of.",
+            autocompletion=words.suites,
+            show_default="none",
             rich_help_panel=INPUT,
         ),
     ] = None,
     representations: Representations = "VA,HS",
-    limit: Annotated[int | None, typer.Option(help="At most this many texts a task.", rich_help_panel=INPUT)] = None,
-    revision: Revision = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="At most this many texts a task.", show_default="all", rich_help_panel=INPUT),
+    ] = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
     kernel: Kernel = "auto",
     max_tokens: MaxTokens = None,
     on_long: OnLong = "truncate",
-    layers: Annotated[
-        str | None, typer.Option(help="Layers to score, as 20-27 or 1,5,9 (default: all).", rich_help_panel=CHOOSING)
-    ] = None,
+    layers: Layers = None,
     select: Annotated[
         str,
         typer.Option(
-            help="paper, best, top-k, contiguous, greedy, intrinsic-dimension, half or all. paper and greedy choose by what "
-            "tasks agree on and need two or more.",
+            metavar="RULE",
+            help=f"{either(words.SELECTORS)}. paper and greedy choose by what tasks agree on and need two or more.",
+            autocompletion=words.selectors,
             rich_help_panel=CHOOSING,
         ),
     ] = "paper",
@@ -96,9 +103,10 @@ def sweep_layers(  # noqa: PLR0917
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score every layer alone on every task, and choose the layers that an embedding should average.
+    """Score every layer, and choose those worth averaging.
 
-    Every text is read once, at all layers; a second run with the same settings reads nothing.
+    Every layer is scored alone on every task, and a rule chooses the layers that an embedding should average. Every text is
+    read once, at all layers; a second run with the same settings reads nothing.
     """
     from valens.models import load
     from valens.probes import layer_sweep, sweep_plan

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from valens.corpora import Corpus
 
-TextFile = Annotated[Path, typer.Argument(help="A file of UTF-8 text, one text a line.")]
+TextFile = Annotated[Path, typer.Argument(metavar="TEXTS", help="A file of UTF-8 text, one text a line.")]
 
 
 def read_corpus(console: Console, name: str, *, data_root: Path | None, field: str | None, limit: int | None) -> Corpus:

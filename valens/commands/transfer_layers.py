@@ -7,19 +7,29 @@ from typing import Annotated
 
 import typer
 
-from valens.commands.options import AsJson
+from valens.commands.options import INPUT, AsJson
 from valens.terminal import write_json
 
 
 def transfer_layers(
-    layers: Annotated[str, typer.Argument(help="A layer set, as 26,27,29-31.")],
-    n_layers: Annotated[int, typer.Option("--from", min=1, help="How many layers the model has that it is of.")],
-    to: Annotated[int, typer.Option("--to", min=1, help="How many layers the other model has.")],
+    layers: Annotated[str, typer.Argument(metavar="LAYERS", help="A layer set, as 26,27,29-31.")],
+    *,
+    n_layers: Annotated[
+        int,
+        typer.Option(
+            "--from", min=1, metavar="N", help="How many layers the model has that it is of.", rich_help_panel=INPUT
+        ),
+    ],
+    to: Annotated[
+        int,
+        typer.Option("--to", min=1, metavar="N", help="How many layers the other model has.", rich_help_panel=INPUT),
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Guess a layer set for another size of a model's family: the same depths, as fractions of all layers.
+    """Guess a layer set for another size of the same model.
 
-    A guess and no more: nothing is measured. `valens sweep-layers` measures.
+    The layers at the same depths, as fractions of all layers. A guess and no more: nothing is measured.
+    `valens sweep-layers` measures.
     """
     from valens.layers import LayerSet
 
