@@ -59,6 +59,25 @@ def sample_table(books: Sequence[RuleBook]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def replicate_table(books: Sequence[RuleBook]) -> pd.DataFrame:
+    """Each single layer's score in every resample, in float32: representation, task, layer, resample (from 0), value.
+
+    The resamples of a task are the same for all representations and layers, which is what pairs their differences.
+    """
+    parts = []
+    for book in books:
+        for task, found in book.alone.tasks:
+            place, resample = np.indices(found.replicates.shape, dtype=np.int32).reshape(2, -1)
+            numbers = {"layer": np.array(book.layers)[place], "resample": resample}
+            values = found.replicates.ravel().astype(np.float32)
+            parts.append(
+                pd.DataFrame(
+                    {"representation": book.representation.name, "task": task.name, **numbers, "value": values}
+                )
+            )
+    return pd.concat(parts, ignore_index=True)
+
+
 def set_table(books: Sequence[RuleBook]) -> pd.DataFrame:
     """The averaged embedding over each rule's set, on each task."""
     rows = [
@@ -85,8 +104,6 @@ def gap_table(books: Sequence[RuleBook]) -> pd.DataFrame:
 
 def rival_table(books: Sequence[RuleBook]) -> pd.DataFrame:
     """How far the first representation is from the second, with the chosen sets and with the best single layers."""
-    if len(books) == 1:
-        return pd.DataFrame()
     rows = []
     for name in ("chosen", "best"):
         first, second = ((book, book.chosen_sets()[name]) for book in books[:2])

@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
-from valens.continuations import Continuations
 from valens.crossfit import score_on_other_half
-from valens.lens import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS
-from valens.ranks import reciprocal
+from valens.lens_scores import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS, reciprocal
 from valens.statistics import bootstrap_means, compare_paired, half_units, percentile_interval
+
+if TYPE_CHECKING:
+    from valens.continuations import Continuations
 
 UNIGRAM = "unigram"
 """The baseline that knows how frequent tokens are, counted in the other half of the documents, and nothing else."""
@@ -31,7 +32,8 @@ BEST, OTHER_HALF = "best layer", "other half"
 """How the layer of a line was chosen: as the one with the highest score, or on the documents that are not scored."""
 
 PAIRS = ((VA, LHS), (VA, WHS), (VA, UNIGRAM), (VA_UNIFORM, LHS), (VA_SUM, LHS), (VA_SUM, UNIGRAM), (WHS, LHS))
-_ONE_NORM = {LHS: True, UNIGRAM: False}
+ONE_NORM = {LHS: True, UNIGRAM: False}
+"""What has one setting of the final norm: the model's own readout has it, and frequencies have none."""
 
 Ranks = Int[np.ndarray, "document representation norm layer prefix offset"]
 """Every document's `valens.lens.TextRanks`."""
@@ -90,20 +92,15 @@ class LensTables:
 
         LHS has the final norm throughout, which is how the model itself reads it; the others have both settings.
         """
-        chosen = {
-            (curve.name, curve.norm): np.stack(
-                [score_on_other_half(curve.scores[:, place], seed=self.seed)[0] for place in range(len(self.offsets))]
-            )
-            for curve in self.curves
-        }
+        chosen = {(curve.name, curve.norm): on_other_half(curve.scores, seed=self.seed) for curve in self.curves}
         rows = []
         for (first, second), norm in product(PAIRS, NORMS):
-            ours, theirs = chosen[first, norm], chosen[second, _ONE_NORM.get(second, norm)]
+            ours, theirs = chosen[first, norm], chosen[second, ONE_NORM.get(second, norm)]
             found = compare_paired(ours, theirs, resamples=self.resamples, seed=self.seed)
             for place, offset in enumerate(self.offsets):
                 pair = {"first": first, "second": second, "norm": norm, "offset": offset, "metric": METRIC}
-                names = ("difference", "low", "high", "p", "p_holm")
-                rows.append(pair | {name: float(getattr(found, name)[place]) for name in names} | {"n": ours.shape[1]})
+                numbers = {name: float(column[place]) for name, column in found.columns().items()}
+                rows.append(pair | numbers | {"n": ours.shape[1]})
         return pd.DataFrame(rows)
 
     def _numbers(self, scores: Float[np.ndarray, "layer offset document"]) -> Iterator[dict[str, Any]]:
@@ -131,6 +128,13 @@ def curves_of(ranks: Ranks, unigram: Int[np.ndarray, "document prefix offset"]) 
         found.append(Curve(name, norm, tuple(layers), np.moveaxis(scores, 0, -1)))
     baseline = np.moveaxis(reciprocal(unigram).mean(axis=1), 0, -1)[None]
     return (*found, Curve(UNIGRAM, False, (None,), baseline))
+
+
+def on_other_half(
+    scores: Float[np.ndarray, "layer offset document"], *, seed: int
+) -> Float[np.ndarray, "offset document"]:
+    """Each document's score at the layer that is best, offset by offset, on the half of the documents it is not in."""
+    return np.stack([score_on_other_half(scores[:, place], seed=seed)[0] for place in range(scores.shape[1])])
 
 
 def unigram_ranks(

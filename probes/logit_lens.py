@@ -19,27 +19,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Int
 
-from probes.lens_tables import OTHER_HALF, LensTables, curves_of, rank_table, unigram_ranks
+from probes.lens_result import KIND, LogitLens
+from probes.lens_tables import LensTables, curves_of, rank_table, unigram_ranks
 from valens.checkpoints import Checkpoints
 from valens.continuations import Continuations, draw_prefixes
 from valens.corpora import Corpus
-from valens.errors import CaptureError, CorpusError, ResultError
+from valens.errors import CaptureError, CorpusError
 from valens.extract import about_of, how_read
 from valens.kernels import BRIDGE_KERNEL
-from valens.lens import NAMES, NORMS, TextRanks, text_ranks
+from valens.lens import TextRanks, text_ranks
+from valens.lens_scores import NAMES, NORMS
 from valens.models import Model
 from valens.progress import progress
 from valens.prompts import PLAIN, Tokens
 from valens.provenance import provenance
 from valens.ranks import Unembedding
 from valens.restricted import check_restrictable
-from valens.results import Result, read_result
 from valens.shards import row_of
-
-KIND = "logit-lens"
 
 OFFSETS = (1, 2, 3, 4, 5)
 PREFIX_TOKENS = (50, 150)
@@ -48,60 +46,6 @@ PREFIXES = 4
 
 _FORMAT = 1
 """The version of what is kept of a text; it is part of the identity of what is kept."""
-
-
-@dataclass(frozen=True)
-class LogitLens:
-    """What a logit lens found: MRR@100 by layer and of the best layer, and the rank of every true token."""
-
-    result: Result
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """One row a number: model, corpus, representation, offset, norm, layer, depth, metric, score, low, high, n."""
-        return self.result.table
-
-    @property
-    def ranks(self) -> pd.DataFrame:
-        """One row a document, prefix, offset, representation, norm and layer: the true token's rank, from 1."""
-        return self.result.details["ranks"]
-
-    @property
-    def differences(self) -> pd.DataFrame:
-        """First − second, paired by document, at layers chosen on the other half of the documents."""
-        return self.result.details["differences"]
-
-    def best(self, choice: str = OTHER_HALF) -> pd.DataFrame:
-        """Each line at its best layer, chosen on the `other half` of the documents or as the `best layer` of all.
-
-        The first is what a layer is worth; the second is what the paper reports, and flatters. ResultError for another.
-        """
-        found = self.result.details["best"]
-        if choice not in set(found.choice):
-            raise ResultError(f"Layers are chosen as {', '.join(dict.fromkeys(found.choice))}; not as {choice!r}.")
-        return found[found.choice == choice].drop(columns="choice").reset_index(drop=True)
-
-    def plot(self) -> Any:
-        """Figure 8, as a matplotlib figure."""
-        from valens.plotting import lens_by_offset
-
-        return lens_by_offset(self.result.details["best"])
-
-    def save(self, folder: str | Path) -> Path:
-        """Write the result, and as PDF and PNG figure8, figure8-layers and figure8-map."""
-        from valens.plotting import save_lens_figures
-
-        out = self.result.save(folder)
-        save_lens_figures(self.result, out)
-        return out
-
-    @classmethod
-    def read(cls, folder: str | Path) -> LogitLens:
-        """What `save` wrote; ResultError if the folder has no such result."""
-        result = read_result(folder)
-        if result.kind != KIND:
-            raise ResultError(f"{folder} holds a result of {result.kind}, not of {KIND}.")
-        return cls(result)
 
 
 @dataclass(frozen=True)
@@ -225,7 +169,7 @@ def logit_lens(
     named = {"model": model.name, "corpus": corpus.name}
     details = {"best": tables.best().assign(**named), "differences": tables.differences().assign(**named)}
     details["ranks"] = rank_table(ranks, used, job.offsets, corpus.ids, n_layers)
-    return LogitLens(Result(KIND, tables.by_layer().assign(**named), facts, details))
+    return LogitLens(KIND, tables.by_layer().assign(**named), facts, details)
 
 
 def plan(

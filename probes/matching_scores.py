@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
+from probes.matching_metrics import CHANCE, MRR, score_of
 from probes.matching_ranks import Ranks
-from valens.errors import ResultError
 from valens.models import Model
 from valens.recall import DIRECTIONS
 from valens.statistics import (
@@ -22,9 +22,6 @@ from valens.statistics import (
     not_distinguishable_by_replicates,
     percentile_interval,
 )
-
-MRR = "MRR"
-CHANCE = "chance"
 
 
 @dataclass(frozen=True)
@@ -85,13 +82,3 @@ class Measured:
 
 _COLUMNS = ["model", "representation", "layer", "depth", "corpus", "direction", "metric"]
 _COLUMNS += ["score", "low", "high", "between_draws", "among_best", "n"]
-
-
-def score_of(ranks: Int[np.ndarray, "*batch"], metric: str) -> Float[np.ndarray, "*batch"]:
-    """What each rank counts: 1 / rank for MRR, whether it is k or less for recall@k."""
-    if metric == MRR:
-        return 1 / ranks
-    name, _, k = metric.partition("@")
-    if name != "recall" or not k.isdecimal():
-        raise ResultError(f"A metric is recall@k, with a number for k, or {MRR}; {metric!r} was asked for.")
-    return (ranks <= int(k)).astype(float)

@@ -8,23 +8,20 @@ The paper does not say which pooling its "hidden states" have: `HS` is their mea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
 from probes.next_token_examples import PARTS, Examples, choose_classes, draw
+from probes.next_token_result import KIND, NextToken
 from probes.next_token_scores import (
-    VALIDATION,
     Curve,
     Held,
     Site,
     baseline_rows,
-    compared,
     curve_rows,
     document_rows,
     probe_rows,
@@ -32,7 +29,7 @@ from probes.next_token_scores import (
 from probes.next_token_training import Bench, probed_sites
 from valens import extract
 from valens.corpora import Corpus
-from valens.errors import CorpusError, ProbeError, ResultError, SelectionError
+from valens.errors import CorpusError, ProbeError, SelectionError
 from valens.extract import Job, token_limit
 from valens.layers import LayerSet
 from valens.models import Model
@@ -40,99 +37,8 @@ from valens.prompts import PLAIN
 from valens.provenance import provenance
 from valens.ranks import Unembedding
 from valens.representations import HS, LT, VA, Representation
-from valens.results import Result, read_result
 from valens.softmax_probes import Recipe
 from valens.store import ActivationStore
-
-KIND = "next-token"
-
-
-@dataclass(frozen=True)
-class NextToken:
-    """What next-token probing found."""
-
-    result: Result
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """One row a number: model, corpus, representation, layers, layer, depth, metric, score, low, high, …, n, prefixes.
-
-        All is measured on held-out documents, but for the `validation cross-entropy`. `layer` is missing for layer sets
-        and baselines, `between_seeds` is the standard deviation over the seeds, `n` how many documents were scored.
-        """
-        return self.result.table
-
-    @property
-    def curves(self) -> pd.DataFrame:
-        """One row a site, metric and checkpoint: the score after so many steps, its interval, and its range over seeds."""
-        return self.result.details["curves"]
-
-    @property
-    def representations(self) -> tuple[str, ...]:
-        """What was probed, in the order in which it was asked for."""
-        return tuple(dict.fromkeys(self.table.representation[self.table.metric == VALIDATION]))
-
-    def best(self, representation: str) -> str:
-        """The layers at which a representation has the lowest loss on the VALIDATION documents, never the scored ones."""
-        rows = self.table[(self.table.metric == VALIDATION) & (self.table.representation == representation)]
-        if rows.empty:
-            raise ResultError(f"{representation!r} was not probed; there are {', '.join(self.representations)}.")
-        return str(rows.layers.iloc[int(np.argmin(rows.score))])
-
-    def compare(
-        self, first: str, second: str, *, metric: str = "accuracy", resamples: int = 10_000, seed: int = 0
-    ) -> pd.DataFrame:
-        """First − second wherever both were probed, paired by document, and p values corrected over those (Holm)."""
-        layers = [set(self._layers(name)) for name in (first, second)]
-        pairs = [(Site(first, at), Site(second, at)) for at in self._layers(first) if at in layers[1]]
-        if not pairs:
-            raise ResultError(f"{first} and {second} were probed at no layers in common.")
-        return compared(self.result.details["documents"], pairs, metric, resamples=resamples, seed=seed)
-
-    def compare_best(
-        self, first: str, second: str, *, metric: str = "accuracy", resamples: int = 10_000, seed: int = 0
-    ) -> pd.DataFrame:
-        """The same for the best layers of each, as the validation documents have them: one row."""
-        pair = Site(first, self.best(first)), Site(second, self.best(second))
-        return compared(self.result.details["documents"], [pair], metric, resamples=resamples, seed=seed)
-
-    def comparisons(self, first: str, second: str, metric: str) -> Iterator[tuple[str, pd.DataFrame]]:
-        """Both comparisons: at the `best layers` of each, and at the `same layers` where they have any in common."""
-        yield "best layers", self.compare_best(first, second, metric=metric)
-        if set(self._layers(first)) & set(self._layers(second)):
-            yield "same layers", self.compare(first, second, metric=metric)
-
-    def plot(self) -> Any:
-        """Figure 6, as a matplotlib figure: accuracy and loss over training steps, at each representation's best layers."""
-        from valens.plotting import learning_curves
-
-        return learning_curves(self.table, self.curves)
-
-    def plot_layers(self) -> Any:
-        """Its companion: accuracy, loss and selectivity by layer."""
-        from valens.plotting import next_token_layers
-
-        return next_token_layers(self.table)
-
-    def save(self, folder: str | Path) -> Path:
-        """Write the result and its figures, `figure6` and `figure6-layers` (PDF and PNG), into a folder."""
-        from valens.plotting import save_next_token_figures
-
-        out = self.result.save(folder)
-        save_next_token_figures(self.result, out)
-        return out
-
-    @classmethod
-    def read(cls, folder: str | Path) -> NextToken:
-        """What `save` wrote; ResultError if the folder has no such result."""
-        result = read_result(folder)
-        if result.kind != KIND:
-            raise ResultError(f"{folder} holds a result of {result.kind}, not of {KIND}.")
-        return cls(result)
-
-    def _layers(self, representation: str) -> list[str]:
-        rows = self.table[(self.table.metric == VALIDATION) & (self.table.representation == representation)]
-        return list(rows.layers)
 
 
 def next_token(
@@ -189,7 +95,7 @@ def next_token(
     )
     table = _table(curves, scored, held).assign(model=model.name, corpus=corpus.name)
     table["depth"] = (table.layer / model.n_layers).astype("Float64")
-    return NextToken(Result(KIND, table[_COLUMNS], facts, _details(corpus, curves, scored, held)))
+    return NextToken(KIND, table[_COLUMNS], facts, _details(corpus, curves, scored, held))
 
 
 def examples(

@@ -8,15 +8,12 @@ document is the rank of its own other half; recall@k, MRR, their intervals and e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from probes.layers_asked import layers_asked
 from probes.matching_ranks import matched_ranks, rank_table, word_ranks
-from probes.matching_scores import Measured, score_of
+from probes.matching_result import KIND, SegmentMatching
+from probes.matching_scores import Measured
 from valens import extract
 from valens.corpora import Corpus
 from valens.errors import CorpusError, ResultError, SelectionError
@@ -25,109 +22,16 @@ from valens.layers import LayerSet
 from valens.models import Model
 from valens.prompts import PLAIN
 from valens.provenance import provenance
-from valens.recall import DIRECTIONS, SIMILARITIES
+from valens.recall import SIMILARITIES
 from valens.representations import HS, VA, Representation
-from valens.results import Result, read_result
 from valens.segments import Segments, cut
-from valens.statistics import (
-    compare_paired,
-)
 from valens.store import ActivationStore
-
-KIND = "segment-matching"
 
 MAX_TOKENS = 2000
 """The paper's limit of tokens a text."""
 
 FEWEST = 10
 """Fewer documents are refused: a recall among them says nothing."""
-
-
-@dataclass(frozen=True)
-class SegmentMatching:
-    """What a matching found: scores by layer, and the rank of every document's own other half."""
-
-    result: Result
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """One row a number: model, representation, layer, depth, corpus, direction, metric, score, low, high, …, n.
-
-        `between_draws` is the standard deviation of the score over the draws of the cuts (missing with one draw), and
-        `among_best` says which layers cannot be told from the best of their representation (see `valens.statistics`).
-        """
-        return self.result.table
-
-    @property
-    def ranks(self) -> pd.DataFrame:
-        """One row a document, draw, direction, representation and layer: the rank, from 1, of its own other half."""
-        return self.result.details["ranks"]
-
-    def compare(
-        self,
-        first: str,
-        second: str,
-        *,
-        metric: str = "recall@10",
-        direction: str = DIRECTIONS[0],
-        resamples: int = 10_000,
-        seed: int = 0,
-    ) -> pd.DataFrame:
-        """First − second at every layer that both have, paired by document: layer, difference, low, high, p, p_holm.
-
-        [low, high] is a 95 % bootstrap interval over documents, `p` a sign-flip test of no difference, `p_holm` corrected
-        over the layers. Draws of the cuts are averaged first. ResultError for what was not measured.
-        """
-        ours, theirs = (self._scores(name, metric, direction) for name in (first, second))
-        layers = ours.index.intersection(theirs.index)
-        found = compare_paired(
-            ours.loc[layers].to_numpy(), theirs.loc[layers].to_numpy(), resamples=resamples, seed=seed
-        )
-        columns = {"difference": found.difference, "low": found.low, "high": found.high}
-        columns |= {"p": found.p, "p_holm": found.p_holm}
-        return pd.DataFrame({"layer": layers.astype(int), **columns})
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """What was measured: recall@k for each k, and MRR."""
-        return tuple(dict.fromkeys(self.table.metric))
-
-    @property
-    def representations(self) -> tuple[str, ...]:
-        """What was measured at single layers, in the order in which it was asked for."""
-        return tuple(dict.fromkeys(self.table.representation[self.table.layer.notna()]))
-
-    def plot(self) -> Any:
-        """Figure 2, as a matplotlib figure."""
-        from valens.plotting import matching_curves
-
-        return matching_curves(self.table)
-
-    def save(self, folder: str | Path) -> Path:
-        """Write the result and `figure2.pdf` and `.png` into a folder."""
-        from valens.plotting import save_figure
-
-        out = self.result.save(folder)
-        save_figure(self.plot(), out, "figure2")
-        return out
-
-    @classmethod
-    def read(cls, folder: str | Path) -> SegmentMatching:
-        """What `save` wrote; ResultError if the folder has no such result."""
-        result = read_result(folder)
-        if result.kind != KIND:
-            raise ResultError(f"{folder} holds a result of {result.kind}, not of {KIND}.")
-        return cls(result)
-
-    def _scores(self, representation: str, metric: str, direction: str) -> pd.DataFrame:
-        """A document's score, [layer, document], the mean over the draws."""
-        ranks = self.ranks
-        part = ranks[(ranks.representation == representation) & (ranks.direction == direction) & ranks.layer.notna()]
-        if part.empty:
-            there = ", ".join(dict.fromkeys(ranks.representation[ranks.layer.notna()]))
-            raise ResultError(f"There are no layers of {representation!r}, {direction!r}; there are {there}.")
-        scores = part.assign(score=score_of(part["rank"].to_numpy(), metric))
-        return scores.pivot_table(index="layer", columns="document", values="score", aggfunc="mean", sort=False)
 
 
 def segment_matching(
@@ -183,7 +87,7 @@ def segment_matching(
         seed=seed,
     )
     details = {"ranks": rank_table(ranks, corpus, segments.documents)}
-    return SegmentMatching(Result(KIND, measured.table(ranks), facts, details))
+    return SegmentMatching(KIND, measured.table(ranks), facts, details)
 
 
 def cut_corpus(

@@ -16,10 +16,10 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from probes.layer_sweep import KIND, Sweep
+from probes.layer_result import KIND, Sweep, choice_table
 from valens.errors import ResultError
 from valens.layers import LayerSet
-from valens.results import Result, read_result
+from valens.results import read_result
 from valens.selectors import Choice
 
 SCRIPT = Path(__file__).resolve().parents[1] / "figures" / "figure3.py"
@@ -44,8 +44,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     table = pd.DataFrame(rows).astype({"layer": "Int64", "depth": "Float64"})
     choices = {name: Choice("top-k", LayerSet.of([2, 5]), {2: "in", 5: "in"}) for name in ("VA", "HS")}
-    sets = pd.DataFrame({"representation": [], "set": []})
-    return Sweep(Result(KIND, table, {}), choices, sets, sets, sets).save(tmp_path_factory.mktemp("saved"))
+    return Sweep(KIND, table, {}, {"choices": choice_table(choices)}).save(tmp_path_factory.mktemp("saved"))
 
 
 def test_figure_3_is_redrawn_from_what_is_stored(figure3: ModuleType, saved: Path, tmp_path: Path) -> None:

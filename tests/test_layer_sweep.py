@@ -15,7 +15,8 @@ import pytest
 import tiny
 import torch
 
-from probes.layer_sweep import LEXICAL, Sweep, layer_sweep, plan
+from probes.layer_result import Sweep
+from probes.layer_sweep import layer_sweep, plan
 from valens import models
 from valens.builtin import suite_named
 from valens.dimension import two_nn
@@ -23,7 +24,7 @@ from valens.embedding import encode
 from valens.errors import LayerSetError, PromptError, SelectionError, SiteError, TaskError
 from valens.evaluation import Evaluation, evaluate
 from valens.layers import LayerSet
-from valens.lexical import tfidf
+from valens.lexical import LEXICAL, tfidf
 from valens.models import Model
 from valens.prompts import Prompt
 from valens.representations import HS, VA, Representation
@@ -341,7 +342,7 @@ def test_greedy_adds_layers_while_the_average_gains(
 
 
 def test_the_dimension_is_that_of_the_vectors_by_hand(sweep: Sweep, by_hand: dict[str, np.ndarray]) -> None:
-    dimension = sweep.result.details["dimension"]
+    dimension = sweep.details["dimension"]
     for name, first in (("VA", 1), ("HS", 0)):
         found = rows(dimension, representation=name)
         assert list(found.layer) == list(range(first, N_LAYERS + 1))
@@ -352,7 +353,7 @@ def test_the_dimension_is_that_of_the_vectors_by_hand(sweep: Sweep, by_hand: dic
 
 
 def test_the_samples_are_what_the_scores_are_made_of(sweep: Sweep) -> None:
-    samples = sweep.result.details["samples"]
+    samples = sweep.details["samples"]
     for task in ("SmallRetrieval", "SmallReranking", "SmallClassification"):
         means = rows(samples, task=task).groupby(["representation", "layer"]).value.mean()
         scores = rows(sweep.table, task=task).dropna().set_index(["representation", "layer"]).score
@@ -378,12 +379,12 @@ def test_exact_scores_are_those_of_mteb_s_own_evaluators(
     for task in SUITE.tasks:
         expected = evaluate(task, by_hand["VA"][:, : len(task.texts)], exact=True, **SETTINGS).score
         np.testing.assert_allclose(rows(exact.table, representation="VA", task=task.name).score, expected, atol=1e-5)
-    assert exact.result.provenance["exact"] is True
+    assert exact.provenance["exact"] is True
 
 
 def test_what_a_suite_lacks_is_in_the_provenance(model: Model, store: Path) -> None:
     lacking = Suite("lacking", (STS, RETRIEVAL), (LeftOut("Other", "It is not here."),), ("Made by hand.",))
-    found = layer_sweep(model, lacking, [VA], store=store, compare=False, **SETTINGS).result.provenance["suite"]
+    found = layer_sweep(model, lacking, [VA], store=store, compare=False, **SETTINGS).provenance["suite"]
     assert found["left_out"] == {"Other": "It is not here."}
     assert found["notes"] == ["Made by hand."]
 
@@ -416,12 +417,12 @@ def test_each_text_is_read_once_for_all_tasks_layers_and_representations(
 ) -> None:
     sweep, texts = swept
     assert set(texts.values()) == {1}
-    assert len(texts) == sweep.result.provenance["forward_passes"] == len(set(TEXTS))
+    assert len(texts) == sweep.provenance["forward_passes"] == len(set(TEXTS))
 
 
 def test_a_second_run_reads_nothing_and_finds_the_same(sweep: Sweep, store: Path, no_forward: None) -> None:
     again = layer_sweep(small_model(), SUITE, [VA, HS], store=store, **SETTINGS)
-    assert again.result.provenance["forward_passes"] == 0
+    assert again.provenance["forward_passes"] == 0
     for name in ("table", "sets", "gaps", "rivals", "rules"):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(sweep, name), check_exact=True)
     assert again.choices == sweep.choices
@@ -431,7 +432,7 @@ def test_the_seed_moves_the_intervals_and_no_score(sweep: Sweep, model: Model, s
     other = layer_sweep(model, SUITE, [VA, HS], store=store, seed=1, **SETTINGS)
     pd.testing.assert_series_equal(other.table.score, sweep.table.score, check_exact=True)
     assert not other.table.low.equals(sweep.table.low)
-    assert (other.result.provenance["seed"], sweep.result.provenance["seed"]) == (1, 0)
+    assert (other.provenance["seed"], sweep.provenance["seed"]) == (1, 0)
 
 
 def test_layers_limit_what_is_scored_and_chosen(sweep: Sweep, model: Model, store: Path) -> None:
@@ -450,8 +451,8 @@ def test_what_is_saved_says_all_that_was_found(sweep: Sweep, tmp_path: Path) -> 
     folder = sweep.save(tmp_path / "out")
     assert {path.name for path in folder.iterdir()} == {
         "scores.parquet",
-        "dimension.parquet",
-        "samples.parquet",
+        *(f"{name}.parquet" for name in ("choices", "sets", "gaps", "rivals", "rules")),
+        *(f"{name}.parquet" for name in ("dimension", "samples", "replicates")),
         "provenance.json",
         "layers.json",
         "figure3.pdf",

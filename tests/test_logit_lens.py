@@ -17,8 +17,9 @@ from scipy.stats import rankdata
 from tiny import one_thread  # noqa: F401
 
 from probes import logit_lens as lens_module
+from probes.lens_result import LogitLens
 from probes.lens_tables import BEST, OTHER_HALF, UNIGRAM, LensTables, curves_of, rank_table, unigram_ranks
-from probes.logit_lens import LensJob, LogitLens, logit_lens, plan
+from probes.logit_lens import LensJob, logit_lens, plan
 from valens import cli, models
 from valens.continuations import Continuations
 from valens.corpora import Corpus
@@ -28,7 +29,7 @@ from valens.models import Model
 from valens.plotting import save_lens_figures
 from valens.prompts import Tokens
 from valens.restricted import pack, read_restricted
-from valens.results import read_result
+from valens.results import Result, read_result
 
 ARCHITECTURES = ("llama", "qwen3", "gemma2", "gemma3", "mistral", "gpt2", "gpt-neox", "phi3")
 WIDE = {name: {"sliding_window": 64} for name in ("gemma2", "gemma3", "mistral")}
@@ -185,9 +186,9 @@ class TestRuns:
             with pytest.raises(KeyboardInterrupt):
                 logit_lens(wrapped("llama"), corpus(), keep=tmp_path, resamples=200, **SETTINGS)
         assert len(list(tmp_path.glob("*/*.npy"))) == 3
-        n_texts = whole.result.provenance["documents"]["used"]
+        n_texts = whole.provenance["documents"]["used"]
         again = logit_lens(wrapped("llama"), corpus(), keep=tmp_path, resamples=200, **SETTINGS)
-        assert again.result.provenance["forward_passes"] == n_texts - 3
+        assert again.provenance["forward_passes"] == n_texts - 3
         pd.testing.assert_frame_equal(again.table, whole.table)
         pd.testing.assert_frame_equal(again.ranks, whole.ranks)
         other = plan(wrapped("llama"), corpus(), keep=tmp_path, seed=1, **SETTINGS)
@@ -195,12 +196,12 @@ class TestRuns:
         assert plan(wrapped("llama"), corpus(), keep=tmp_path, **SETTINGS).estimate().passes == 0
 
     def test_short_texts_are_counted_and_left_out(self):
-        used = found().result.provenance["documents"]
+        used = found().provenance["documents"]
         lengths = [len(text.split()) + 1 for text in corpus().texts]
         assert used == {"used": sum(n >= 30 for n in lengths), "too_short": sum(n < 30 for n in lengths), "repeated": 0}
         assert used["too_short"] > 0
         assert found().ranks.prefix_tokens.between(4, 26).all()
-        assert found().result.provenance["instances"] == 3 * used["used"]
+        assert found().provenance["instances"] == 3 * used["used"]
 
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -242,8 +243,8 @@ class TestFiles:
         names = ("figure8", "figure8-layers", "figure8-map")
         assert all((out / f"{name}.{suffix}").stat().st_size > 5000 for name in names for suffix in ("pdf", "png"))
         again = LogitLens.read(out)
-        for name, table in found().result.details.items():
-            pd.testing.assert_frame_equal(again.result.details[name], table, check_categorical=False)
+        for name, table in found().details.items():
+            pd.testing.assert_frame_equal(again.details[name], table, check_categorical=False)
         script = Path(__file__).resolve().parents[1] / "figures" / "figure8.py"
         program = (
             f"import runpy, sys; sys.argv = ['figure8.py', {str(out)!r}, '--out', {str(tmp_path / 'new')!r}]\n"
@@ -256,7 +257,7 @@ class TestFiles:
             assert (tmp_path / "new" / f"{name}.png").read_bytes() == (out / f"{name}.png").read_bytes()
 
     def test_another_result_is_refused(self, tmp_path):
-        found().result.__class__("layer-sweep", found().table, {}).save(tmp_path)
+        Result("layer-sweep", found().table, {}).save(tmp_path)
         with pytest.raises(ResultError, match="holds a result of layer-sweep"):
             LogitLens.read(tmp_path)
         with pytest.raises(ResultError, match="a result of layer-sweep, which has no best layers"):
@@ -287,7 +288,7 @@ class TestCommand:
         monkeypatch.setattr("valens.plotting.save_lens_figures", lambda *_: [])  # drawn above, and slow
         small = ("--prefix-tokens", "4-26", "--offsets", "1,2,4", "--out", "out")
         code, out, _ = run(*small, "--dry-run", "--json")
-        planned, used = json.loads(out), found().result.provenance["documents"]
+        planned, used = json.loads(out), found().provenance["documents"]
         assert (code, planned["passes"], planned["too_short"]) == (0, used["used"], used["too_short"])
         assert not Path("out").exists()
         code, out, _ = run(*small, "--json")

@@ -17,10 +17,11 @@ import torch
 from tiny import one_thread  # noqa: F401
 
 from probes import next_token_training
-from probes.next_token import NextToken, next_token, plan
 from probes.next_token import examples as examples_of
+from probes.next_token import next_token, plan
 from probes.next_token_baselines import bigram, most_frequent, own, unigram
 from probes.next_token_examples import PARTS, choose_classes, control_classes, draw
+from probes.next_token_result import NextToken
 from probes.next_token_scores import Held, Site, compared
 from valens import cli, models
 from valens.corpora import Corpus
@@ -298,7 +299,7 @@ class TestProbe:
 
     def test_again_without_a_forward_pass_and_bit_for_bit(self, model: Model, store: Path, found: NextToken) -> None:
         again = next_token(model, corpus(), store=store, **SETTINGS)
-        assert again.result.provenance["forward_passes"] == 0
+        assert again.provenance["forward_passes"] == 0
         pd.testing.assert_frame_equal(again.table, found.table, check_exact=True)
         pd.testing.assert_frame_equal(again.curves, found.curves, check_exact=True)
 
@@ -313,7 +314,7 @@ class TestProbe:
             with pytest.raises(KeyboardInterrupt):
                 next_token(model, corpus(), store=tmp_path, **SETTINGS)
         resumed = next_token(model, corpus(), store=tmp_path, **SETTINGS)
-        assert resumed.result.provenance["forward_passes"] == 0
+        assert resumed.provenance["forward_passes"] == 0
         pd.testing.assert_frame_equal(resumed.table, found.table, check_exact=True)
 
     def test_groups_change_nothing(
@@ -338,7 +339,7 @@ class TestProbe:
 
     def test_the_whole_vocabulary(self, model: Model, store: Path) -> None:
         found = next_token(model, corpus(), [LT], store=store, **(SETTINGS | {"n_classes": None, "seeds": 1}))
-        facts = found.result.provenance
+        facts = found.provenance
         assert (facts["classes"]["n"], facts["classes"]["kept"]["test"]) == (tiny.VOCABULARY, 1.0)
         assert score(found, "model", "cross-entropy") == pytest.approx(
             score(found, "model, all tokens", "cross-entropy")

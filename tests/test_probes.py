@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import probes.layer_result
 import probes.layer_sweep
 from valens import probes as public
 from valens.errors import MissingPackageError
@@ -16,7 +17,7 @@ from valens.errors import MissingPackageError
 
 def test_the_public_names_are_those_of_the_probes() -> None:
     assert public.layer_sweep is probes.layer_sweep.layer_sweep
-    assert public.Sweep is probes.layer_sweep.Sweep
+    assert public.Sweep is probes.layer_result.Sweep
     assert public.sweep_plan is probes.layer_sweep.plan
     assert all(hasattr(public, name) for name in public.__all__)
 

@@ -13,7 +13,8 @@ from tiny import one_thread  # noqa: F401
 
 from valens import models, ranks
 from valens.errors import CaptureError
-from valens.ranks import Unembedding, reciprocal
+from valens.lens_scores import reciprocal
+from valens.ranks import Unembedding
 
 
 def whole_numbers(*shape: int, seed: int) -> torch.Tensor:

@@ -15,8 +15,9 @@ from matplotlib.colors import to_rgb
 from scipy.stats import binomtest, false_discovery_control
 from tiny import one_thread  # noqa: F401
 
-from probes.matching_scores import CHANCE
-from probes.segment_matching import SegmentMatching, cut_corpus, plan, segment_matching
+from probes.matching_metrics import CHANCE
+from probes.matching_result import SegmentMatching
+from probes.segment_matching import cut_corpus, plan, segment_matching
 from valens import models
 from valens.corpora import Corpus
 from valens.errors import CorpusError, PromptError, ResultError, SelectionError
@@ -128,8 +129,8 @@ def test_a_second_run_reads_nothing_and_finds_the_same(model: Model, tmp_path: P
     first, again = (segment_matching(model, corpus(), store=tmp_path, **SETTINGS) for _ in range(2))
     pd.testing.assert_frame_equal(first.table, again.table)
     pd.testing.assert_frame_equal(first.ranks, again.ranks)
-    assert first.result.provenance["forward_passes"] == 2 * N
-    assert again.result.provenance["forward_passes"] == 0
+    assert first.provenance["forward_passes"] == 2 * N
+    assert again.provenance["forward_passes"] == 0
 
 
 def test_another_seed_cuts_elsewhere(model: Model, found: SegmentMatching, tmp_path: Path) -> None:
@@ -212,11 +213,11 @@ class TestSaving:
 
     def test_another_probes_result_is_refused(self, found: SegmentMatching, tmp_path: Path) -> None:
         Result("layer-sweep", found.table, {}).save(tmp_path)
-        with pytest.raises(ResultError, match=r"layer-sweep, not of segment-matching"):
+        with pytest.raises(ResultError, match=r"layer-sweep, not a SegmentMatching"):
             SegmentMatching.read(tmp_path)
 
     def test_provenance_says_what_was_used(self, found: SegmentMatching) -> None:
-        facts = found.result.provenance
+        facts = found.provenance
         assert facts["documents"] == {"used": N, "repeated": 0, "too_short": 0, "truncated": 0}
         assert (facts["draws"], facts["seed"], facts["similarity"]) == (2, 0, "cosine")
         assert facts["corpus"]["name"] == "small"

@@ -19,16 +19,11 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from valens.lens_scores import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS
 from valens.models import Model
 from valens.prompts import Tokens
 from valens.ranks import Unembedding
 from valens.restricted import pack, read_restricted
-
-VA, VA_UNIFORM, WHS, LHS, VA_SUM = "VA", "VA-uniform", "WHS", "LHS", "VA-sum"
-NAMES = (VA, VA_UNIFORM, WHS, LHS, VA_SUM)
-
-NORMS = (False, True)
-"""Without and with the model's final norm before the unembedding."""
 
 TextRanks = Int[np.ndarray, "representation norm layer prefix offset"]
 """One text's ranks, by the places of NAMES, NORMS and layers 1..L; 0 where there is none: LHS is of the last layer alone."""

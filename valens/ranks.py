@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
@@ -108,8 +107,3 @@ def _count_above(chunks: list[Tensor], true: Float[Tensor, "vector 1"]) -> Int[T
     for logits in chunks:
         above += (logits > true).sum(dim=1, dtype=torch.int32)
     return above
-
-
-def reciprocal(ranks: Int[np.ndarray, "*shape"], cutoff: int = 100) -> Float[np.ndarray, "*shape"]:
-    """1 / rank, and 0 beyond the cutoff: the mean of it is MRR@100 (appendix E of arXiv 2602.01572)."""
-    return np.where(ranks <= cutoff, 1 / np.maximum(ranks, 1), 0.0)

@@ -9,7 +9,6 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
 from valens.errors import ResultError
-from valens.metrics import unit
 
 SIMILARITIES = ("cosine", "dot", "centered-cosine")
 
@@ -51,6 +50,8 @@ def _prepared(
     prefixes: Float[np.ndarray, "layer document d"], suffixes: Float[np.ndarray, "layer document d"], similarity: str
 ) -> tuple[Float[np.ndarray, "layer document d"], Float[np.ndarray, "layer document d"]]:
     """Vectors in float64 whose dot product is the similarity."""
+    from valens.metrics import unit
+
     if similarity not in SIMILARITIES:
         raise ResultError(f"A similarity is {', '.join(SIMILARITIES)}; {similarity!r} was asked for.")
     if similarity == "cosine":
@@ -59,17 +60,17 @@ def _prepared(
     if similarity == "dot":
         return first, second
     centre = (first.mean(axis=1, keepdims=True) + second.mean(axis=1, keepdims=True)) / 2
-    return _centred(first, centre), _centred(second, centre)
+    return unit(_centred(first, centre)), unit(_centred(second, centre))
 
 
 def _centred(
     vectors: Float[np.ndarray, "layer document d"], centre: Float[np.ndarray, "layer one d"]
 ) -> Float[np.ndarray, "layer document d"]:
-    """What is left of the vectors at length one; nothing of those that are the centre but for rounding."""
+    """What is left of the vectors; nothing of those that are the centre but for rounding."""
     rest = vectors - centre
     size = np.linalg.norm(vectors, axis=-1, keepdims=True)
     rest[np.linalg.norm(rest, axis=-1) <= _TIE * size[..., 0]] = 0
-    return unit(rest)
+    return rest
 
 
 def _counted(

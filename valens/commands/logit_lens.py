@@ -146,9 +146,9 @@ def _as_json(found: LogitLens, out: Path) -> dict[str, Any]:
 
     return {
         "scores": records(found.table),
-        "best": records(found.result.details["best"]),
+        "best": records(found.details["best"]),
         "differences": records(found.differences),
-        "provenance": found.result.provenance,
+        "provenance": found.provenance,
         "out": str(out),
     }
 
@@ -156,7 +156,7 @@ def _as_json(found: LogitLens, out: Path) -> dict[str, Any]:
 def _show(console: Console, found: LogitLens, out: Path) -> None:
     from valens.commands.lens_text import best_table, words
 
-    facts = found.result.provenance
+    facts = found.provenance
     counts = facts["documents"]
     say(
         console,

@@ -23,7 +23,7 @@ _ROOM = 3
 
 def opening(found: SegmentMatching) -> str:
     """What was matched."""
-    facts = found.result.provenance
+    facts = found.provenance
     counts, name = facts["documents"], facts["model"]["model"]
     return (
         f"{counts['used']:,} documents of {facts['corpus']['name']}, {name}, similarity {facts['similarity']}, seed "
@@ -75,7 +75,7 @@ def words(found: SegmentMatching) -> Iterator[str]:
         yield _against_words(_forward(found, metric), metric)
     spread = found.table.between_draws
     if spread.notna().any():
-        draws = found.result.provenance["draws"]
+        draws = found.provenance["draws"]
         yield f"Over {draws} draws of the cuts a score has a standard deviation of {spread.median():.3f} (median of all)."
 
 

@@ -202,7 +202,7 @@ def _as_json(found: NextToken, out: Path) -> dict[str, Any]:
         "best": {name: found.best(name) for name in found.representations},
         "scores": records(found.table),
         "compared": compared,
-        "provenance": found.result.provenance,
+        "provenance": found.provenance,
         "out": str(out),
     }
 
@@ -217,7 +217,7 @@ def _show(console: Console, found: NextToken, out: Path) -> None:
     say(console)
     for line in words(found):
         say(console, line)
-    facts = found.result.provenance
+    facts = found.provenance
     passes, seconds = facts["forward_passes"], timedelta(seconds=round(facts["seconds_reading"]))
     read = f"{passes:,} texts read in {seconds}" if passes else "No forward pass: the store had every prefix"
     say(console, f"{read}. Scores, curves and figure6 are in {out}", soft_wrap=True)

@@ -22,7 +22,7 @@ _SHORT = {"most frequent token": "most frequent", "model, all tokens": "model, a
 
 def about(found: NextToken) -> Iterator[str]:
     """How many documents, prefixes and classes there are, and how much the classes cover."""
-    facts = found.result.provenance
+    facts = found.provenance
     documents, prefixes, classes = (facts[name] for name in ("documents", "prefixes", "classes"))
     parts = ", ".join(f"{documents[part]:,} to {what} ({prefixes[part]:,} prefixes)" for part, what in _PARTS.items())
     yield f"Documents of {facts['corpus']['name']}: {parts}; {documents['too_short']:,} texts are too short."

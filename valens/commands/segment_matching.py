@@ -177,14 +177,14 @@ def _as_json(found: SegmentMatching, out: Path) -> dict[str, Any]:
         for metric in found.metrics
         for row in records(found.compare(first, second, metric=metric))
     ]
-    facts = found.result.provenance
+    facts = found.provenance
     return {"scores": records(found.table), "compared": compared, "provenance": facts, "out": str(out)}
 
 
 def _show(console: Console, found: SegmentMatching, out: Path) -> None:
     from valens.commands.matching_text import best_table, layer_table, main_metric, opening, words
 
-    facts, metric = found.result.provenance, main_metric(found)
+    facts, metric = found.provenance, main_metric(found)
     say(console, opening(found) + "\n")
     say(console, f"{metric} of each text's beginning looking for its end, with 95 % intervals\n")
     say(console, layer_table(found, metric))

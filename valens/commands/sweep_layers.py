@@ -190,7 +190,7 @@ def _show_sweep(console: Console, sweep: Sweep, out: Path) -> None:
     for line in display.rivalry(sweep.rivals):
         say(console, line)
     say(console, _caution(sweep), style="dim")
-    facts = sweep.result.provenance
+    facts = sweep.provenance
     passes = facts["forward_passes"]
     seconds = timedelta(seconds=round(facts["seconds_reading"]))
     read = f"{passes:,} texts read in {seconds}" if passes else "No forward pass: the store had every text"
@@ -217,6 +217,6 @@ def _sweep_json(sweep: Sweep, out: Path) -> dict[str, Any]:
         "representations": sweep.to_json(),
         "rivals": records(sweep.rivals),
         "scores": records(sweep.table),
-        "provenance": sweep.result.provenance,
+        "provenance": sweep.provenance,
         "out": str(out),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from valens.statistics.best import not_distinguishable_by_replicates, not_distinguishable_from_best
 from valens.statistics.intervals import bca_interval, bca_interval_of_means, percentile_interval
 from valens.statistics.multiplicity import holm
-from valens.statistics.paired import Comparison, Difference, compare_paired, paired_difference
+from valens.statistics.paired import Comparison, Difference, compare_paired, compare_replicates, paired_difference
 from valens.statistics.resampling import bootstrap_means, half_units, jackknife_means, resample_counts
 from valens.statistics.sign_flip import sign_flip_test
 
@@ -20,6 +20,7 @@ __all__ = [
     "bca_interval_of_means",
     "bootstrap_means",
     "compare_paired",
+    "compare_replicates",
     "half_units",
     "holm",
     "jackknife_means",

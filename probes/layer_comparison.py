@@ -1,0 +1,50 @@
+"""Is one representation ahead of another, layer by layer? From a sweep's scores and their replicates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from valens.errors import ResultError
+from valens.selectors import AVERAGE, TaskCurve, mean_of_type, mean_over_types
+from valens.statistics import compare_replicates
+
+
+def compared(table: pd.DataFrame, replicates: pd.DataFrame, first: str, second: str, task_type: str) -> pd.DataFrame:
+    """First − second at every layer that both have; what `Sweep.compare` gives.
+
+    `replicates` has the score of each layer in every resample: representation, task, layer, resample, value.
+    """
+    single = table[table.layer.notna()]
+    layers = [set(single.layer[single.representation == name]) for name in (first, second)]
+    shared = sorted(layers[0] & layers[1])
+    if not shared:
+        there = ", ".join(single.representation.unique())
+        raise ResultError(f"{first!r} and {second!r} have no layers in common; there are {there}.")
+    ours, theirs = (_curve(single, replicates, name, shared, task_type) for name in (first, second))
+    found = compare_replicates(ours.score, theirs.score, ours.replicates, theirs.replicates)
+    return pd.DataFrame({"layer": np.array(shared, dtype=int), **found.columns()})
+
+
+def _curve(single: pd.DataFrame, replicates: pd.DataFrame, name: str, layers: list[int], task_type: str) -> TaskCurve:
+    """The scores of a type of task, or over all types, at these layers."""
+    rows = single[(single.representation == name) & single.layer.isin(layers)]
+    drawn = replicates[(replicates.representation == name) & replicates.layer.isin(layers)]
+    by_task = dict(iter(drawn.groupby("task", observed=True)))
+    curves = [
+        TaskCurve(
+            str(task), str(part.task_type.iloc[0]), part.sort_values("layer").score.to_numpy(), _matrix(by_task[task])
+        )
+        for task, part in rows.groupby("task", sort=False)
+    ]
+    if task_type == AVERAGE:
+        return mean_over_types(curves)
+    types = dict.fromkeys(curve.task_type for curve in curves)
+    if task_type not in types:
+        raise ResultError(f"A task type is {', '.join(types)} or {AVERAGE}; {task_type!r} was asked for.")
+    return mean_of_type(curves, task_type)
+
+
+def _matrix(drawn: pd.DataFrame) -> np.ndarray:
+    """[layer, resample], from a row each."""
+    return drawn.pivot_table(index="layer", columns="resample", values="value", dropna=False).to_numpy(dtype=float)
