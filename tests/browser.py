@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from collections.abc import Iterator
@@ -40,6 +41,10 @@ class Browser:
         """What a piece of JavaScript returns."""
         return self.driver.execute_script(script, *arguments)
 
+    def each(self, selector: str, expression: str) -> list[Any]:
+        """What an expression gives for `each` element that a selector finds."""
+        return self.ask(f"return [...document.querySelectorAll(arguments[0])].map(each => {expression})", selector)
+
     def complaints(self) -> list[str]:
         """What the console has said since the page was opened, broken policies included."""
         return [line["message"] for line in self.driver.get_log("browser")]
@@ -64,8 +69,6 @@ class Browser:
     def screenshot(self, path: Path) -> Path:
         """The whole page as a PNG."""
         shot = self._command("Page.captureScreenshot", captureBeyondViewport=True, fromSurface=True)["data"]
-        import base64
-
         path.write_bytes(base64.b64decode(shot))
         return path
 
@@ -85,6 +88,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     profile = tmp_path_factory.mktemp("chromium")
     driver = webdriver.Chrome(options=_options(profile), service=Service(executable_path=str(DRIVER)))
     try:
+        driver.get("about:blank")  # what it opens by itself makes requests of its own
         yield Browser(driver)
     finally:
         driver.quit()

@@ -22,6 +22,7 @@ from valens.commands.logit_lens import logit_lens
 from valens.commands.models import models
 from valens.commands.next_token import next_token
 from valens.commands.overlap import overlap
+from valens.commands.report import report
 from valens.commands.segment_matching import segment_matching
 from valens.commands.sweep_layers import sweep_layers
 from valens.commands.transfer_layers import transfer_layers
@@ -85,6 +86,7 @@ _add(USE, "transfer-layers", transfer_layers, "valens transfer-layers 26,27,29-3
 _add(KEEP, "extract", extract, "valens extract texts.txt --read values/mean,hidden/mean")
 _add(KEEP, "extract-tokens", extract_tokens, "valens extract-tokens texts.txt values@26/tokens pattern@26/last")
 app.add_typer(store.app, cls=Group, rich_help_panel=KEEP)
+_add(LOOK, "report", report, "valens report results/demo")
 _add(LOOK, "models", models, "valens models", "valens models --json")
 _add(LOOK, "audit", audit, "valens audit --model smollm2-135m")
 _add(LOOK, "overlap", overlap, "valens overlap paper mteb:STS15@test --data-root hub")

@@ -7,26 +7,24 @@ import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+from valens.plotting.style import write_figure
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
-_SETTINGS = {"svg.fonttype": "path", "svg.hashsalt": "valens"}
-"""Letters as outlines, so that a label keeps its width on a machine without the font; names drawn the same each time."""
 _DROPPED = ("metadata", "style")
 """A `style` inside an SVG would rule the whole page."""
 
 
 def inline_svg(figure: Figure, *, prefix: str) -> str:
-    """The figure as an SVG element for an HTML page; `prefix` begins every id in it. It fills the width it is given.
+    """The figure as an SVG element for an HTML page; `prefix` begins every id in it.
 
-    The same figure gives the same text each time.
+    Its own width, in points, is the custom property `--width`; the page decides what becomes of it. The same figure gives
+    the same text each time.
     """
-    import matplotlib as mpl
-
     file = io.BytesIO()
-    with mpl.rc_context(_SETTINGS):  # type: ignore[arg-type]
-        figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None}, transparent=True)
+    write_figure(figure, file, kind="svg")
     root = ElementTree.fromstring(file.getvalue())
     for element in list(root.iter()):
         for child in [child for child in element if _local(child.tag) in _DROPPED]:
@@ -34,6 +32,7 @@ def inline_svg(figure: Figure, *, prefix: str) -> str:
     for element in root.iter():
         element.tag = _local(element.tag)
         element.attrib = {_local(name): _renamed(_local(name), value, prefix) for name, value in element.items()}
+    root.attrib["style"] = f"--width: {float(root.attrib['width'].removesuffix('pt')):.0f}"
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
     root.attrib |= {"aria-hidden": "true", "focusable": "false"}

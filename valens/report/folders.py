@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from valens.errors import ResultError
-from valens.results import PROVENANCE, TABLE, read_result
+from valens.results import PROVENANCE, TABLE, Result, read_result
 
 
-def results_in(folder: str | Path) -> dict[Path, Any]:
+def results_in(folder: str | Path) -> dict[Path, Result]:
     """Every result in a folder and below it, by its place in there (`.` for the folder itself), in order of names.
 
     Hidden folders are passed over. ResultError for a folder that is none, that has no result, or one that cannot be read:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
 
 from valens.errors import ResultError
 from valens.report.told import Picture, Told
 from valens.report.views import view
+from valens.results import Result
 
 KINDS = {
     "layer-sweep": "valens.report.sweep",
@@ -17,8 +17,11 @@ KINDS = {
 }
 """The module whose `tell` makes a section of a result of this kind."""
 
+_OPEN, _MOST = 100, 2000
+"""Tables with more rows are folded, and left to their files, where nothing is known of them."""
 
-def tell(found: Any) -> Told:
+
+def tell(found: Result) -> Told:
     """What a page says of a result; of a kind that is not in KINDS, its tables, and its figure if it can draw one.
 
     ResultError for a table that lacks what its kind has.
@@ -34,14 +37,19 @@ def tell(found: Any) -> Told:
         ) from error
 
 
-def _plainly(found: Any) -> Told:
-    tables = [view(found.table, "Scores", filtered=True)]
-    return Told(found.kind.replace("-", " ").capitalize(), pictures=_drawn(found), tables=tuple(tables))
+def _plainly(found: Result) -> Told:
+    tables = tuple(
+        view(table, name.capitalize(), folded=len(table) > _OPEN, filtered=True)
+        for name, table in {"scores": found.table, **found.details}.items()
+        if len(table) <= _MOST
+    )
+    return Told(found.kind.replace("-", " ").capitalize(), pictures=_drawn(found), tables=tables)
 
 
-def _drawn(found: Any) -> tuple[Picture, ...]:
+def _drawn(found: Result) -> tuple[Picture, ...]:
     """The figure that a result of one's own kind draws, if it does."""
     try:
-        return (Picture(found.plot(), f"The figure of this {found.kind}."),)
+        figure = found.plot()
     except ResultError:
         return ()
+    return (Picture(lambda: figure, f"The figure of this {found.kind}."),)

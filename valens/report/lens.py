@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from valens.plotting import lens_by_layer, lens_by_offset, lens_map
 from valens.probes import LogitLens
-from valens.report.told import Picture, Told, at_layers
+from valens.report.told import Told, at_layers, pictured
 from valens.report.views import View, number, probability, view, with_interval
 
 _NORMS = {True: "with the final norm", False: "without the final norm"}
@@ -17,17 +16,13 @@ _NORMS = {True: "with the final norm", False: "without the final norm"}
 def tell(found: LogitLens) -> Told:
     """A logit lens: which vector ranks the tokens behind a prefix highest, offset by offset."""
     names = ", ".join(dict.fromkeys(found.table.representation))
-    pictures = (
-        Picture(
-            lens_by_offset(found.detail("best")),
-            f"MRR@100 of the true token by its offset from the prefix, for {names}, with 95 % bands. Lines: the layer was "
-            "chosen on documents that are not scored; circles: the maximum over layers, which flatters.",
-        ),
-        Picture(lens_by_layer(found.table), "MRR@100 by layer, one panel an offset and setting of the final norm."),
-        Picture(
-            lens_map(found.table), "MRR@100 as a map of layer and offset, darker is higher; the bar has the scale."
-        ),
-    )
+    captions = {
+        "figure8": f"MRR@100 of the true token by its offset from the prefix, for {names}, with 95 % bands. Lines: the "
+        "layer was chosen on documents that are not scored; circles: the maximum over layers, which flatters.",
+        "figure8-layers": "MRR@100 by layer, one panel an offset and setting of the final norm.",
+        "figure8-map": "MRR@100 as a map of layer and offset, brighter is higher; the bar has the scale.",
+    }
+    pictures = pictured(found.figures(), captions)
     tables = (
         _by_offset(found),
         view(found.differences, "Differences, paired by document", folded=True, filtered=True),

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from valens.lexical import LEXICAL
-from valens.plotting import matching_curves
-from valens.probes import CHANCE, SegmentMatching
+from valens.probes import CHANCE, LEXICAL, SegmentMatching
 from valens.recall import DIRECTIONS
-from valens.report.told import Picture, Told, as_good, layers_named
+from valens.report.told import Told, as_good, layers_named, pictured
 from valens.report.views import View, number, probability, view, with_interval
 
 _LEVEL = 0.05
@@ -18,20 +16,16 @@ _LEVEL = 0.05
 
 def tell(found: SegmentMatching) -> Told:
     """A segment matching: who finds the other half, where, and how far the first two representations are apart."""
-    metric = _main_metric(found)
-    figures = [
-        Picture(
-            matching_curves(found.table, direction=direction),
-            f"Recall by layer, {direction}, for {', '.join(found.representations)}, with 95 % bands. Dashed lines are "
-            "what words alone (TF-IDF) and chance reach.",
-        )
-        for direction in dict.fromkeys(found.table.direction)
-    ]
+    metric = found.main_metric
+    caption = (
+        f"Recall by layer, {DIRECTIONS[0]}, for {', '.join(found.representations)}, with 95 % bands. Dashed lines are what "
+        "words alone (TF-IDF) and chance reach."
+    )
     return Told(
         "Segment matching",
         "Does a text’s beginning find its own end?",
         tuple(_findings(found, metric)),
-        tuple(figures),
+        pictured(found.figures(), {"figure2": caption}),
         tables=(_by_layer(found, metric), view(found.table, "All scores", folded=True, filtered=True)),
     )
 
@@ -90,8 +84,3 @@ def _by_layer(found: SegmentMatching, metric: str) -> View:
 def _forward(found: SegmentMatching, metric: str) -> pd.DataFrame:
     table = found.table
     return table[(table.direction == DIRECTIONS[0]) & (table.metric == metric)]
-
-
-def _main_metric(found: SegmentMatching) -> str:
-    """The recall with the largest k."""
-    return max((name for name in found.metrics if "@" in name), key=lambda name: int(name.partition("@")[2]))

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from valens.plotting import learning_curves, next_token_layers
 from valens.probes import NextToken
-from valens.report.told import Picture, Told, as_good, at_layers
+from valens.report.told import Told, as_good, at_layers, pictured
 from valens.report.views import View, number, probability, view, with_interval
 from valens.statistics import not_distinguishable_by_replicates, resample_counts
 
@@ -20,20 +19,14 @@ _RESAMPLES = 2000
 def tell(found: NextToken) -> Told:
     """Next-token probing: how much a linear probe reads off each layer, and how far representations are apart."""
     names = ", ".join(found.representations)
-    figures = [
-        Picture(
-            learning_curves(found.table, found.curves),
-            f"Accuracy and cross-entropy (nats) on held-out documents over training steps, for {names} at their best "
-            "layers, with 95 % bands. Dashed lines need no probe.",
-        )
-    ]
-    if found.table.layer.notna().any():
-        caption = f"The same at the end of training, by layer, for {names}, with 95 % bands."
-        figures.append(Picture(next_token_layers(found.table), caption))
+    captions = {
+        "figure6": f"Accuracy and cross-entropy (nats) on held-out documents over training steps, for {names} at their best "
+        "layers, with 95 % bands. Dashed lines need no probe.",
+        "figure6-layers": f"The same at the end of training, by layer, for {names}, with 95 % bands.",
+    }
+    pictures = pictured(found.figures(), captions)
     tables = (_sites(found), view(found.curves, "Learning curves", folded=True, filtered=True))
-    return Told(
-        "Next-token probing", "Who knows the very next token?", tuple(_findings(found)), tuple(figures), (), tables
-    )
+    return Told("Next-token probing", "Who knows the very next token?", tuple(_findings(found)), pictures, (), tables)
 
 
 def _findings(found: NextToken) -> Iterator[str]:

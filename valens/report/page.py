@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from importlib import resources
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -21,9 +20,9 @@ from valens.report.drawings import inline_svg
 from valens.report.facts import Fact, command_of, facts_of, made_with, model_of, texts_of
 from valens.report.folders import results_in
 from valens.report.kinds import tell
-from valens.report.told import Told
+from valens.report.told import Told, at_layers
 from valens.report.views import number
-from valens.results import PROVENANCE, TABLE, replace, writable_folder
+from valens.results import PROVENANCE, TABLE, Result, replace, writable_folder
 
 NAME = "report.html"
 
@@ -52,7 +51,6 @@ class Section:
     id: str
     place: str
     title: str
-    model: str
     texts: str
     told: Told
     figures: tuple[Drawn, ...]
@@ -74,41 +72,44 @@ def write_report(folder: str | Path, out: str | Path | None = None) -> Path:
     path = Path(folder) / NAME if out is None else Path(out)
     found = results_in(folder)
     parent = writable_folder(path.parent)
-    content = _page(Path(folder).expanduser().resolve().name, list(_sections(found))).encode("utf-8")
+    content = _page(Path(folder).expanduser().resolve().name, list(_sections(Path(folder), found))).encode("utf-8")
     replace(parent / path.name, lambda temporary: temporary.write_bytes(content))
     return parent / path.name
 
 
-def _sections(found: Mapping[Path, Any]) -> Iterator[Section]:
+def _sections(folder: Path, found: Mapping[Path, Result]) -> Iterator[Section]:
     numbers = count(1)
     for place, (path, result) in enumerate(found.items(), start=1):
         try:
             told = tell(result)
+            figures = tuple(
+                Drawn(Markup(inline_svg(picture.draw(), prefix=f"f{next(numbers)}-")), picture.caption)
+                for picture in told.pictures
+            )
         except ResultError as error:
-            raise ResultError(f"{path}: {error}") from error
-        figures = tuple(
-            Drawn(Markup(inline_svg(picture.figure, prefix=f"f{next(numbers)}-")), picture.caption)
-            for picture in told.pictures
-        )
-        command, typed = command_of(result.provenance)
-        model, texts = model_of(result.provenance), texts_of(result.provenance)
-        yield Section(
-            id=f"result-{place}",
-            place="" if path == Path() else path.as_posix(),
-            title=f"{told.title} of {model}" if model else told.title,
-            model=model,
-            texts=texts,
-            told=told,
-            figures=figures,
-            made=made_with(result.provenance),
-            command=command,
-            typed=typed,
-            facts=facts_of(result.provenance),
-            files=tuple(_files(result)),
-        )
+            raise ResultError(f"{folder / path}: {error}") from error
+        yield _section(f"result-{place}", path, result, told, figures)
 
 
-def _files(result: Any) -> Iterator[Kept]:
+def _section(name: str, path: Path, result: Result, told: Told, figures: tuple[Drawn, ...]) -> Section:
+    command, typed = command_of(result.provenance)
+    model = model_of(result.provenance)
+    return Section(
+        id=name,
+        place="" if path == Path() else path.as_posix(),
+        title=f"{told.title} of {model}" if model else told.title,
+        texts=texts_of(result.provenance),
+        told=told,
+        figures=figures,
+        made=made_with(result.provenance),
+        command=command,
+        typed=typed,
+        facts=facts_of(result.provenance),
+        files=tuple(_files(result)),
+    )
+
+
+def _files(result: Result) -> Iterator[Kept]:
     tables = {TABLE: result.table} | {f"{name}.parquet": table for name, table in result.details.items()}
     for file, table in tables.items():
         yield Kept(file, number(len(table)), ", ".join(map(str, table.columns)))
@@ -133,6 +134,7 @@ def _page(folder: str, sections: list[Section]) -> str:
         script_sum=_sum(script),
         version=__version__,
         provenance_file=PROVENANCE,
+        at_layers=at_layers,
     )
     return printable(page)
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from valens.layers import LayerSet
 from valens.probes import LEXICAL, Sweep
-from valens.report.told import Picture, SetTold, Told, at_layers
+from valens.report.told import SetTold, Told, at_layers, pictured
 from valens.report.views import View, number, view, with_interval
 from valens.selectors import Choice
 
@@ -23,10 +23,9 @@ _SCORES = ["score", "low", "high"]
 def tell(found: Sweep) -> Told:
     """A sweep: what each rule chooses and scores, why each layer is in or out, and every layer's scores."""
     names = " and ".join(found.choices)
-    figure = Picture(
-        found.plot(),
+    caption = (
         f"Score by layer for {names}, one line a task type with its 95 % band. A dot is a type’s best layer, a short dashed "
-        "line what words alone (TF-IDF) score, and the shaded layers are the chosen set.",
+        "line what words alone (TF-IDF) score, and the shaded layers are the chosen set."
     )
     tables = [_by_layer(found, name) for name in found.choices]
     tables += [
@@ -37,7 +36,7 @@ def tell(found: Sweep) -> Told:
         "Layer sweep",
         "Which layers should an embedding average?",
         tuple(_findings(found)),
-        (figure,),
+        pictured(found.figures(), {"figure3": caption}),
         tuple(_set_told(found, name, choice) for name, choice in found.choices.items()),
         tuple(tables),
     )
@@ -94,8 +93,11 @@ def _set_told(found: Sweep, name: str, choice: Choice) -> SetTold:
 
 def _rules(found: Sweep, name: str, n_layers: int) -> View:
     ours = found.rules[found.rules.representation == name]
-    made = ours[ours.layers.notna()]
+    made = ours[ours.layers.notna()].copy()
     refused = [f"No set by “{row.selector}”: {row.refused}" for row in ours[ours.layers.isna()].itertuples()]
+    asked = made.selector == found.choices[name].selector
+    made.loc[asked, [column for column in made if column.startswith("chosen_minus_this")]] = float("nan")
+    made.loc[asked, "selector"] += ", chosen"
     shown = made[[column for column in _RULES if column in made]].rename(columns=_RULE_NAMES)
     shown = shown.rename(columns=lambda column: column.replace("chosen_minus_this_", "chosen − this_"))
     note = " ".join(["Means over task types with 95 % intervals; differences are paired.", *refused])
@@ -110,9 +112,10 @@ def _rules(found: Sweep, name: str, n_layers: int) -> View:
 
 
 def _reasons(name: str, choice: Choice) -> View:
+    """One row a layer, those in the set first."""
     rows = [
         {"layer": layer, "set": "in" if layer in choice.layers else "out", "why": why}
-        for layer, why in sorted(choice.reasons.items())
+        for layer, why in sorted(choice.reasons.items(), key=lambda reason: (reason[0] not in choice.layers, reason[0]))
     ]
     return view(pd.DataFrame(rows), f"Why each layer of {name} is in or out")
 

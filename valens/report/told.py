@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Picture:
     """A figure, and what it shows, in a sentence that also serves those who cannot see it."""
 
-    figure: Figure
+    draw: Callable[[], Figure]
     caption: str
 
 
@@ -46,6 +46,11 @@ class Told:
     pictures: tuple[Picture, ...] = ()
     sets: tuple[SetTold, ...] = ()
     tables: tuple[View, ...] = ()
+
+
+def pictured(figures: Mapping[str, Callable[[], Figure]], captions: Mapping[str, str]) -> tuple[Picture, ...]:
+    """A result's figures with their captions, by the names of their files."""
+    return tuple(Picture(draw, captions.get(name, name)) for name, draw in figures.items())
 
 
 def layers_named(layers: Iterable[int]) -> str:
