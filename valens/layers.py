@@ -81,6 +81,10 @@ class LayerSet:
         """Each layer as a fraction of the model's depth, in (0, 1]."""
         return tuple(layer / n_layers for layer in self.layers)
 
+    def __repr__(self) -> str:
+        """The notation, which is shorter than the layers."""
+        return f"<LayerSet {self}>"
+
     def __str__(self) -> str:
         """The shortest notation; a run of two is written as two layers, as the paper writes it."""
         runs = []

@@ -88,7 +88,8 @@ def _model(table: pd.DataFrame, provenance: Mapping[str, Any]) -> str:
 def _texts(table: pd.DataFrame, provenance: Mapping[str, Any]) -> dict[str, str]:
     suite, corpus = provenance.get("suite"), provenance.get("corpus")
     if isinstance(suite, Mapping) and "name" in suite:
-        return {"suite": f"{suite['name']}: {', '.join(suite.get('tasks', ()))}"}
+        untold = [task for task in suite.get("tasks", ()) if task not in suite["name"]]
+        return {"suite": f"{suite['name']}: {', '.join(untold)}" if untold else str(suite["name"])}
     if corpus is None and "corpus" not in table and "task" in table:
         return {"tasks": _different(table, "task")}
     name = corpus.get("name") if isinstance(corpus, Mapping) else corpus

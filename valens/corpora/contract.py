@@ -26,6 +26,10 @@ class Corpus:
     source: str
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """What it is, without the texts."""
+        return f"<Corpus {self.name}: {len(self.texts):,} texts from {self.source}>"
+
     def __post_init__(self) -> None:
         """Refuse a corpus without texts, or without one id a text."""
         if not self.texts or len(self.texts) != len(self.ids):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -83,7 +83,7 @@ class Choice:
 
     selector: str
     layers: LayerSet
-    reasons: Mapping[int, str]
+    reasons: Mapping[int, str] = field(repr=False)
 
 
 @runtime_checkable

@@ -16,6 +16,7 @@ from valens.tasks.contract import (
     check_places,
     check_positions,
     check_texts,
+    described,
     first_fitting,
     in_turn,
     renumbered,
@@ -32,6 +33,7 @@ class Classification:
 
     task_type: ClassVar[str] = "Classification"
     metric: ClassVar[str] = "accuracy"
+    __repr__ = described
 
     name: str
     texts: tuple[str, ...]

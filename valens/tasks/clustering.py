@@ -15,6 +15,7 @@ from valens.tasks.contract import (
     check_places,
     check_positions,
     check_texts,
+    described,
     first_fitting,
     in_turn,
     renumbered,
@@ -30,6 +31,7 @@ class Clustering:
 
     task_type: ClassVar[str] = "Clustering"
     metric: ClassVar[str] = "v_measure"
+    __repr__ = described
 
     name: str
     texts: tuple[str, ...]

@@ -25,6 +25,21 @@ class Named(Protocol):
         ...
 
 
+@runtime_checkable
+class Sized(Named, Protocol):
+    """What a task shows of itself."""
+
+    @property
+    def size(self) -> str:
+        """How much it holds, in words."""
+        ...
+
+
+def described(task: Sized) -> str:
+    """A task in a line, without its texts: what its `repr` is."""
+    return f"<{type(task).__name__} {task.name}: {task.size}>"
+
+
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,15 @@ from itertools import chain
 from typing import ClassVar
 
 from valens.errors import TaskError
-from valens.tasks.contract import check_lengths, check_limit, check_positions, check_texts, in_turn, renumbered
+from valens.tasks.contract import (
+    check_lengths,
+    check_limit,
+    check_positions,
+    check_texts,
+    described,
+    in_turn,
+    renumbered,
+)
 
 
 @dataclass(frozen=True)
@@ -20,6 +28,7 @@ class Reranking:
 
     task_type: ClassVar[str] = "Reranking"
     metric: ClassVar[str] = "map"
+    __repr__ = described
 
     name: str
     texts: tuple[str, ...]

@@ -8,7 +8,15 @@ from itertools import chain
 from typing import ClassVar
 
 from valens.errors import TaskError
-from valens.tasks.contract import check_lengths, check_limit, check_positions, check_texts, first_fitting, renumbered
+from valens.tasks.contract import (
+    check_lengths,
+    check_limit,
+    check_positions,
+    check_texts,
+    described,
+    first_fitting,
+    renumbered,
+)
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,7 @@ class Retrieval:
 
     task_type: ClassVar[str] = "Retrieval"
     metric: ClassVar[str] = "ndcg_at_10"
+    __repr__ = described
 
     name: str
     texts: tuple[str, ...]

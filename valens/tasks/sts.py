@@ -7,7 +7,7 @@ from itertools import chain
 from typing import ClassVar
 
 from valens.errors import TaskError
-from valens.tasks.contract import check_lengths, check_positions, check_texts, pairs_within, renumbered
+from valens.tasks.contract import check_lengths, check_positions, check_texts, described, pairs_within, renumbered
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Sts:
 
     task_type: ClassVar[str] = "STS"
     metric: ClassVar[str] = "spearman"
+    __repr__ = described
 
     name: str
     texts: tuple[str, ...]
