@@ -9,11 +9,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from valens.plotting.labels import LINE_HEIGHT, height_for, label_ends, room_of, title, wrapped
-from valens.plotting.style import BAND_ALPHA, DASHED, FONT_SIZE, GREY, TITLE_SIZE, Width, inches, stroke, style
+from valens.plotting.labels import LINE_HEIGHT, grow, height_for, label_ends, room_of, title, wrapped
+from valens.plotting.style import (
+    BAND_ALPHA,
+    DASHED,
+    FONT_SIZE,
+    GREY,
+    LINE,
+    TICK,
+    TITLE_SIZE,
+    Width,
+    inches,
+    stroke,
+    style,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axes._secondary_axes import SecondaryAxis
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -58,6 +71,7 @@ def panels(
     axes = list(grid.flat)
     for axis, text in zip(axes, titles, strict=False):
         title(axis, text, room=_TITLE_SHARE * room)
+        ticks_as_here(axis)
         axis.tick_params(labelleft=True)
     for place, axis in enumerate(axes[: len(titles)]):
         if stacked and place + columns < len(titles):
@@ -66,6 +80,11 @@ def panels(
     for unused in axes[len(titles) :]:
         unused.set_visible(False)
     return figure, axes[: len(titles)], room
+
+
+def ticks_as_here(axis: Axes | SecondaryAxis) -> None:
+    """Fix how ticks look: matplotlib makes them when it draws, and then the house style may be gone."""
+    axis.tick_params(labelsize=FONT_SIZE, width=LINE, length=TICK)
 
 
 def label_panels(figure: Figure, ends: Mapping[Axes, Labels], *, room: float, indent: float = 0.0) -> None:
@@ -105,6 +124,7 @@ def layer_axis(axis: Axes, first: int, last: int, n_layers: int | None) -> None:
     if n_layers is None:
         return
     above = axis.secondary_xaxis("top", functions=(_scaled(1 / n_layers), _scaled(n_layers)))
+    ticks_as_here(above)
     above.spines["top"].set_visible(True)
     above.set_xlabel("depth (share of layers)")
     inside = [depth for depth in (0, 0.25, 0.5, 0.75, 1) if first - 0.5 <= depth * n_layers <= last + 0.5]
@@ -139,12 +159,12 @@ def references(axis: Axes, scores: Sequence[float], across: tuple[float, float])
 
 def legend(figure: Figure, handles: Sequence[Line2D | Patch]) -> None:
     """A legend below all panels, in as many columns as the width takes; the figure grows by its height."""
-    width, height = figure.get_size_inches()
+    width = figure.get_figwidth()
     names = [wrapped(str(handle.get_label()), 0.8 * width) for handle in handles]
     widest = max(room_of(name) for name in names) + 0.45
     columns = max(1, min(len(handles), int((width - 0.1) / widest)))
     lines = sum(name.count("\n") + 1 for name in names) if columns == 1 else -(-len(names) // columns)
-    figure.set_size_inches(width, height + (lines + 1) * LINE_HEIGHT * FONT_SIZE / 72)
+    grow(figure, lines + 1)
     figure.legend(list(handles), names, loc="outside lower center", ncols=columns, columnspacing=1.2, handlelength=2.4)
 
 

@@ -24,6 +24,9 @@ _LEADER = 9.0
 _LABEL_SHARE = 0.3
 """How much of a panel's width a label may take before it goes on in a second line."""
 
+_HINTED = 1.05
+"""How much wider letters may become where they are fitted to coarser dots than they were measured with."""
+
 _BREAKS = " /_-:."
 """Behind which a name may be broken."""
 
@@ -86,11 +89,15 @@ def height_for(labels: Iterable[str], *, room: float, least: float) -> float:
 
 def head(figure: Figure, lines: Sequence[str]) -> None:
     """Write these lines above all panels, wrapped to the figure's width, and make the figure so much higher."""
-    width, height = figure.get_size_inches()
-    margin = 0.06
+    width, margin = figure.get_figwidth(), 0.06
     text = "\n".join(wrapped(line, width - 2 * margin) for line in lines)
     figure.suptitle(text, fontsize=FONT_SIZE, x=margin / width, ha="left", linespacing=LINE_HEIGHT)
-    figure.set_size_inches(width, height + (text.count("\n") + 1) * LINE_HEIGHT * FONT_SIZE / 72)
+    grow(figure, text.count("\n") + 1)
+
+
+def grow(figure: Figure, lines: float) -> None:
+    """Make the figure higher by so many lines of text."""
+    figure.set_figheight(figure.get_figheight() + lines * LINE_HEIGHT * FONT_SIZE / 72)
 
 
 def title(axis: Axes, text: str, *, room: float) -> None:
@@ -146,4 +153,4 @@ def _inches(text: str, size: float) -> float:
 
     dots = 200
     font = FontProperties(family=list(fonts()), size=size)
-    return RendererAgg(1, 1, dots).get_text_width_height_descent(text, font, ismath=False)[0] / dots
+    return _HINTED * RendererAgg(1, 1, dots).get_text_width_height_descent(text, font, ismath=False)[0] / dots

@@ -10,8 +10,18 @@ import numpy as np
 import pandas as pd
 
 from valens.errors import ResultError
-from valens.plotting.axes import Labels, curve, label_panels, last_score, layer_axis, legend, panels, settle
-from valens.plotting.labels import head
+from valens.plotting.axes import (
+    Labels,
+    curve,
+    label_panels,
+    last_score,
+    layer_axis,
+    legend,
+    panels,
+    settle,
+    ticks_as_here,
+)
+from valens.plotting.labels import grow, head
 from valens.plotting.style import (
     BLUE,
     DASHED,
@@ -55,7 +65,7 @@ def lens_by_offset(best: pd.DataFrame, *, width: Width = "two") -> Figure:
         figure, axes, room = panels(titles, width=width, most=2, height=1.7, names=set(colours), sharey=True)
         ends = {axis: _offset_lines(axis, best, norm, colours) for axis, norm in zip(axes, _SETTINGS, strict=True)}
         for axis in axes:
-            axis.set_ylim(0, 1.06 * float(np.nanmax([*best.high, *best.score])))
+            axis.set_ylim(0, 1.06 * _highest(best))
             axis.set_ylabel("MRR@100 (band: 95 % interval)")
         head(
             figure,
@@ -84,7 +94,7 @@ def lens_by_layer(table: pd.DataFrame, *, width: Width = "two") -> Figure:
                 _layer_line(axis, line, colours[name], table)
             _layer_panel(axis, table)
             alike = table[table.offset == 1] if offset == 1 else table[table.offset > 1]
-            axis.set_ylim(0, 1.03 * float(np.nanmax([*alike.high, *alike.score])))
+            axis.set_ylim(0, 1.03 * _highest(alike))
         _legend(figure, colours)
         head(
             figure,
@@ -110,9 +120,9 @@ def lens_map(table: pd.DataFrame, *, width: Width = "two") -> Figure:
         figure, axes, _ = panels(titles, width=width, most=2, height=0.12 * shown.offset.nunique() + 0.03, stacked=True)
         for axis, (name, norm) in zip(axes, order, strict=True):
             part = shown[(shown.representation == name) & (shown.norm == _ONE_NORM.get(name, norm))]
-            image = _heat(axis, part, float(shown.score.max()))
+            image = _heat(axis, part, _highest(shown))
             layer_axis(axis, int(shown.layer.min()), int(shown.layer.max()), None)
-        figure.colorbar(image, ax=axes, label="MRR@100 (brighter is better)", location="bottom", shrink=0.6, aspect=40)
+        _scale(figure, image, axes)
         head(figure, _head(table, "each representation's MRR@100 at each layer and offset"))
         settle(figure)
     return figure
@@ -158,7 +168,7 @@ def _offset_lines(axis: Axes, best: pd.DataFrame, norm: bool, colours: dict[str,
 
 
 def _layer_line(axis: Axes, line: pd.DataFrame, colour: str, table: pd.DataFrame) -> None:
-    if len(line) == 1 and table.layer.nunique() > 1:
+    if line.layer.isna().all() or (len(line) == 1 and table.layer.nunique() > 1):
         across = float(table.layer.min()) - 0.5, float(table.layer.max()) + 0.5
         axis.plot(across, [line.score.iloc[0]] * 2, color=colour, linestyle=DASHED, linewidth=0.9)
         return
@@ -176,9 +186,27 @@ def _heat(axis: Axes, part: pd.DataFrame, top: float) -> Any:
     return image
 
 
+def _scale(figure: Figure, image: Any, axes: list[Axes]) -> None:
+    """What the colours mean, below all panels."""
+    grow(figure, 6)  # the scale, and the axis of the lowest panels
+    wide, high = figure.get_size_inches()
+    thick, share = 0.08, 0.6
+    scale = figure.colorbar(
+        image, ax=axes, location="bottom", shrink=share, aspect=share * wide / thick, fraction=thick / high
+    )
+    scale.set_label("MRR@100 (brighter is better)")
+    ticks_as_here(scale.ax)
+
+
 def _edges(numbers: np.ndarray) -> np.ndarray:
     """Between which places each number stands: half way to its neighbours, and a half beyond the first and last."""
     return np.array([numbers[0] - 0.5, *(numbers[1:] + numbers[:-1]) / 2, numbers[-1] + 0.5])
+
+
+def _highest(table: pd.DataFrame) -> float:
+    """The highest score or bound; 1 where there is none."""
+    highest = table[["score", "high"]].max().max()
+    return float(highest) if highest > 0 else 1.0
 
 
 def _layer_panel(axis: Axes, table: pd.DataFrame) -> None:

@@ -26,6 +26,9 @@ WIDTHS: Mapping[str, float] = {"one": 3.3, "two": 6.9}
 FONT_SIZE, TITLE_SIZE = 7.0, 8.0
 """In points."""
 
+LINE, TICK = 0.6, 2.5
+"""The width of the lines of axes, and the length of their ticks, in points."""
+
 BLUE, VERMILLION, GREEN, PINK, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 BLACK, GREY = "#000000", "#555555"
 
@@ -63,14 +66,14 @@ _STYLE: dict[Any, Any] = {
     "axes.labelsize": FONT_SIZE,
     "axes.labelpad": 2.5,
     "axes.titlepad": 4,
-    "axes.linewidth": 0.6,
+    "axes.linewidth": LINE,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
+    "xtick.major.width": LINE,
+    "ytick.major.width": LINE,
+    "xtick.major.size": TICK,
+    "ytick.major.size": TICK,
     "legend.frameon": False,
     "lines.linewidth": 1.2,
     "figure.dpi": 150,
@@ -106,7 +109,7 @@ def fonts() -> tuple[str, ...]:
     return tuple(name for name in _FONTS if name in here)
 
 
-def inches(width: Width) -> float:
+def inches(width: str) -> float:
     """How wide a figure is; ResultError for a width that has no name."""
     if width not in WIDTHS:
         known = " and ".join(f"{name!r} ({size} in)" for name, size in WIDTHS.items())
