@@ -96,7 +96,7 @@ def main() -> None:
     """Run the command line; what a user can mend is one line on standard error and exit code 2."""
     errors = Console(stderr=True)
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="valens", standalone_mode=False)
     except (ValensError, Misuse) as error:
         say_labelled(errors, "Error:", str(error) if isinstance(error, ValensError) else told(error), style="bold red")
         sys.exit(2)

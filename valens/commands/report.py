@@ -24,10 +24,10 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write a page about a result: one HTML file that needs nothing outside itself.
+    """Write a page about a result, in one HTML file.
 
-    It has what was found in words, the figures, tables that sort, the layer set with a reason for every layer, and where
-    all of it comes from. No model is run.
+    The file needs nothing outside itself. It has what was found in words, the figures, tables that sort, the layer set with
+    a reason for every layer, and where all of it comes from. No model is run.
     """
     from valens.report import write_report
 
