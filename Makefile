@@ -16,7 +16,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test bench lint format wheel clean
+.PHONY: demo test bench lint format docs wheel clean
 .DELETE_ON_ERROR:
 
 demo: export HF_HUB_OFFLINE := 1
@@ -40,6 +40,11 @@ lint: .venv/ready
 format: .venv/ready
 	$(VENV_PYTHON) -m ruff check --fix .
 	$(VENV_PYTHON) -m ruff format .
+
+# The command reference is written anew from the commands; the site is in build/site.
+docs: .venv/ready
+	$(VENV_PYTHON) docs/command_reference.py
+	$(VENV_PYTHON) -m mkdocs build --strict
 
 # What an earlier build left in build/ would be packed again, deleted modules included.
 wheel: .venv/ready
