@@ -16,7 +16,7 @@ def compared(table: pd.DataFrame, replicates: pd.DataFrame, first: str, second: 
     `replicates` has the score of each layer in every resample: representation, task, layer, resample, value.
     """
     single = table[table.layer.notna()]
-    layers = [set(single.layer[single.representation == name]) for name in (first, second)]
+    layers = [{int(layer) for layer in single.layer[single.representation == name]} for name in (first, second)]
     shared = sorted(layers[0] & layers[1])
     if not shared:
         there = ", ".join(single.representation.unique())

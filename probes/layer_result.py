@@ -166,7 +166,7 @@ def choice_table(choices: Mapping[str, Choice]) -> pd.DataFrame:
 def _choice(rows: pd.DataFrame) -> Choice:
     explained = rows[rows.why.notna()]
     reasons = dict(zip(explained.layer.tolist(), explained.why, strict=True))
-    return Choice(str(rows.selector.iloc[0]), LayerSet.of(rows.layer[rows.chosen]), reasons)
+    return Choice(str(rows.selector.iloc[0]), LayerSet.of(rows.layer[rows.chosen].tolist()), reasons)
 
 
 def _mean(rule: Mapping[str, Any]) -> str:

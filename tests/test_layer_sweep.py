@@ -21,7 +21,7 @@ from valens import models
 from valens.builtin import suite_named
 from valens.dimension import two_nn
 from valens.embedding import encode
-from valens.errors import LayerSetError, PromptError, SelectionError, SiteError, TaskError
+from valens.errors import LayerSetError, PromptError, ResultError, SelectionError, SiteError, TaskError
 from valens.evaluation import Evaluation, evaluate
 from valens.layers import LayerSet
 from valens.lexical import LEXICAL, tfidf
@@ -444,6 +444,51 @@ def test_layers_limit_what_is_scored_and_chosen(sweep: Sweep, model: Model, stor
     np.testing.assert_array_equal(same.score_x, same.score_y)
 
 
+# --- comparing ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_difference_by_layer_is_that_of_the_scores_and_lies_in_its_interval(sweep: Sweep) -> None:
+    types = {"average", *sweep.table.task_type}
+    single = rows(sweep.table.dropna(subset="layer"), task_type=sweep.table.task_type.iloc[0])
+    scores = single.pivot_table(index="layer", columns="representation", values="score")
+    for task_type in types:
+        found = sweep.compare("VA", "HS", task_type=task_type)
+        assert list(found.layer) == [1, 2, 3]
+        assert ((found.low <= found.difference + 0.05) & (found.difference - 0.05 <= found.high)).all()
+        back = sweep.compare("HS", "VA", task_type=task_type)
+        np.testing.assert_allclose(
+            back[["difference", "low", "high"]], -found[["difference", "high", "low"]], atol=1e-9
+        )
+        np.testing.assert_allclose(back[["p", "p_holm"]], found[["p", "p_holm"]], atol=1e-9)
+    found = sweep.compare("VA", "HS", task_type=sweep.table.task_type.iloc[0])
+    np.testing.assert_allclose(found.difference, (scores.VA - scores.HS).loc[[1, 2, 3]])
+    nothing = sweep.compare("HS", "HS")
+    assert (nothing.difference == 0).all()
+    assert (nothing.p_holm == 1).all()
+
+
+def test_a_chosen_set_of_one_layer_is_compared_as_that_layer_is(sweep: Sweep) -> None:
+    """The rivals at their best single layers are those of `compare`, where both have the same one."""
+    first, second = (rows(sweep.rules, representation=name, selector="best").layers.item() for name in ("VA", "HS"))
+    replicates = rows(sweep.details["replicates"], resample=0)
+    assert len(replicates) == 7 * len(SUITE.tasks)
+    rivals = rows(sweep.rivals, set="best")
+    assert set(rivals.first_layers) == {first}
+    for name, layer in (("VA", first), ("HS", second)):
+        alone = rows(sweep.sets, representation=name, set="best")
+        means = rows(sweep.details["replicates"], representation=name, layer=int(layer)).groupby("task").value
+        found = {task: (values.quantile(0.025), values.quantile(0.975)) for task, values in means}
+        for row in alone.itertuples():
+            assert (row.low, row.high) == pytest.approx(found[row.task], abs=1e-5)
+
+
+def test_what_was_not_swept_cannot_be_compared(sweep: Sweep) -> None:
+    with pytest.raises(ResultError, match="'VA' and 'WVA' have no layers in common; there are VA, HS"):
+        sweep.compare("VA", "WVA")
+    with pytest.raises(ResultError, match=r"A task type is STS, .* or average; 'Summarisation' was asked for"):
+        sweep.compare("VA", "HS", task_type="Summarisation")
+
+
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
@@ -458,7 +503,13 @@ def test_what_is_saved_says_all_that_was_found(sweep: Sweep, tmp_path: Path) -> 
         "figure3.pdf",
         "figure3.png",
     }
-    pd.testing.assert_frame_equal(read_result(folder).table, sweep.table, check_exact=True)
+    again = read_result(folder)
+    assert isinstance(again, Sweep)
+    assert (again.choices, again.to_json()) == (sweep.choices, sweep.to_json())
+    for name, table in {"table": sweep.table, **sweep.details}.items():
+        pd.testing.assert_frame_equal({"table": again.table, **again.details}[name], table, check_exact=True)
+    pd.testing.assert_frame_equal(again.compare("VA", "HS"), sweep.compare("VA", "HS"))
+    assert repr(again) == repr(sweep)
     found = json.loads((folder / "layers.json").read_text(encoding="utf-8"))
     assert found["representation"] == "VA"
     assert list(found["representations"]) == ["VA", "HS"]

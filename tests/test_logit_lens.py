@@ -256,6 +256,19 @@ class TestFiles:
         for name in names:
             assert (tmp_path / "new" / f"{name}.png").read_bytes() == (out / f"{name}.png").read_bytes()
 
+    def test_any_two_are_compared_as_the_stored_pairs_are(self):
+        facts, result = found().provenance, found()
+        for (first, second, norm), rows in result.differences.groupby(["first", "second", "norm"]):
+            if UNIGRAM not in {first, second}:
+                again = result.compare(first, second, norm=norm, resamples=facts["resamples"], seed=facts["seed"])
+                columns = ["offset", "difference", "low", "high", "p", "p_holm"]
+                expected = rows[columns].reset_index(drop=True)
+                pd.testing.assert_frame_equal(again, expected, check_dtype=False, rtol=1e-9)
+        with pytest.raises(
+            ResultError, match=r"no ranks of 'unigram'; there are VA, .* `.differences` has other lines"
+        ):
+            result.compare("VA", UNIGRAM)
+
     def test_another_result_is_refused(self, tmp_path):
         Result("layer-sweep", found().table, {}).save(tmp_path)
         with pytest.raises(ResultError, match="holds a result of layer-sweep"):

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace as changed
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from valens import provenance
+from valens import probes, provenance
 from valens.errors import ResultError
-from valens.results import Result, read_result, records, replace, writable_folder, write_json
+from valens.results import CLASSES, Result, read_result, records, replace, writable_folder, write_json
 from valens.strict_json import to_json
 
 TABLE = pd.DataFrame(
@@ -245,3 +250,159 @@ def test_provenance_can_be_written_and_holds_what_the_caller_knows() -> None:
     facts = json.loads(to_json(provenance.provenance(seed=7)))
     assert facts["seed"] == 7
     assert {"valens", "date", "machine", "libraries"} < set(facts)
+
+
+# --- where results are used -------------------------------------------------------------------------------------------
+
+STORED = Path(__file__).resolve().parents[1] / "figures" / "results"
+FOUR = {
+    "layer-sweep-smollm2-135m": ("Sweep", {}),
+    "segment-matching-peps": ("SegmentMatching", {}),
+    "next-token-peps": ("NextToken", {}),
+    "logit-lens-longbench-v2-heads": ("LogitLens", {"norm": True}),
+}
+HOSTILE = "<script>alert('&')</script>\x1b[31m"
+
+
+@pytest.fixture(scope="module", params=FOUR)
+def stored(request: pytest.FixtureRequest) -> Result:
+    """A stored result; of a logit lens, the ranks of some documents."""
+    found = read_result(STORED / request.param)
+    if found.kind != "logit-lens":
+        return found
+    ranks = found.details["ranks"]
+    return changed(found, details={**found.details, "ranks": ranks[ranks.document < 20].reset_index(drop=True)})
+
+
+def pixels(result: Result) -> bytes:
+    file = io.BytesIO()
+    result.plot().savefig(file, format="png")
+    return file.getvalue()
+
+
+def test_every_probe_has_its_class() -> None:
+    assert {name for name, _ in FOUR.values()} == set(CLASSES.values())
+    for folder, (name, _) in FOUR.items():
+        assert type(read_result(STORED / folder)) is getattr(probes, name)
+
+
+def test_a_result_read_again_is_the_same(stored: Result, tmp_path: Path) -> None:
+    """Its tables are saved here alone; the tests of each probe look at the files of its figures."""
+    again = read_result(Result.save(stored, tmp_path))
+    assert type(again) is type(stored)
+    for ours, theirs in [
+        (stored.table, again.table),
+        *((stored.details[name], again.details[name]) for name in stored.details),
+    ]:
+        pd.testing.assert_frame_equal(ours, theirs, check_exact=True, check_categorical=False)
+    assert dict(again.provenance) == dict(stored.provenance)
+    assert (repr(again), again._repr_html_()) == (repr(stored), stored._repr_html_())
+    assert pixels(again) == pixels(stored)
+    settings = dict(FOUR.values())[type(stored).__name__]
+    first, second = ("VA", "WHS") if stored.kind == "logit-lens" else ("VA", "HS")
+    pd.testing.assert_frame_equal(
+        again.compare(first, second, **settings), stored.compare(first, second, **settings), check_exact=True
+    )
+
+
+def test_every_probe_s_comparison_is_tested_and_corrected(stored: Result) -> None:
+    first, second = ("VA", "WHS") if stored.kind == "logit-lens" else ("VA", "HS")
+    found = stored.compare(first, second)
+    assert {"difference", "low", "high", "p", "p_holm"} <= set(found)
+    assert (found.p_holm >= found.p).all()
+    assert found.p.between(0, 1).all()
+
+
+def test_what_a_terminal_shows_is_short(stored: Result) -> None:
+    lines = repr(stored).splitlines()
+    assert lines[0] == type(stored).__name__
+    assert len(lines) < 20
+    assert max(map(len, lines)) < 100
+    assert "smollm2-135m, 30 layers" in lines[1]
+
+
+class Page(HTMLParser):
+    """The tags, attributes and text of a piece of HTML."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.names: set[str] = set()
+        self.said: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.names |= {name for name, _ in attrs}
+
+    def handle_data(self, data: str) -> None:
+        self.said.append(data)
+
+
+def test_what_a_notebook_shows_is_a_table_of_the_same_in_the_colours_of_the_page(stored: Result) -> None:
+    page = Page(stored._repr_html_())
+    assert page.tags == {"table", "caption", "tbody", "tr", "th", "td"}
+    assert page.names == {"style", "scope"}
+    assert page.said == [type(stored).__name__, *(part for fact in stored.summary().items() for part in fact)]
+
+
+def test_names_are_text_wherever_they_are_shown(stored: Result) -> None:
+    table = stored.table.assign(model=HOSTILE, representation=stored.table.representation.astype(str) + HOSTILE)
+    named = Result(
+        "of one's own " + HOSTILE, table, {"corpus": {"name": HOSTILE * 30}, "date": HOSTILE}, {HOSTILE: table}
+    )
+    page = Page(named._repr_html_())
+    assert page.tags == {"table", "caption", "tbody", "tr", "th", "td"}
+    assert page.said[2].startswith("<script>alert('&')</script> [31m")
+    assert "\x1b" not in repr(named)
+    assert max(map(len, repr(named).splitlines())) < 100
+
+
+def test_a_result_of_one_s_own_kind_shows_its_origin_and_says_what_it_cannot_do(result: Result, tmp_path: Path) -> None:
+    own = read_result(changed(result, kind="of-my-own").save(tmp_path))
+    assert type(own) is Result
+    assert repr(own).splitlines()[0] == "Result (of-my-own)"
+    assert "TF-IDF" in repr(own)
+    with pytest.raises(ResultError, match=r"'of-my-own' has no figure of its own. Draw its .table"):
+        own.plot()
+    with pytest.raises(ResultError, match=r"what pairs 'VA' and 'HS'.*valens\.statistics\.compare_paired"):
+        own.compare("VA", "HS")
+    with pytest.raises(ResultError, match="has no table 'ranks'; it has no further tables"):
+        own.detail("ranks")
+    with pytest.raises(ResultError, match="holds a result of of-my-own, not a Sweep"):
+        probes.Sweep.read(tmp_path)
+
+
+def test_a_save_that_is_stopped_leaves_no_figures_of_another_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped after the tables, it has no layers.json yet; stopped among them, it is no result."""
+    sweep = read_result(STORED / "layer-sweep-smollm2-135m")
+    sweep.save(tmp_path)
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("valens.plotting.save_figure", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            sweep.save(tmp_path)
+    assert not set(sweep.companions()) & files(tmp_path)
+    assert repr(read_result(tmp_path)) == repr(sweep)
+    monkeypatch.setattr("valens.results._rename", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        sweep.save(tmp_path)
+    with pytest.raises(ResultError, match=r"provenance\.json"):
+        read_result(tmp_path)
+
+
+def test_results_are_read_shown_drawn_and_compared_without_what_models_need() -> None:
+    program = (
+        "import sys, valens as vl\n"
+        f"for name in {list(FOUR)!r}:\n"
+        f"    found = vl.read_result({str(STORED)!r} + '/' + name)\n"
+        "    repr(found), found._repr_html_(), found.plot()\n"
+        "    found.compare('VA', 'WHS' if 'lens' in name else 'HS')\n"
+        "assert not {'torch', 'transformers', 'transformer_lens', 'sklearn'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -12,6 +12,7 @@ from valens.statistics import (
     bca_interval_of_means,
     bootstrap_means,
     compare_paired,
+    compare_replicates,
     holm,
     jackknife_means,
     not_distinguishable_by_replicates,
@@ -304,6 +305,27 @@ def test_two_representations_compared():
     assert (found.low[0], found.high[0]) == (0, 0)
     exact = stats.binom(40, 0.2).ppf([0.025, 0.975]) / 40  # resampled, 8 ones in 40 are a binomial
     assert (found.low[1], found.high[1]) == pytest.approx(exact, abs=1.01 / 40)  # at most a step
+
+
+def test_replicates_of_means_give_the_paired_t_test():
+    """The bootstrap's standard error lacks the factor n / (n - 1), and is itself sure to 1 in √(2 · 4,000)."""
+    drawn = np.random.default_rng(3).normal([[0.0], [0.1], [0.2]], 1.0, size=(3, 200))
+    other = np.random.default_rng(4).normal(size=(3, 200))
+    replicates = [bootstrap_means(side, resamples=4000, seed=0) for side in (drawn, other)]
+    found = compare_replicates(drawn.mean(axis=1), other.mean(axis=1), *replicates)
+    judged = stats.ttest_rel(drawn, other, axis=1)
+    assert stats.norm.isf(found.p / 2) == pytest.approx(np.abs(judged.statistic), rel=0.05)
+    assert found.p_holm == pytest.approx(holm(found.p))
+    low, high = np.quantile(replicates[0] - replicates[1], [0.025, 0.975], axis=1)
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_replicates_that_do_not_vary_and_scores_that_do_not_exist():
+    """Equal throughout, ahead by the same throughout, undefined."""
+    score, constant = np.array([0.5, 0.7, np.nan]), np.array([[0.5] * 9, [0.7] * 9, [np.nan] * 9])
+    found = compare_replicates(score, np.full(3, 0.5), constant, np.full((3, 9), 0.5))
+    np.testing.assert_array_equal(found.p, [1, 0, np.nan])
+    np.testing.assert_array_equal(found.p_holm, [1, 0, np.nan])
 
 
 def test_what_does_not_fit_cannot_be_compared():

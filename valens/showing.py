@@ -114,7 +114,7 @@ def _layer_sets(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
     single = table[table.layer.notna()]
     names = single.representation if "representation" in single else single.layer.map(lambda _: "")
     for name, layers in single.layer.groupby(names, sort=False, observed=True):
-        yield str(name), str(LayerSet.of(layers))
+        yield str(name), str(LayerSet.of(layers.tolist()))
 
 
 def _one_line(text: str) -> str:

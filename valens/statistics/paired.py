@@ -107,7 +107,7 @@ def compare_replicates(
     error = np.sqrt(mean_of_defined(np.square(spread)))
     flat = np.maximum(np.abs(a), np.abs(b)) * _EQUAL
     size = np.where(np.abs(difference) <= flat, 0.0, np.abs(difference))
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         p = np.where(size == 0, 1.0, 2 * ndtr(-size / error))
     p = np.where(np.isnan(difference) | np.isnan(error), np.nan, p)
     return Comparison(difference, gap.low, gap.high, p, holm(p))
