@@ -21,12 +21,12 @@ def compared(table: pd.DataFrame, replicates: pd.DataFrame, first: str, second: 
     if not shared:
         there = ", ".join(single.representation.unique())
         raise ResultError(f"{first!r} and {second!r} have no layers in common; there are {there}.")
-    ours, theirs = (_curve(single, replicates, name, shared, task_type) for name in (first, second))
+    ours, theirs = (curve_of(single, replicates, name, shared, task_type) for name in (first, second))
     found = compare_replicates(ours.score, theirs.score, ours.replicates, theirs.replicates)
     return pd.DataFrame({"layer": np.array(shared, dtype=int), **found.columns()})
 
 
-def _curve(single: pd.DataFrame, replicates: pd.DataFrame, name: str, layers: list[int], task_type: str) -> TaskCurve:
+def curve_of(single: pd.DataFrame, replicates: pd.DataFrame, name: str, layers: list[int], task_type: str) -> TaskCurve:
     """The scores of a type of task, or over all types, at these layers."""
     rows = single[(single.representation == name) & single.layer.isin(layers)]
     drawn = replicates[(replicates.representation == name) & replicates.layer.isin(layers)]

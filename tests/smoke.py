@@ -26,6 +26,7 @@ def check_contents(folder: Path) -> None:
     tops = {file.split("/")[0] for file in files if ".dist-info/" not in file}
     assert tops - {"..", "bin"} == {"valens", "probes"}, f"The wheel holds {sorted(tops)} at its top."
     assert {"valens/py.typed", "probes/py.typed"} <= files, "The wheel lost its py.typed markers."
+    assert "valens/report/assets/page.html" in files, "The wheel lost the parts of the report's page."
     assert any(file.endswith("licenses/LICENSE") for file in files), "The wheel lost its licence."
     assert Path(str(wheel.locate_file(""))).resolve() == folder, f"valens-lm was found in {wheel.locate_file('')}."
 

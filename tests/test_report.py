@@ -266,10 +266,12 @@ def test_a_sweep_tells_its_set_and_a_reason_for_every_layer(browser: Browser, sw
     drawn = browser.each(".map", "[...each.querySelectorAll('i')].map(mark => mark.className)")
     marked = [[layer for layer, mark in enumerate(strip, start=1) if mark == "in"] for strip in drawn]
     assert marked == [list(choice.layers) for choice in sweep.choices.values()]
-    text = browser.driver.find_element("tag name", "main").text
+    text = browser.driver.find_element("tag name", "main").text.replace("−", "-")
     average = sweep.rivals[sweep.rivals.task_type == "average"].iloc[0]
     assert f"{average.difference:+.3f} [{average.low:+.3f}, {average.high:+.3f}]" in text
     assert sweep.provenance["command"] in text
+    compared = sweep.compare("VA", "HS")
+    assert f"VA is ahead of HS at {((compared.p_holm < 0.05) & (compared.difference > 0)).sum()} of 30 layers" in text
 
 
 def test_a_matching_tells_its_best_layers_and_the_paired_difference() -> None:

@@ -8,10 +8,8 @@ import pandas as pd
 
 from valens.probes import CHANCE, LEXICAL, SegmentMatching
 from valens.recall import DIRECTIONS
-from valens.report.told import Told, as_good, layers_named, pictured
+from valens.report.told import Told, as_good, layer_by_layer, pictured
 from valens.report.views import View, number, probability, view, with_interval
-
-_LEVEL = 0.05
 
 
 def tell(found: SegmentMatching) -> Told:
@@ -50,18 +48,13 @@ def _findings(found: SegmentMatching, metric: str) -> Iterator[str]:
 def _compared(found: SegmentMatching, metric: str, best: dict[str, int]) -> str:
     first, second = found.representations[:2]
     table = found.compare(first, second, metric=metric)
-    sure = table[table.p_holm < _LEVEL]
-    ahead, behind = (sure.layer[sign * sure.difference > 0] for sign in (1, -1))
     at = table[table.layer == best[first]]
     said = ""
     if not at.empty:
         row = at.iloc[0]
         gap = with_interval(row.difference, row.low, row.high, signed=True)
         said = f"At layer {best[first]}, {first} − {second} is {gap}, {probability(row.p_holm)}. "
-    return (
-        f"{said}{first} is ahead of {second} at {len(ahead)} of {len(table)} layers ({layers_named(ahead)}) and behind at "
-        f"{len(behind)} ({layers_named(behind)}): paired by document, p < {_LEVEL} after Holm’s correction over the layers."
-    )
+    return said + layer_by_layer(table, first, second, "paired by document")
 
 
 def _by_layer(found: SegmentMatching, metric: str) -> View:

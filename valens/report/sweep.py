@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pandas as pd
 
+from probes.layer_comparison import curve_of
 from valens.layers import LayerSet
 from valens.probes import LEXICAL, Sweep
-from valens.report.told import SetTold, Told, at_layers, pictured
+from valens.report.told import SetTold, Told, as_good, at_layers, layer_by_layer, pictured
 from valens.report.views import View, number, view, with_interval
-from valens.selectors import Choice
+from valens.selectors import AVERAGE, Choice
+from valens.statistics import not_distinguishable_by_replicates
 
 _RIVALS = {"chosen": "chosen sets", "best": "best single layers"}
 _RULES = ["selector", "layers", "score", "low", "high", "chosen_minus_this", "chosen_minus_this_low"]
@@ -45,7 +47,7 @@ def tell(found: Sweep) -> Told:
 def _findings(found: Sweep) -> Iterator[str]:
     for name, choice in found.choices.items():
         rules = found.rules[found.rules.representation == name].set_index("selector")
-        yield f"{_chosen(name, choice, rules)} {_best(name, rules)}".strip()
+        yield f"{_chosen(name, choice, rules)} {_best(found, name, rules)}".strip()
         if "new_half" in rules and choice.selector in rules.index:
             row = rules.loc[choice.selector]
             new = with_interval(row.new_half, row.new_half_low, row.new_half_high)
@@ -54,6 +56,9 @@ def _findings(found: Sweep) -> Iterator[str]:
                 f"{number(row.seen_half)} there and {new} on the other half."
             )
     yield from _rivalry(found.rivals)
+    if len(found.choices) > 1 and "replicates" in found.details:
+        first, second, *_ = found.choices
+        yield layer_by_layer(found.compare(first, second), first, second, "paired by resample")
     words = found.table[found.table.representation == LEXICAL]
     if len(words):
         yield f"Words alone ({LEXICAL}) score {number(words.groupby('task_type').score.mean().mean())}."
@@ -67,12 +72,22 @@ def _chosen(name: str, choice: Choice, rules: pd.DataFrame) -> str:
     return f"{said}: the embedding scores {with_interval(*rules.loc[choice.selector, _SCORES])}."
 
 
-def _best(name: str, rules: pd.DataFrame) -> str:
+def _best(found: Sweep, name: str, rules: pd.DataFrame) -> str:
     """The best single layer, as the rule of that name has it."""
     if "best" not in rules.index or pd.isna(rules.loc["best", "layers"]):
         return ""
     best = rules.loc["best"]
-    return f"The best single layer of {name} is {best.layers}: {with_interval(*best[_SCORES])}."
+    said = f"The best single layer of {name} is {best.layers}: {with_interval(*best[_SCORES])}."
+    return f"{said} {as_good(int(best.layers), _among_best(found, name))}" if "replicates" in found.details else said
+
+
+def _among_best(found: Sweep, name: str) -> list[int]:
+    """The layers from 1 whose mean over task types cannot be told from the best one's."""
+    single = found.table[found.table.layer.fillna(0) > 0]
+    layers = sorted({int(layer) for layer in single.layer[single.representation == name]})
+    curve = curve_of(single, found.detail("replicates"), name, layers, AVERAGE)
+    among = not_distinguishable_by_replicates(curve.score, curve.replicates)
+    return [layer for layer, kept in zip(layers, among, strict=True) if kept]
 
 
 def _rivalry(rivals: pd.DataFrame) -> Iterator[str]:

@@ -10,7 +10,10 @@ from valens.layers import LayerSet
 from valens.report.views import View
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
+
+_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,16 @@ def layers_named(layers: Iterable[int]) -> str:
     if not found:
         return "no layer"
     return at_layers(str(LayerSet.of(found)))
+
+
+def layer_by_layer(compared: pd.DataFrame, first: str, second: str, how: str) -> str:
+    """At which layers the first is ahead of the second and at which behind; `how` says what is paired."""
+    sure = compared[compared.p_holm < _LEVEL]
+    ahead, behind = (sure.layer[sign * sure.difference > 0] for sign in (1, -1))
+    return (
+        f"{first} is ahead of {second} at {len(ahead)} of {len(compared)} layers ({layers_named(ahead)}) and behind at "
+        f"{len(behind)} ({layers_named(behind)}): {how}, p < {_LEVEL} after Holm’s correction over the layers."
+    )
 
 
 def typeset(layers: str) -> str:
