@@ -19,6 +19,7 @@ from valens.errors import ResultError
 from valens.layers import LayerSet
 from valens.report import write_report
 from valens.report.kinds import tell
+from valens.report.views import number, with_interval
 from valens.results import PROVENANCE, Result, read_result
 
 __all__ = ["browser", "shell"]
@@ -300,6 +301,12 @@ def test_a_lens_and_a_probing_tell_what_they_measured() -> None:
 
 def test_the_same_result_gives_the_same_bytes(sweep_page: Path, tmp_path: Path) -> None:
     assert write_report(SWEEP, tmp_path / "again.html").read_bytes() == sweep_page.read_bytes()
+
+
+def test_numbers_keep_what_a_reader_needs_of_them() -> None:
+    assert with_interval(-0.01, -0.02, -0.00025, signed=True) == "−0.010 [−0.020, −0.000]"
+    assert (number(2e-5), number(1234.5), number(7), number(0.0)) == ("2.0e−05", "1,234.5", "7", "0.000")
+    assert with_interval(0.5, float("nan"), float("nan")) == "0.500"
 
 
 def test_a_kind_of_ones_own_has_its_tables_and_says_that_no_command_was_typed(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def _best(found: Sweep, name: str, rules: pd.DataFrame) -> str:
     if "best" not in rules.index or pd.isna(rules.loc["best", "layers"]):
         return ""
     best = rules.loc["best"]
-    said = f"The best single layer of {name} is {best.layers}: {with_interval(*best[_SCORES])}."
+    said = f"Its best single layer is {best.layers}: {with_interval(*best[_SCORES])}."
     return f"{said} {as_good(int(best.layers), _among_best(found, name))}" if "replicates" in found.details else said
 
 

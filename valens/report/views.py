@@ -72,21 +72,24 @@ def view(table: pd.DataFrame, title: str, *, note: str = "", folded: bool = Fals
     return View(title, tuple(columns), tuple(zip(*cells, strict=True)), whole, folded)
 
 
-def number(value: Any, *, signed: bool = False) -> str:
-    """Three decimals, more for what is small and fewer for what is large; whole numbers as they are."""
+def number(value: Any, *, signed: bool = False, fine: bool = True) -> str:
+    """Three decimals, fewer for what is large and, if `fine`, more for what is small; whole numbers as they are."""
     if pd.isna(value):
         return MISSING
     if isinstance(value, int | np.integer):
         return f"{value:,}"
     sign = "+" if signed else ""
-    if 0 < abs(value) < _SMALLEST:
+    if fine and 0 < abs(value) < _SMALLEST:
         return _minus(f"{value:{sign}.1e}")
     return _minus(f"{value:{sign}.3f}" if abs(value) < _DECIMALS_UP_TO else f"{value:{sign},.1f}")
 
 
 def between(low: float, high: float, *, signed: bool = False) -> str:
-    """An interval in brackets."""
-    return "" if pd.isna(low) or pd.isna(high) else f"[{number(low, signed=signed)}, {number(high, signed=signed)}]"
+    """An interval in brackets; beside a larger bound, a small one has three decimals as well."""
+    if pd.isna(low) or pd.isna(high):
+        return ""
+    fine = max(abs(low), abs(high)) < _SMALLEST
+    return f"[{number(low, signed=signed, fine=fine)}, {number(high, signed=signed, fine=fine)}]"
 
 
 def with_interval(score: float, low: float, high: float, *, signed: bool = False) -> str:
