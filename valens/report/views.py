@@ -88,7 +88,7 @@ def between(low: float, high: float, *, signed: bool = False) -> str:
     """An interval in brackets; beside a larger bound, a small one has three decimals as well."""
     if pd.isna(low) or pd.isna(high):
         return ""
-    fine = max(abs(low), abs(high)) < _SMALLEST
+    fine = bool(max(abs(low), abs(high)) < _SMALLEST)
     return f"[{number(low, signed=signed, fine=fine)}, {number(high, signed=signed, fine=fine)}]"
 
 
