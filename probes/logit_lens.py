@@ -36,7 +36,7 @@ from valens.progress import progress
 from valens.prompts import PLAIN, Tokens
 from valens.provenance import provenance
 from valens.ranks import Unembedding
-from valens.restricted import check_restrictable
+from valens.restricted import check_restrictable, pack
 from valens.shards import row_of
 
 OFFSETS = (1, 2, 3, 4, 5)
@@ -113,9 +113,13 @@ class LensJob:
             raise CaptureError(f"Text {self.continuations.documents[place]} (from 0): {error}") from error
 
     def _check(self, pending: Sequence[int]) -> None:
-        """Refuse a model whose attention cannot be restricted, as one of the texts shows."""
-        for place in pending[:1]:
-            check_restrictable(self.model, self.continuations.texts[place].ids[:-1])
+        """Refuse a model whose attention cannot be restricted, as the text with the longest prefix shows."""
+        if not pending:
+            return
+        longest = max(pending, key=lambda place: self.continuations.prefixes[place][-1])
+        ids = self.continuations.texts[longest].ids
+        packing = pack(ids, self.continuations.prefixes[longest], self.offsets)
+        check_restrictable(self.model, ids[:-1], row=len(packing.ids))
 
     def _has(self, text: Tokens) -> bool:
         return self.kept is not None and row_of(text) in self.kept
@@ -192,7 +196,9 @@ def plan(
             f"{model.name} reads {model.n_ctx:,} tokens; the longest prefix and its farthest offset need {limit:,}. Lower "
             "--prefix-tokens or --offsets."
         )
+    Unembedding.of(model)  # refuses a model that has none before anything is read
     used = draw_prefixes(model.tokenizer, corpus, tokens=prefix_tokens, farthest=wanted[-1], n=prefixes, seed=seed)
+    model.refuse_unknown(text.ids for text in used.texts)
     if len(used.texts) < 2:  # noqa: PLR2004
         raise CorpusError(
             f"One text of {corpus.name} can be used, and layers are chosen on one half of the documents to be scored on the "

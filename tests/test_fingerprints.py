@@ -52,6 +52,15 @@ def test_buffers_that_are_saved_count_and_others_do_not():
     assert fingerprints.of_weights(network) != before
 
 
+def test_what_is_left_out_does_not_count():
+    one, other = tiny.network("llama"), tiny.network("llama")
+    with torch.no_grad():
+        other.lm_head.weight.add_(1)
+    assert fingerprints.of_weights(one) != fingerprints.of_weights(other)
+    left_out = [fingerprints.of_weights(network, without={"lm_head.weight"}) for network in (one, other)]
+    assert left_out[0] == left_out[1] != fingerprints.of_weights(one)
+
+
 def test_a_shape_a_name_and_a_dtype_count():
     one, other = torch.nn.Module(), torch.nn.Module()
     one.register_parameter("a", torch.nn.Parameter(torch.ones(2, 3)))

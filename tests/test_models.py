@@ -22,6 +22,7 @@ from valens.errors import ModelError
 from valens.models import Model
 from valens.poolings import Pooling
 from valens.prompts import tokenize
+from valens.ranks import Unembedding
 from valens.representations import Reading
 from valens.sites import Stream
 
@@ -127,7 +128,26 @@ def test_a_configuration_that_names_another_class_is_not_believed():
 def test_a_body_saved_without_its_unembedding_is_enough(tmp_path):
     network = tiny.network("llama")
     path = saved(network.model, tmp_path / "body")
-    assert torch.equal(vectors(models.load(str(path), device="cpu")), vectors(wrapped(network)))
+    found, again = (models.load(str(path), device="cpu") for _ in range(2))
+    assert torch.equal(vectors(found), vectors(wrapped(network)))
+    assert found.weights == again.weights  # a store knows it again: no made-up number is in the fingerprint
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "gpt-neox"])
+def test_an_unembedding_that_is_in_no_file_is_not_made_up(tmp_path, architecture):
+    network = tiny.network(architecture, tie_word_embeddings=False)
+    whole, body = saved(network, tmp_path / "whole"), saved(network.base_model, tmp_path / "body")
+    assert torch.equal(Unembedding.of(models.load(str(whole))).weight, network.get_output_embeddings().weight)
+    found = models.load(str(body))
+    assert not found.has_unembedding
+    with pytest.raises(ModelError, match="body has no unembedding, as a body that was saved without"):
+        Unembedding.of(found)
+
+
+def test_an_unembedding_that_is_the_embedding_is_in_the_files_of_a_body(tmp_path):
+    network = tiny.network("llama", tie_word_embeddings=True)
+    found = models.load(str(saved(network.model, tmp_path / "body")))
+    assert torch.equal(Unembedding.of(found).weight, network.model.embed_tokens.weight)
 
 
 # --- what is not there, or broken -------------------------------------------------------------------------------------
@@ -201,6 +221,16 @@ def test_weights_that_are_missing_are_not_made_up(tmp_path):
     network.save_pretrained(path, state_dict={name: w for name, w in network.state_dict().items() if name != lost})
     with pytest.raises(ModelError, match=rf"1 weights of .*partial are not in its files \(first: {lost}\)"):
         models.load(str(path))
+
+
+def test_a_token_without_an_embedding_is_named():
+    tokenizer = tiny.tokenizer()
+    tokenizer.add_tokens(["beyond"])
+    model = models.wrap(tiny.network("llama"), tokenizer, name="small")
+    model.refuse_unknown([(0, 96), ()])
+    message = "makes the token 'beyond', number 97, and the model has embeddings for 0 to 96 alone"
+    with pytest.raises(ModelError, match=message):
+        model.refuse_unknown([(5, 6), tuple(tokenizer("w5 beyond")["input_ids"])])
 
 
 # --- what cannot be read ----------------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ SAME = 5e-5
 
 PREFIXES, OFFSETS = (5, 9, 12), (1, 2, 3, 5)
 IDS = torch.randint(3, tiny.VOCABULARY, (20,), generator=torch.Generator().manual_seed(1)).tolist()
+ROW = 12 + 3 * 3 + 3
+"""How many tokens a packed pass of them has: the longest prefix, a query of each and each later offset, and spares."""
 WIDE = {"mistral": {"sliding_window": 17}, "gemma3": {"sliding_window": 17}}
 WIDE["gemma2"] = {"sliding_window": 17, "attn_logit_softcapping": 5.0}
 
@@ -208,30 +210,34 @@ def test_what_cannot_be_packed(prefixes, offsets, message):
 
 @every_architecture
 def test_a_model_that_keeps_to_mask_and_positions_is_taken(architecture):
-    check_restrictable(wrapped(architecture), IDS[:17])
+    check_restrictable(wrapped(architecture), IDS[:17], row=ROW)
 
 
 @pytest.mark.parametrize("architecture", sorted(WIDE))
 def test_a_window_shorter_than_the_text_is_refused(architecture):
     with pytest.raises(CaptureError, match=r"looks back over 17 tokens, and a query 18 tokens into its text must see"):
-        check_restrictable(wrapped(architecture), IDS[:18])
+        check_restrictable(wrapped(architecture), IDS[:18], row=ROW)
 
 
 _SMALL = {"vocab_size": tiny.VOCABULARY, "hidden_size": 32}
+
+
+def gpt_neo(window: int) -> hf.GPTNeoConfig:
+    """Every other layer looks back over so many tokens of its row."""
+    return hf.GPTNeoConfig(
+        **_SMALL,
+        num_layers=2,
+        num_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=128,
+        attention_types=[[["global", "local"], 1]],
+        window_size=window,
+    )
+
+
 REFUSED = {
     "bloom": (hf.BloomConfig(**_SMALL, n_layer=3, n_head=4), "takes no positions"),
-    "gpt-neo": (
-        hf.GPTNeoConfig(
-            **_SMALL,
-            num_layers=2,
-            num_heads=4,
-            intermediate_size=64,
-            max_position_embeddings=128,
-            attention_types=[[["global", "local"], 1]],
-            window_size=8,
-        ),
-        "comes out otherwise when it is packed",
-    ),
+    "gpt-neo": (gpt_neo(8), "looks back over 8 tokens, and a query 20 tokens into its text"),
 }
 
 
@@ -240,13 +246,27 @@ def test_attention_that_goes_by_the_order_of_its_input_is_refused(architecture):
     config, message = REFUSED[architecture]
     model = models.wrap(tiny.random_network(config), tiny.tokenizer(), name=architecture)
     with pytest.raises(CaptureError, match=message):
-        check_restrictable(model, IDS)
+        check_restrictable(model, IDS, row=ROW)
+
+
+@pytest.mark.parametrize(("window", "taken"), [(17, False), (ROW, True)])
+def test_a_window_that_counts_places_in_the_row_is_found_out_by_the_longest_row(window, taken):
+    """Some queries of a packed pass are then farther from their prefix than they are in the text."""
+    model = models.wrap(tiny.random_network(gpt_neo(window)), tiny.tokenizer(), name="gpt-neo")
+    packed = read_restricted(model, pack(IDS, PREFIXES, OFFSETS))
+    alone = [read_restricted(model, pack(IDS, (t,), OFFSETS)).attention[:, 0] for t in PREFIXES]
+    assert (apart(packed.attention, torch.stack(alone, dim=1)) < SAME) == taken
+    if taken:
+        check_restrictable(model, IDS[:16], row=ROW)
+    else:
+        with pytest.raises(CaptureError, match=r"comes out otherwise .* lower --prefixes and --prefix-tokens"):
+            check_restrictable(model, IDS[:16], row=ROW)
 
 
 def test_numbers_of_two_bytes_are_read_too():
     model = models.wrap(bare("llama").to(torch.bfloat16), tiny.tokenizer(), name="llama")
     packing = pack(IDS, PREFIXES, OFFSETS)
-    check_restrictable(model, IDS)
+    check_restrictable(model, IDS, row=ROW)
     found, exact = read_restricted(model, packing), read_restricted(wrapped("llama"), packing)
     assert found.attention.dtype == torch.float32
     assert apart(found.last, exact.last) < 0.1  # a bfloat16 has 8 bits

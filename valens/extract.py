@@ -258,7 +258,8 @@ def plan(
     text that has more than `max_tokens` tokens: `truncate` keeps its beginning, `error` raises PromptError. `prefixes` asks,
     for each text, for its prefixes of so many tokens instead of the whole: one pass gives them all, and each is kept as if
     it had been read alone. `stored` is the dtype on disk. Raises PromptError for empty texts and for limits that the model
-    cannot read, CaptureError for readings that are not one vector a text.
+    cannot read, ModelError for tokens that it has no embedding for, CaptureError for readings that are not one vector a
+    text.
     """
     if any(reading.stream is Stream.PATTERN for reading in readings):
         raise CaptureError("Attention patterns are as wide as a text is long; a store keeps vectors of one width.")
@@ -287,6 +288,7 @@ def _tokenized(model: Model, texts: Sequence[str | Tokens], prompt: Prompt, limi
     plain = [text for text in texts if isinstance(text, str)]
     fresh = iter(tokenize(model.tokenizer, plain, prompt=prompt, max_tokens=limit))
     tokens = [next(fresh) if isinstance(text, str) else text for text in texts]
+    model.refuse_unknown(text.ids for text in tokens)
     long = [place for place, text in enumerate(tokens) if len(text) > limit]
     if long:
         raise PromptError(

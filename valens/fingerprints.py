@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,9 +40,10 @@ def digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def of_weights(model: nn.Module) -> str:
+def of_weights(model: nn.Module, *, without: Collection[str] = ()) -> str:
     """The sha256 over every parameter and persistent buffer: name, shape, dtype and bytes, in order of name.
 
+    `without` names parameters that do not count, as those that no vector depends on and whose numbers are not known.
     Tied weights count once. A float32 and a bfloat16 copy of one model differ, as their numbers do; so does a model that
     was cast whole, rotary frequencies with it, from one that was loaded in bfloat16 and has them in float32.
     """
@@ -50,7 +51,8 @@ def of_weights(model: nn.Module) -> str:
 
     sha = hashlib.sha256()
     tensors = dict(model.named_parameters()) | _persistent_buffers(model)
-    for name, tensor in sorted(tensors.items()):
+    for name in sorted(tensors.keys() - set(without)):
+        tensor = tensors[name]
         sha.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype};".encode())
         sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     made = {str(buffer.dtype) for buffer in model.buffers() if buffer.is_floating_point()}

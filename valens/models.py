@@ -9,7 +9,7 @@ import pickle
 import struct
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,12 @@ class Model:
         return next(self.bridge.original_model.parameters()).device
 
     @property
+    def has_unembedding(self) -> bool:
+        """Whether there is an unembedding whose numbers are the model's: they may have been in no file."""
+        head = self.bridge.original_model.get_output_embeddings()
+        return head is not None and not head.weight.is_meta
+
+    @property
     def paper_layers(self) -> str | None:
         """The layer set that the paper chose for this model, if it chose one."""
         entry = known(self.name)
@@ -72,6 +78,17 @@ class Model:
     def n_layers(self) -> int:
         """L, the number of blocks."""
         return self.sizes.n_layers
+
+    def refuse_unknown(self, texts: Iterable[Sequence[int]]) -> None:
+        """Raise ModelError for a token id that has no embedding, as a tokenizer with tokens of its own may give."""
+        n_rows = len(self.bridge.original_model.get_input_embeddings().weight)
+        highest = max((max(ids, default=0) for ids in texts), default=0)
+        if highest >= n_rows:
+            token = self.tokenizer.convert_ids_to_tokens(highest)
+            raise ModelError(
+                f"The tokenizer of {self.name} makes the token {token!r}, number {highest}, and the model has embeddings "
+                f"for 0 to {n_rows - 1} alone. Use the tokenizer that the model was trained with."
+            )
 
     def run_body(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> None:
         """Run the decoder on token ids [text, token] for the sake of its hooks: no logits, no cache.
@@ -121,9 +138,15 @@ def load(
 def fetch(
     name: str, *, device: str = "auto", dtype: str = "float32", revision: str | None = None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
-    """Find and load a Hugging Face decoder, its tokenizer and its revision, of which `wrap` makes a Model."""
+    """Find and load a Hugging Face decoder, its tokenizer and its revision, of which `wrap` makes a Model.
+
+    An unembedding that is in no file has no numbers: its weight is on the device `meta`, and fingerprints leave it out.
+    """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm's, in a notebook without ipywidgets
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     target = _choose_device(device)
     if dtype not in DTYPES:
@@ -143,7 +166,10 @@ def fetch(
     model, report = loaded
     _refuse_partial(name, model, report["missing_keys"])
     found = revision or getattr(model.config, "_commit_hash", None) or "local"
-    return model.to(target), tokenizer, str(found)
+    model.to(target)
+    if report["missing_keys"]:
+        model.get_output_embeddings().to("meta")  # what `_refuse_partial` lets pass is of the unembedding
+    return model, tokenizer, str(found)
 
 
 def wrap(
@@ -162,7 +188,11 @@ def wrap(
     """
     config = model.eval().config
     _refuse_config(name, config)
-    prints = fingerprints.of_weights(model), fingerprints.of_config(config), fingerprints.of_tokenizer(tokenizer)
+    prints = (
+        fingerprints.of_weights(model, without=_unknown(model)),
+        fingerprints.of_config(config),
+        fingerprints.of_tokenizer(tokenizer),
+    )
     with _quiet():
         expected = read_causally(name, model)
     bridge = _bridge(name, model, tokenizer)
@@ -209,6 +239,15 @@ def _refuse_partial(name: str, model: PreTrainedModel, missing: Iterable[str]) -
             f"{len(absent)} weights of {name} are not in its files (first: {absent[0]}), and random ones would stand in. "
             "Save or download the model again."
         )
+
+
+def _unknown(model: PreTrainedModel) -> frozenset[str]:
+    """The names of the unembedding's weights if they were in no file."""
+    head = model.get_output_embeddings()
+    if head is None:
+        return frozenset()
+    made_up = {id(weight) for weight in head.parameters() if weight.is_meta}
+    return frozenset(name for name, weight in model.named_parameters() if id(weight) in made_up)
 
 
 def _refuse_config(name: str, config: PretrainedConfig) -> None:

@@ -35,10 +35,13 @@ class Unembedding:
 
     @classmethod
     def of(cls, model: Model) -> Unembedding:
-        """A model's own; ModelError if it has none."""
+        """A model's own; ModelError if it has none, or one whose numbers were in no file."""
+        if not model.has_unembedding:
+            raise ModelError(
+                f"{model.name} has no unembedding, as a body that was saved without its language model head. Choose a "
+                "causal language model with its head."
+            )
         module = model.bridge.original_model.get_output_embeddings()
-        if module is None:
-            raise ModelError(f"{model.name} has no unembedding. Choose a causal language model with its head.")
         bias = getattr(module, "bias", None)
         return cls(module.weight.detach(), None if bias is None else bias.detach())
 

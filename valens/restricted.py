@@ -34,6 +34,9 @@ from valens.sites import Site, Stream, layers_of
 _SAME = {4: 1e-3, 2: 0.1}
 """The largest relative distance of what is the same but for rounding, by the bytes of a number."""
 
+_WINDOWS = {"sliding_attention": "sliding_window", "chunked_attention": "attention_chunk_size", "local": "window_size"}
+"""By the kinds of layers that look back over so many tokens alone, what a configuration calls the number."""
+
 
 @dataclass(frozen=True)
 class Packing:
@@ -122,12 +125,13 @@ def read_restricted(model: Model, packing: Packing) -> Readout:
     )
 
 
-def check_restrictable(model: Model, ids: Sequence[int]) -> None:
+def check_restrictable(model: Model, ids: Sequence[int], *, row: int) -> None:
     """Raise CaptureError unless the model keeps to the mask and the positions that a packed pass gives it.
 
-    The last token of this text is read twice: in its place, and packed behind the others with its own position and
-    mask. Both must come out alike. Attention that goes by the order of its input (ALiBi), or that looks back over fewer
-    tokens than the text has (sliding windows), is found out so.
+    The last token of this text is read twice: in its place, and at the end of a row of so many packed tokens, as long as
+    the longest that will be read, with its own position and mask. Both must come out alike. Attention that goes by the
+    order of its input (ALiBi, windows that count places in the row), or that looks back over fewer tokens than the text
+    has (sliding windows), is found out so.
     """
     name, config = model.name, model.bridge.original_model.config
     window = _window(config)
@@ -140,11 +144,12 @@ def check_restrictable(model: Model, ids: Sequence[int]) -> None:
         raise CaptureError(
             f"{name} ({config.model_type}) takes no positions, so tokens cannot be packed. Choose another."
         )
-    own, twin = _in_place(model, ids), _packed_twin(model, ids)
+    own, twin = _in_place(model, ids), _packed_twin(model, ids, row)
     if (own - twin).norm() > _SAME[own.element_size()] * own.norm():
         raise CaptureError(
             f"A token of {name} ({config.model_type}) comes out otherwise when it is packed with its true position: its "
-            "attention goes by the order of its input, as with ALiBi, or has a mask of its own. Choose another model."
+            "attention goes by the order of its input, as with ALiBi, or has a mask or window of its own. Choose another "
+            "model, or lower --prefixes and --prefix-tokens."
         )
 
 
@@ -204,14 +209,15 @@ def _in_place(model: Model, ids: Sequence[int]) -> Float[Tensor, " d"]:
     return seen[0]
 
 
-def _packed_twin(model: Model, ids: Sequence[int]) -> Float[Tensor, " d"]:
-    """The last token's last state, read at the end of a row in which it is there already."""
-    n_tokens, seen = len(ids), list[Tensor]()
-    sees = torch.ones(n_tokens + 1, n_tokens + 1, dtype=torch.bool).tril()
-    sees[-1, n_tokens - 1] = False
-    positions = torch.tensor([*range(n_tokens), n_tokens - 1])
+def _packed_twin(model: Model, ids: Sequence[int], row: int) -> Float[Tensor, " d"]:
+    """The last token's last state, read at the end of a row that is filled with copies of it; none sees another."""
+    n_before, seen = len(ids) - 1, list[Tensor]()
+    n_copies = max(2, row - n_before)
+    sees = torch.ones(n_before + n_copies, n_before + n_copies, dtype=torch.bool).tril()
+    sees[n_before:, n_before:] = torch.eye(n_copies, dtype=torch.bool)
+    positions = torch.tensor([*range(n_before), *[n_before] * n_copies])
     with lent_hooks(model, [(_deepest(model), _keep_last(seen))], pattern=True), torch.inference_mode():
-        _run(model, torch.tensor([*ids, ids[-1]]), positions, sees)
+        _run(model, torch.tensor([*ids[:-1], *[ids[-1]] * n_copies]), positions, sees)
     return seen[0]
 
 
@@ -225,7 +231,6 @@ def _keep_last(seen: list[Tensor]) -> Callable[..., None]:
 
 def _window(config: object) -> int | None:
     """How many tokens the attention looks back over where that is limited, itself counted."""
-    kinds = getattr(config, "layer_types", None) or ["sliding_attention", "chunked_attention"]
-    stated = {"sliding_attention": "sliding_window", "chunked_attention": "attention_chunk_size"}
-    widths = [getattr(config, name, None) for kind, name in stated.items() if kind in kinds]
+    kinds = getattr(config, "layer_types", None) or getattr(config, "attention_layers", None) or list(_WINDOWS)
+    widths = [getattr(config, name, None) for kind, name in _WINDOWS.items() if kind in kinds]
     return min((width for width in widths if width), default=None)

@@ -182,6 +182,7 @@ def plan_tokens(
         reading.site.check(model.n_layers, model.name)
     limit = token_limit(model, max_tokens)
     tokens = tuple(tokenize(model.tokenizer, texts, prompt=prompt, max_tokens=limit))
+    model.refuse_unknown(text.ids for text in tokens)
     _refuse_far_queries(tokens, readings)
     identity = how_read(model, prompt=prompt, max_tokens=limit, stored="float32")
     passages = [Passage(text, (len(text),)) for text in tokens]
