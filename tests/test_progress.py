@@ -96,3 +96,15 @@ def test_what_stops_the_work_passes_through_the_bar(terminal: Terminal) -> None:
     with pytest.raises(KeyboardInterrupt):
         stopped()
     assert "1/2 texts" in terminal.shown
+
+
+def test_a_notebook_without_widgets_sees_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where rich would say that a bar cannot be shown, instead of the bar."""
+    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr(progress.importlib.util, "find_spec", lambda name: None)
+    with progress.progress("Reading", texts=3, tokens=30) as advance:
+        advance(3, 30)
+    assert sys.stderr.getvalue() + capsys.readouterr().out == ""

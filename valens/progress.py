@@ -1,8 +1,12 @@
-"""Progress over texts: one bar with tokens a second and the time left on a terminal or in a notebook, silence elsewhere."""
+"""Progress over texts: one bar with tokens a second and the time left on a terminal or in a notebook, silence elsewhere.
+
+A notebook's bar is made with ipywidgets; where that is not installed, a notebook is silent.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -48,8 +52,9 @@ def _nothing(texts: int, tokens: int) -> None:
 
 
 def _watched() -> bool:
-    """Whether somebody looks: standard error is a terminal, or a notebook runs."""
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    """Whether somebody looks: standard error is a terminal, or a notebook runs that has what its bars are made with."""
+    in_notebook = "ipykernel" in sys.modules and importlib.util.find_spec("ipywidgets") is not None
+    return sys.stderr.isatty() or in_notebook
 
 
 def _bar(*details: str) -> Progress:
