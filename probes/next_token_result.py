@@ -65,13 +65,17 @@ class NextToken(Drawn):
             yield "same layers", self.compare(first, second, metric=metric)
 
     def figures(self) -> Mapping[str, Callable[[], Any]]:
-        """Figure 6, accuracy and loss over training steps at each one's best layers; and both with selectivity by layer."""
+        """Figure 6, accuracy and loss over training steps at each one's best layers; and both by single layer."""
         from valens.plotting import learning_curves, next_token_layers
 
-        return {
-            "figure6": partial(learning_curves, self.table, self.curves),
-            "figure6-layers": partial(next_token_layers, self.table),
-        }
+        drawn = {"figure6": partial(learning_curves, self.table, self.curves)}
+        if self.table.layer.notna().any():
+            drawn["figure6-layers"] = partial(next_token_layers, self.table)
+        return drawn
+
+    def companions(self) -> tuple[str, ...]:
+        """The files of both figures, though no single layer was probed: another result may have left the second."""
+        return tuple(f"figure6{part}.{suffix}" for part in ("", "-layers") for suffix in ("pdf", "png"))
 
     def findings(self) -> dict[str, str]:
         """Each representation's accuracy at its best layers."""

@@ -26,10 +26,9 @@ from valens.corpora import Corpus
 from valens.errors import CaptureError, CorpusError, ResultError
 from valens.lens import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS, text_ranks
 from valens.models import Model
-from valens.plotting import save_lens_figures
 from valens.prompts import Tokens
 from valens.restricted import pack, read_restricted
-from valens.results import Result, read_result
+from valens.results import Result
 
 ARCHITECTURES = ("llama", "qwen3", "gemma2", "gemma3", "mistral", "gpt2", "gpt-neox", "phi3")
 WIDE = {name: {"sliding_window": 64} for name in ("gemma2", "gemma3", "mistral")}
@@ -273,8 +272,6 @@ class TestFiles:
         Result("layer-sweep", found().table, {}).save(tmp_path)
         with pytest.raises(ResultError, match="holds a result of layer-sweep"):
             LogitLens.read(tmp_path)
-        with pytest.raises(ResultError, match="a result of layer-sweep, which has no best layers"):
-            save_lens_figures(read_result(tmp_path), tmp_path)
 
 
 class TestCommand:
@@ -298,7 +295,7 @@ class TestCommand:
         return called
 
     def test_from_texts_to_words(self, run, monkeypatch):
-        monkeypatch.setattr("valens.plotting.save_lens_figures", lambda *_: [])  # drawn above, and slow
+        monkeypatch.setattr("valens.plotting.save_figure", lambda *_: [])  # drawn above, and slow
         small = ("--prefix-tokens", "4-26", "--offsets", "1,2,4", "--out", "out")
         code, out, _ = run(*small, "--dry-run", "--json")
         planned, used = json.loads(out), found().provenance["documents"]

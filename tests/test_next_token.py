@@ -29,10 +29,9 @@ from valens.errors import CorpusError, ProbeError, ResultError, SelectionError, 
 from valens.extract import plan as extraction_plan
 from valens.layers import LayerSet
 from valens.models import Model
-from valens.plotting import learning_curves, next_token_layers, save_next_token_figures
+from valens.plotting import learning_curves, next_token_layers
 from valens.prompts import Prompt
 from valens.representations import LT, VA, Representation
-from valens.results import Result, read_result
 from valens.softmax_probes import Block, Labels, Recipe, train
 from valens.statistics import resample_counts
 from valens.store import ActivationStore
@@ -380,10 +379,14 @@ class TestFigures:
         assert {*names, "scores.parquet", "curves.parquet", "documents.parquet", "provenance.json"} == {
             path.name for path in (tmp_path / "kept").iterdir()
         }
-        paths = save_next_token_figures(read_result(tmp_path / "kept"), tmp_path / "new")
-        assert [path.name for path in paths] == names
         again = NextToken.read(tmp_path / "kept")
         assert again.compare("VA", "LT").equals(found.compare("VA", "LT"))
+
+    def test_without_single_layers_there_is_one_figure(self, found: NextToken, tmp_path: Path) -> None:
+        """And none is left of a result that had them."""
+        (tmp_path / "figure6-layers.png").touch()
+        replace(found, table=found.table.assign(layer=pd.NA)).save(tmp_path)
+        assert {path.name for path in tmp_path.glob("figure*")} == {"figure6.pdf", "figure6.png"}
 
     def test_lines_bands_and_references(self, found: NextToken) -> None:
         figure = learning_curves(found.table, found.curves)
@@ -406,9 +409,7 @@ class TestFigures:
         with pytest.raises(ResultError, match="no single layers to draw"):
             next_token_layers(found.table.assign(layer=pd.NA))
 
-    def test_another_result_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(ResultError, match="a result of layer-sweep, which has no learning curves"):
-            save_next_token_figures(Result("layer-sweep", pd.DataFrame(), {}), tmp_path)
+    def test_another_table_is_named(self) -> None:
         with pytest.raises(ResultError, match="no validation cross-entropy"):
             learning_curves(pd.DataFrame({"metric": ["x"]}), pd.DataFrame())
 

@@ -79,11 +79,6 @@ def words(found: SegmentMatching) -> Iterator[str]:
         yield f"Over {draws} draws of the cuts a score has a standard deviation of {spread.median():.3f} (median of all)."
 
 
-def main_metric(found: SegmentMatching) -> str:
-    """The recall with the largest k."""
-    return max((name for name in found.metrics if "@" in name), key=lambda name: int(name.partition("@")[2]))
-
-
 def _forward(found: SegmentMatching, metric: str) -> pd.DataFrame:
     table = found.table
     return table[(table.direction == DIRECTIONS[0]) & (table.metric == metric)]

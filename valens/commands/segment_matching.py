@@ -182,9 +182,9 @@ def _as_json(found: SegmentMatching, out: Path) -> dict[str, Any]:
 
 
 def _show(console: Console, found: SegmentMatching, out: Path) -> None:
-    from valens.commands.matching_text import best_table, layer_table, main_metric, opening, words
+    from valens.commands.matching_text import best_table, layer_table, opening, words
 
-    facts, metric = found.provenance, main_metric(found)
+    facts, metric = found.provenance, found.main_metric
     say(console, opening(found) + "\n")
     say(console, f"{metric} of each text's beginning looking for its end, with 95 % intervals\n")
     say(console, layer_table(found, metric))

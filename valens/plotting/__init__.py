@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from valens.plotting.layer_sweep import TASK_TYPE_COLOURS, layer_curves
-from valens.plotting.logit_lens import lens_by_layer, lens_by_offset, lens_map, save_lens_figures
-from valens.plotting.next_token import learning_curves, next_token_layers, save_next_token_figures
+from valens.plotting.logit_lens import lens_by_layer, lens_by_offset, lens_map
+from valens.plotting.next_token import learning_curves, next_token_layers
 from valens.plotting.script import figure_script
 from valens.plotting.segment_matching import matching_curves
 from valens.plotting.style import Width, save_figure, write_figure
@@ -21,7 +21,5 @@ __all__ = [
     "matching_curves",
     "next_token_layers",
     "save_figure",
-    "save_lens_figures",
-    "save_next_token_figures",
     "write_figure",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +31,6 @@ from valens.plotting.style import (
     VERMILLION,
     Width,
     colours_of,
-    save_figure,
     stroke,
     style,
 )
@@ -40,8 +38,6 @@ from valens.plotting.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from valens.results import Result
 
 LENS_COLOURS = {"VA": BLUE, "VA-uniform": SKY, "VA-sum": GREEN, "WHS": ORANGE, "LHS": VERMILLION, "unigram": GREY}
 
@@ -120,26 +116,12 @@ def lens_map(table: pd.DataFrame, *, width: Width = "two") -> Figure:
         figure, axes, _ = panels(titles, width=width, most=2, height=0.12 * shown.offset.nunique() + 0.03, stacked=True)
         for axis, (name, norm) in zip(axes, order, strict=True):
             part = shown[(shown.representation == name) & (shown.norm == _ONE_NORM.get(name, norm))]
-            image = _heat(axis, part, _highest(shown))
+            image = _heat(axis, part, _highest(shown.assign(high=shown.score)))
             layer_axis(axis, int(shown.layer.min()), int(shown.layer.max()), None)
         _scale(figure, image, axes)
         head(figure, _head(table, "each representation's MRR@100 at each layer and offset"))
         settle(figure)
     return figure
-
-
-def save_lens_figures(result: Result, folder: str | Path, *, width: Width = "two") -> list[Path]:
-    """Draw and write all three from a stored result, as PDF and PNG; ResultError if it is of another kind."""
-    if "best" not in result.details:
-        raise ResultError(
-            f"This is a result of {result.kind}, which has no best layers by offset. Give a logit lens's."
-        )
-    figures = {
-        "figure8": lens_by_offset(result.details["best"], width=width),
-        "figure8-layers": lens_by_layer(result.table, width=width),
-        "figure8-map": lens_map(result.table, width=width),
-    }
-    return [path for name, figure in figures.items() for path in save_figure(figure, folder, name)]
 
 
 def _lines(table: pd.DataFrame, norm: bool) -> Iterator[tuple[str, pd.DataFrame]]:

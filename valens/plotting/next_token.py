@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -11,13 +10,11 @@ import pandas as pd
 from valens.errors import ResultError
 from valens.plotting.axes import Labels, curve, label_panels, last_score, layer_axis, n_layers_of, panels, references
 from valens.plotting.labels import head
-from valens.plotting.style import GREY, Width, colours_of, save_figure, style
+from valens.plotting.style import GREY, Width, colours_of, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from valens.results import Result
 
 ACCURACY, LOSS, SELECTIVITY = "accuracy", "cross-entropy", "selectivity"
 CHOOSES = "validation cross-entropy"
@@ -83,18 +80,6 @@ def next_token_layers(table: pd.DataFrame, *, width: Width = "two") -> Figure:
         )
         label_panels(figure, ends, room=room)
     return figure
-
-
-def save_next_token_figures(result: Result, folder: str | Path, *, width: Width = "two") -> list[Path]:
-    """Draw and write both from a stored result, as PDF and PNG; the second only where single layers were probed."""
-    if "curves" not in result.details:
-        raise ResultError(
-            f"This is a result of {result.kind}, which has no learning curves. Give a next-token probing's."
-        )
-    paths = save_figure(learning_curves(result.table, result.details["curves"], width=width), folder, "figure6")
-    if result.table.layer.notna().any():
-        paths += save_figure(next_token_layers(result.table, width=width), folder, "figure6-layers")
-    return paths
 
 
 def _best(table: pd.DataFrame) -> dict[str, str]:
