@@ -26,7 +26,8 @@ from valens.models import Model
 from valens.results import read_result
 from valens.selectors import SELECTORS
 
-TABLES = {"scores.parquet", "dimension.parquet", "samples.parquet"}
+DETAILS = ("choices", "dimension", "gaps", "replicates", "rivals", "rules", "samples", "scores", "sets")
+TABLES = {f"{name}.parquet" for name in DETAILS}
 FILES = TABLES | {"provenance.json", "layers.json", "figure3.pdf", "figure3.png"}
 STOPPED = "Stopped. What was read is in the store; the same command goes on from there."
 SMALL = ("--suite", "LeeSTS,WikiRetrieval", "--limit", "12")
