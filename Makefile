@@ -16,7 +16,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test bench lint format docs wheel clean
+.PHONY: demo test bench figures lint format docs wheel clean
 .DELETE_ON_ERROR:
 
 demo: export HF_HUB_OFFLINE := 1
@@ -31,6 +31,11 @@ bench: export HF_HUB_OFFLINE := 1
 bench: .venv/ready
 	for what in capture resampling matching logit_lens softmax_probes evaluation; do \
 	  $(VENV_PYTHON) tests/benchmarks/$$what.py || exit 1; done
+
+# From the stored results, beside them; figures/README.md has the table of what they are.
+figures: .venv/ready
+	for number in 2 3 6 8; do $(VENV_PYTHON) figures/figure$$number.py || exit 1; done
+	$(VENV_PYTHON) figures/contents.py
 
 lint: .venv/ready
 	$(VENV_PYTHON) -m ruff check .

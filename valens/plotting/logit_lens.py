@@ -174,7 +174,7 @@ def _scale(figure: Figure, image: Any, axes: list[Axes]) -> None:
     wide, high = figure.get_size_inches()
     thick, share = 0.08, 0.6
     scale = figure.colorbar(
-        image, ax=axes, location="bottom", shrink=share, aspect=share * wide / thick, fraction=thick / high
+        image, ax=axes, location="bottom", shrink=share, aspect=share * wide / thick, fraction=2 * thick / high
     )
     scale.set_label("MRR@100 (brighter is better)")
     ticks_as_here(scale.ax)
