@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import count, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -164,8 +164,8 @@ def rank_table(
         {
             "document": places[document].astype(np.int32),
             "id": pd.Categorical.from_codes(document, _unique([ids[place] for place in continuations.documents])),
-            "prefix_tokens": lengths[document, prefix].astype(np.int16),
-            "offset": np.array(offsets, dtype=np.int16)[offset],
+            "prefix_tokens": lengths[document, prefix].astype(np.int32),
+            "offset": np.array(offsets, dtype=np.int32)[offset],
             "representation": pd.Categorical.from_codes(representation, list(NAMES)),
             "norm": np.array(NORMS)[norm],
             "layer": np.arange(1, n_layers + 1, dtype=np.int16)[layer],
@@ -175,13 +175,13 @@ def rank_table(
 
 
 def _unique(ids: Sequence[str]) -> list[str]:
-    """Ids that differ, as categories must: one that comes again has its number behind it."""
-    seen: dict[str, int] = {}
-    out = []
+    """Ids that differ, as categories must: one that comes again has a number behind it, the first that makes a new id."""
+    given = set(ids)
+    found: dict[str, None] = {}
     for name in ids:
-        seen[name] = seen.get(name, 0) + 1
-        out.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return out
+        numbered = (f"{name} ({number})" for number in count(2))
+        found[name if name not in found else next(one for one in numbered if one not in given | found.keys())] = None
+    return list(found)
 
 
 def _of(curve: Curve, offset: int) -> dict[str, Any]:

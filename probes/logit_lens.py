@@ -33,7 +33,7 @@ from valens.lens import TextRanks, text_ranks
 from valens.lens_scores import NAMES, NORMS
 from valens.models import Model
 from valens.progress import progress
-from valens.prompts import PLAIN, Tokens
+from valens.prompts import PLAIN
 from valens.provenance import provenance
 from valens.ranks import Unembedding
 from valens.restricted import check_restrictable, pack
@@ -76,7 +76,8 @@ class LensJob:
 
     def pending(self) -> list[int]:
         """The places of the documents that a pass is needed for."""
-        return [place for place, text in enumerate(self.continuations.texts) if not self._has(text)]
+        stored = self._stored()
+        return [place for place in range(len(self.continuations.texts)) if place not in stored]
 
     def estimate(self) -> Estimate:
         """What `run` would cost; computes one text to measure the speed, and keeps nothing."""
@@ -92,9 +93,9 @@ class LensJob:
         """The ranks of every text, how many texts a pass was made for, and the seconds that took."""
         if self.kept is not None:
             self.kept.begin()
-        pending, texts, start = self.pending(), self.continuations.texts, time.monotonic()
+        found, texts, start = self._stored(), self.continuations.texts, time.monotonic()
+        pending = [place for place in range(len(texts)) if place not in found]
         self._check(pending)
-        found = self._stored(pending)
         n_tokens = sum(len(texts[place]) for place in pending)
         with progress(f"Reading continuations, {self.model.name}", texts=len(pending), tokens=n_tokens) as advance:
             for place in pending:
@@ -121,15 +122,15 @@ class LensJob:
         packing = pack(ids, self.continuations.prefixes[longest], self.offsets)
         check_restrictable(self.model, ids[:-1], row=len(packing.ids))
 
-    def _has(self, text: Tokens) -> bool:
-        return self.kept is not None and row_of(text) in self.kept
-
-    def _stored(self, pending: Sequence[int]) -> dict[int, TextRanks]:
-        """The ranks of the texts for which no pass is needed."""
+    def _stored(self) -> dict[int, TextRanks]:
+        """The ranks of the texts for which no pass is needed, by their places."""
         if self.kept is None:
             return {}
-        texts = enumerate(self.continuations.texts)
-        return {place: self.kept.read(row_of(text)) for place, text in texts if place not in set(pending)}
+        prefixes = self.continuations.prefixes
+        shape = len(NAMES), len(NORMS), self.model.n_layers, len(prefixes[0]), len(self.offsets)
+        rows = map(row_of, self.continuations.texts)
+        read = (self.kept.read(row, shape=shape, dtype=np.int32) for row in rows)
+        return {place: ranks for place, ranks in enumerate(read) if ranks is not None}
 
 
 def logit_lens(

@@ -19,6 +19,7 @@ from jaxtyping import Int
 from valens.errors import CorpusError, ProbeError
 from valens.overlap import identity
 from valens.prompts import Tokens, tokenize
+from valens.seeds import check_seed
 from valens.shards import row_of
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ class Examples:
 
     tokens: tuple[Tokens, ...] = field(repr=False)
     """The texts that are used, as the model reads them."""
-    places: tuple[int, ...] = field(repr=False)
-    """Which of the texts given they are."""
     lengths: tuple[tuple[int, ...], ...] = field(repr=False)
     """How many tokens each prefix of a text has."""
     document: Int[np.ndarray, " row"] = field(repr=False)
@@ -83,8 +82,9 @@ def draw(
 ) -> Examples:
     """Draw up to `prefixes` different prefixes of each text, of `min_prefix` tokens or more, and split the documents.
 
-    Raises CorpusError for fewer than 10 documents that can be used, ProbeError for numbers below 1.
+    Raises CorpusError for fewer than 10 documents that can be used, ProbeError for numbers below 1 and what is no seed.
     """
+    check_seed(seed)
     if prefixes < 1 or min_prefix < 1:
         raise ProbeError(f"--prefixes and --min-prefix are 1 or more; {prefixes} and {min_prefix} were asked for.")
     everything = tokenize(tokenizer, texts, max_tokens=max_tokens)
@@ -98,7 +98,6 @@ def draw(
     lengths = tuple(_lengths(text, prefixes, min_prefix, seed) for text in tokens)
     return Examples(
         tokens,
-        places,
         lengths,
         np.repeat(documents, list(map(len, lengths))),
         np.repeat([part_of[key] for key in said], list(map(len, lengths))),

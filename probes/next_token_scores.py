@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt16
 
 from valens.errors import ResultError
-from valens.statistics import holm, percentile_interval, resample_counts, sign_flip_test
+from valens.statistics import bootstrap_means, holm, percentile_interval, resample_counts, sign_flip_test
 
 ACCURACY, TOP_5, LOSS = "accuracy", "top-5 accuracy", "cross-entropy"
 METRICS = (ACCURACY, TOP_5, LOSS)
@@ -25,6 +26,8 @@ METRICS = (ACCURACY, TOP_5, LOSS)
 CONTROL, SELECTIVITY, VALIDATION = "control accuracy", "selectivity", "validation cross-entropy"
 
 _TOP = 5
+_HELD_COUNTS = 2**22
+"""How many counts are multiplied at once: 32 MiB of them."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,27 @@ class Held:
 
     def replicates(self, sums: Float[np.ndarray, "*batch document"]) -> Float[np.ndarray, "*batch resample"]:
         """The score in each resample of the documents."""
-        counts = resample_counts(len(self.sizes), self.resamples, self.seed)
-        return np.asarray(sums @ counts.T / (counts @ self.sizes))
+        return self._resampled(sums) / self._prefixes_drawn
 
     def numbers(self, sums: Float[np.ndarray, " document"]) -> dict[str, Any]:
         """A score with its 95 % interval."""
         low, high = percentile_interval(self.replicates(sums))
         return {"score": float(self.score(sums)), "low": float(low), "high": float(high)} | self.size
+
+    @cached_property
+    def _counts(self) -> UInt16[np.ndarray, "resample document"]:
+        """How often each document is drawn: drawn once, and kept in two bytes each, as there are many."""
+        return resample_counts(len(self.sizes), self.resamples, self.seed).astype(np.uint16)
+
+    @cached_property
+    def _prefixes_drawn(self) -> Float[np.ndarray, " resample"]:
+        return self._resampled(self.sizes.astype(np.float64))
+
+    def _resampled(self, sums: Float[np.ndarray, "*batch document"]) -> Float[np.ndarray, "*batch resample"]:
+        """The sum over the documents of each resample, some resamples at a time."""
+        rows = max(1, _HELD_COUNTS // len(self.sizes))
+        parts = np.split(self._counts, range(rows, self.resamples, rows))
+        return np.concatenate([sums @ counts.T.astype(np.float64) for counts in parts], axis=-1)
 
     @property
     def size(self) -> dict[str, int]:
@@ -164,11 +181,11 @@ def compared(
     """First − second for each pair of sites, with paired 95 % intervals, sign-flip p values, and Holm's over the pairs."""
     sums = {(row.representation, row.layers): part for row, part in _by_site(documents, metric)}
     sizes = documents.drop_duplicates("document").sort_values("document").prefixes.to_numpy()
-    counts = resample_counts(len(sizes), resamples, seed)
     gaps = np.stack(
         [sums[one.representation, one.layers] - sums[other.representation, other.layers] for one, other in pairs]
     )
-    low, high = percentile_interval(gaps @ counts.T / (counts @ sizes))
+    *drawn, prefixes_drawn = bootstrap_means(np.vstack([gaps, sizes]), resamples=resamples, seed=seed)
+    low, high = percentile_interval(np.stack(drawn) / prefixes_drawn)
     p = sign_flip_test(gaps, seed=seed)
     return pd.DataFrame(
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -15,26 +16,70 @@ ROW = bytes(range(32))
 ARRAY = np.arange(12, dtype=np.int32).reshape(3, 4)
 
 
+def read(kept: Checkpoints) -> np.ndarray | None:
+    return kept.read(ROW, shape=ARRAY.shape, dtype=np.int32)
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     kept = Checkpoints.of(tmp_path, {"seed": 0})
-    assert ROW not in kept
+    assert read(kept) is None
     kept.begin()
     kept.write(ROW, ARRAY)
     again = Checkpoints.of(tmp_path, {"seed": 0})
-    assert ROW in again
-    assert np.array_equal(again.read(ROW), ARRAY)
+    assert np.array_equal(read(again), ARRAY)
     assert json.loads((kept.folder / "manifest.json").read_text(encoding="utf-8")) == {"seed": 0}
-    assert ROW not in Checkpoints.of(tmp_path, {"seed": 1})
+    assert read(Checkpoints.of(tmp_path, {"seed": 1})) is None
 
 
-def test_what_is_damaged_is_named(tmp_path: Path) -> None:
+DAMAGED = {
+    "cut": npy(ARRAY)[:-5],
+    "empty": b"",
+    "no array": b"no array",
+    "zip header": b"PK\x03\x04 and no more",
+    "another shape": npy(ARRAY.T),
+    "another dtype": npy(ARRAY.astype(np.int64)),
+    "words": npy(ARRAY.astype("U3")),
+    "larger than memory": npy(ARRAY).replace(b"(3, 4), }      ", b"(3, 4000000000)"),
+}
+
+
+@pytest.mark.parametrize("kind", [*DAMAGED, "several arrays"])
+def test_what_is_damaged_is_not_there_and_is_written_again(tmp_path: Path, kind: str) -> None:
     kept = Checkpoints.of(tmp_path, {})
     kept.begin()
     kept.write(ROW, ARRAY)
     (path,) = kept.folder.glob("*.npy")
-    path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(StoreError, match=rf"{path.name} cannot be read .* Delete it; it is then computed again"):
-        kept.read(ROW)
+    if kind == "several arrays":
+        with path.open("wb") as file:
+            np.savez(file, a=ARRAY)
+    else:
+        path.write_bytes(DAMAGED[kind])
+    assert read(kept) is None
+    kept.write(ROW, ARRAY)
+    assert np.array_equal(read(kept), ARRAY)
+
+
+def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
+    kept = Checkpoints.of(tmp_path, {})
+    (kept.folder / f"{ROW.hex()}.npy").mkdir(parents=True)
+    with pytest.raises(StoreError, match=rf"{ROW.hex()}.npy cannot be read \(Is a directory\)"):
+        read(kept)
+
+
+def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    kept = Checkpoints.of(tmp_path, {})
+    kept.begin()
+    strangers = [kept.folder / name for name in (".x.tmp", ".a-b.tmp", ".host-me-0.tmp")]
+    for path in strangers:
+        path.touch()
+    kept.begin()
+    assert all(path.exists() for path in strangers)
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +92,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(StoreError, match="No space left on device"):
         kept.write(ROW, ARRAY)
-    assert ROW not in kept
+    assert read(kept) is None
     assert [path.name for path in kept.folder.iterdir()] == ["manifest.json"]
 
 

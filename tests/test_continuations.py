@@ -9,7 +9,7 @@ import tiny
 
 from valens.continuations import Continuations, draw_prefixes
 from valens.corpora import Corpus
-from valens.errors import CorpusError
+from valens.errors import CorpusError, ProbeError
 
 TOKENIZER = tiny.tokenizer()
 
@@ -64,6 +64,19 @@ def test_a_document_that_begins_as_another_is_left_out() -> None:
     assert found.documents[0] == 0
 
 
+def test_a_text_that_begins_with_many_blanks_is_read_to_where_it_speaks() -> None:
+    texts = documents(3, longest=20)
+    blank = [" " * 10_000 + text for text in texts]
+    settings = {"low": 5, "high": 10, "farthest": 2}
+    assert drawn(corpus(*blank), **settings).texts == drawn(corpus(*texts), **settings).texts
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 2**64])
+def test_what_is_no_seed(seed: int) -> None:
+    with pytest.raises(ProbeError, match=f"A seed is a whole number from 0 to 9,223,372,036,854,775,807; {seed} was"):
+        drawn(corpus(*documents(3)), seed=seed)
+
+
 def test_a_long_text_is_cut_before_it_is_tokenised_and_comes_out_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     long = " ".join(documents(300))
     whole = drawn(corpus(long, *documents(2)))
@@ -80,7 +93,6 @@ def test_a_long_text_is_cut_before_it_is_tokenised_and_comes_out_the_same(monkey
         ({"low": 31}, "31 to 30 tokens"),
         ({"n": 22}, "22 different prefixes of 10 to 30"),
         ({"n": 0}, "0 different prefixes"),
-        ({"seed": -1}, "seeds from 0"),
         ({"high": 90}, r"None of the 12 texts of made has 95 tokens, .* the longest has \d\d\."),
     ],
 )

@@ -6,6 +6,7 @@ import functools
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from probes.logit_lens import LensJob, logit_lens, plan
 from valens import cli, models
 from valens.continuations import Continuations
 from valens.corpora import Corpus
-from valens.errors import CaptureError, CorpusError, ResultError
+from valens.errors import CaptureError, CorpusError, ModelError, ResultError
 from valens.lens import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS, text_ranks
 from valens.models import Model
 from valens.prompts import Tokens
@@ -169,6 +170,13 @@ class TestNumbers:
         assert table.groupby("id", observed=True).prefix_tokens.first().to_dict() == {"same": 3, "same (2)": 4}
         assert set(table.document) == {0, 2}
 
+    def test_an_id_that_looks_like_a_repeated_one_stays_apart_too(self):
+        given = Continuations((0, 1, 2), (TEXT,) * 3, ((3,), (4,), (5,)), short=0, repeated=0)
+        ranks = np.ones((3, len(NAMES), len(NORMS), 1, 1, 1), dtype=np.int32)
+        table = rank_table(ranks, given, (40_000,), ["a", "a (2)", "a"], n_layers=1)
+        assert table.groupby("id", observed=True).prefix_tokens.first().to_dict() == {"a": 3, "a (2)": 4, "a (3)": 5}
+        assert set(table.offset) == {40_000}
+
 
 class TestRuns:
     def test_a_run_that_was_stopped_goes_on(self, tmp_path, monkeypatch):
@@ -190,6 +198,12 @@ class TestRuns:
         assert again.provenance["forward_passes"] == n_texts - 3
         pd.testing.assert_frame_equal(again.table, whole.table)
         pd.testing.assert_frame_equal(again.ranks, whole.ranks)
+        broken, odd, *_ = sorted(tmp_path.glob("*/*.npy"))
+        broken.write_bytes(b"PK")
+        np.save(odd, np.zeros((2, 2), dtype=np.int32))
+        mended = logit_lens(wrapped("llama"), corpus(), keep=tmp_path, resamples=200, **SETTINGS)
+        assert mended.provenance["forward_passes"] == 2
+        pd.testing.assert_frame_equal(mended.ranks, whole.ranks)
         other = plan(wrapped("llama"), corpus(), keep=tmp_path, seed=1, **SETTINGS)
         assert len(other.pending()) == n_texts
         assert plan(wrapped("llama"), corpus(), keep=tmp_path, **SETTINGS).estimate().passes == 0
@@ -225,6 +239,18 @@ class TestRuns:
         with pytest.raises(CaptureError, match="looks back over 8 tokens"):
             logit_lens(model, corpus(), keep=tmp_path, **SETTINGS)
         assert not list(tmp_path.glob("*/*.npy"))
+
+    def test_a_model_without_an_unembedding_and_a_token_without_an_embedding_are_refused(self, tmp_path):
+        tiny.network("llama").model.save_pretrained(tmp_path)
+        tiny.tokenizer().save_pretrained(tmp_path)
+        with pytest.raises(ModelError, match="has no unembedding"):
+            plan(models.load(str(tmp_path), device="cpu"), corpus(), **SETTINGS)
+        tokenizer = tiny.tokenizer()
+        tokenizer.add_tokens(["beyond"])
+        model = models.wrap(tiny.network("llama"), tokenizer, name="small")
+        texts = tuple(text.replace("w10 ", "beyond ") for text in corpus().texts)
+        with pytest.raises(ModelError, match="makes the token 'beyond', number 97"):
+            plan(model, replace(corpus(), texts=texts), **SETTINGS)
 
     def test_a_text_that_cannot_be_read_is_named(self, monkeypatch):
         def broken(*_):

@@ -16,7 +16,7 @@ import tiny
 import torch
 from tiny import one_thread  # noqa: F401
 
-from probes import next_token_training
+from probes import next_token_scores, next_token_training
 from probes.next_token import examples as examples_of
 from probes.next_token import next_token, plan
 from probes.next_token_baselines import bigram, most_frequent, own, unigram
@@ -214,6 +214,24 @@ class TestScores:
         wanted = [np.mean(values) for values in drawn]
         np.testing.assert_allclose(self.HELD.replicates(np.array([1.0, 2.0, 0.0])), wanted)
 
+    def test_the_documents_are_drawn_once_for_all_numbers(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked = []
+
+        def noted(*given: int) -> np.ndarray:
+            asked.append(given)
+            return resample_counts(*given)
+
+        monkeypatch.setattr(next_token_scores, "resample_counts", noted)
+        monkeypatch.setattr(next_token_scores, "_HELD_COUNTS", 7)  # two resamples at a time
+        held, sums = Held(self.HELD.document, 401, 1), np.random.default_rng(0).normal(size=(2, 4, 3))
+        counts = resample_counts(3, 401, 1)
+        wanted = sums @ counts.T / (counts @ held.sizes)
+        np.testing.assert_allclose(held.replicates(sums), wanted, atol=1e-12)
+        low, high = np.percentile(wanted[0, 0], [2.5, 97.5])
+        assert held.numbers(sums[0, 0])["low"] == pytest.approx(low)
+        assert held.numbers(sums[0, 0])["high"] == pytest.approx(high)
+        assert asked == [(3, 401, 1)]
+
     def test_differences_are_paired(self) -> None:
         base = {"document": [0, 1, 2, 3] * 2, "prefixes": [2, 4, 2, 8] * 2, "layers": "1"}
         table = pd.DataFrame(base | {"representation": list("aaaabbbb"), "accuracy": [0.5, 0.25, 0.5, 0.5] + [0.0] * 4})
@@ -349,6 +367,8 @@ class TestProbe:
         [
             ({"layers": LayerSet((9,))}, SiteError, "layers 1..3; 9 was asked for"),
             ({"layers": LayerSet((0,))}, SiteError, "VA has none of the layers that were asked for; it has 1..3"),
+            ({"seed": 2**64 - 1}, ProbeError, "A seed is a whole number from 0 to"),
+            ({"seed": -1}, ProbeError, "-1 was asked for"),
             ({"seeds": 0}, ProbeError, "--seeds and --resamples are 1 or more; 0"),
             ({"n_classes": 500}, ProbeError, "--classes 500 was asked for"),
             ({"recipe": Recipe(lr=1e38, steps=30)}, ProbeError, r"VA at layer 1 diverged.*learning rate of 1e\+38"),
@@ -472,6 +492,7 @@ class TestCommand:
             ("--lr 0", "--lr 0.0 was asked for"),
             ("--limit 5", "5 documents can be used"),
             ("--sets 2-9", "layers 1..3"),
+            ("--seed 18446744073709551615", "--seed cannot be"),
         ],
     )
     def test_what_a_user_can_mend_is_one_line(

@@ -126,7 +126,7 @@ def test_what_a_tokenizer_puts_at_the_end_is_at_the_end_of_every_segment() -> No
 
 @pytest.mark.parametrize(
     ("settings", "said"),
-    [({"segment_tokens": 0}, "--segment-tokens 0"), ({"draws": 0}, "--seeds 0"), ({"seed": -1}, "--seed -1")],
+    [({"segment_tokens": 0}, "--segment-tokens 0"), ({"draws": 0}, "--seeds 0")],
 )
 def test_settings_that_leave_nothing_are_refused(settings: dict, said: str) -> None:
     with pytest.raises(CorpusError, match=said):

@@ -3,12 +3,14 @@
     FOLDER/<key>/manifest.json            all that could change a number
     FOLDER/<key>/<row of the text>.npy    what was computed of one text, readable with numpy.load
 
-For what is no vector, and hence in no activation store. A file is written whole or not at all.
+For what is no vector, and hence in no activation store. A file is written whole or not at all; one that was damaged since
+counts as not there, and is written again.
 """
 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,22 +48,26 @@ class Checkpoints:
         except OSError as error:
             raise StoreError(f"{self.folder} cannot be written to ({error.strerror}). Choose another --out.") from error
 
-    def __contains__(self, row: Row) -> bool:
-        """Whether a text has been computed."""
-        return self._path(row).exists()
+    def read(self, row: Row, *, shape: tuple[int, ...], dtype: type[np.generic]) -> Shaped[np.ndarray, "..."] | None:
+        """What was computed of a text, None if it has to be computed (again): what has this shape and dtype is whole.
 
-    def read(self, row: Row) -> Shaped[np.ndarray, "..."]:
-        """What was computed of a text; StoreError if that cannot be read."""
-        path = self._path(row)
+        StoreError if a file is there and may not be read.
+        """
+        path, header = self._path(row), _header(shape, np.dtype(dtype))
         try:
-            return np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise StoreError(f"{path} cannot be read ({error}). Delete it; it is then computed again.") from error
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read ({error.strerror}). Choose another --out.") from error
+        if not content.startswith(header) or len(content) != len(header) + math.prod(shape) * np.dtype(dtype).itemsize:
+            return None
+        return np.frombuffer(content, dtype, offset=len(header)).reshape(shape)
 
     def write(self, row: Row, array: Shaped[np.ndarray, "..."]) -> None:
         """Keep what was computed of a text; StoreError if it cannot be written."""
         content = io.BytesIO()
-        np.save(content, array, allow_pickle=False)
+        np.save(content, np.ascontiguousarray(array), allow_pickle=False)
         try:
             write_bytes(self._path(row), content.getvalue())
         except OSError as error:
@@ -71,3 +77,11 @@ class Checkpoints:
 
     def _path(self, row: Row) -> Path:
         return self.folder / f"{row.hex()}.npy"
+
+
+def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    """What `numpy.save` writes before the numbers of such an array."""
+    content = io.BytesIO()
+    facts = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(content, facts)
+    return content.getvalue()

@@ -15,6 +15,7 @@ import numpy as np
 from valens.errors import CorpusError
 from valens.overlap import distinct
 from valens.prompts import tokenize
+from valens.seeds import check_seed
 from valens.shards import Row, row_of
 
 if TYPE_CHECKING:
@@ -62,15 +63,16 @@ def draw_prefixes(
 ) -> Continuations:
     """Draw n different prefix lengths between the two of `tokens`, both included, for each document that is long enough.
 
-    A document needs `farthest` tokens behind the longest possible prefix. Raises CorpusError for lengths that cannot be
-    drawn, and where no document is left.
+    A document needs `farthest` tokens behind the longest possible prefix. Raises ProbeError for a seed that is
+    none, CorpusError for lengths that cannot be drawn, and where no document is left.
     """
+    check_seed(seed)
     shortest, longest = tokens
-    if not 1 <= shortest <= longest or not 1 <= n <= longest - shortest + 1 or farthest < 1 or seed < 0:
+    if not 1 <= shortest <= longest or not 1 <= n <= longest - shortest + 1 or farthest < 1:
         raise CorpusError(
-            f"{n} different prefixes of {shortest} to {longest} tokens, offsets up to {farthest} and seed {seed} were "
-            "asked for. Prefixes have 1 token or more, offsets count from 1, seeds from 0, and there are no more prefixes "
-            "than different lengths: widen --prefix-tokens or lower --prefixes."
+            f"{n} different prefixes of {shortest} to {longest} tokens and offsets up to {farthest} were asked for. "
+            "Prefixes have 1 token or more, offsets count from 1, and there are no more prefixes than different lengths: "
+            "widen --prefix-tokens or lower --prefixes."
         )
     used = longest + farthest
     beginnings = _beginnings(tokenizer, corpus.texts, used)
@@ -103,7 +105,8 @@ def _lengths(text: Tokens, tokens: tuple[int, int], n: int, seed: int) -> tuple[
 def _beginnings(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], n_tokens: int) -> list[Tokens]:
     """Each text's first `n_tokens` tokens, without tokenising all of a long text."""
     limit = _LETTERS * n_tokens
-    found = [_first(text, n_tokens) for text in _tokenized(tokenizer, [text[:limit] for text in texts], n_tokens)]
+    cuts = [text[:limit] if text[:limit].strip() else text for text in texts]
+    found = [_first(text, n_tokens) for text in _tokenized(tokenizer, cuts, n_tokens)]
     again = [place for place, text in enumerate(texts) if len(text) > limit and len(found[place]) < n_tokens]
     for place, text in zip(again, _tokenized(tokenizer, [texts[place] for place in again], n_tokens), strict=True):
         found[place] = _first(text, n_tokens)

@@ -17,6 +17,7 @@ import numpy as np
 from valens.errors import CorpusError
 from valens.overlap import distinct
 from valens.prompts import Tokens, tokenize
+from valens.seeds import check_seed
 from valens.shards import row_of
 
 if TYPE_CHECKING:
@@ -97,14 +98,13 @@ def cut(
     """Cut the first `max_tokens` tokens of every document in two, `draws` times over.
 
     `segment_tokens` keeps so many tokens on each side of the cut (None: whole segments, as in the paper). Raises
-    CorpusError for settings that leave no segment, PromptError for texts without tokens.
+    CorpusError for settings that leave no segment, ProbeError for what is no seed, PromptError for texts without tokens.
     """
+    check_seed(seed)
     if segment_tokens is not None and segment_tokens < 1:
         raise CorpusError(f"A segment has one token or more; --segment-tokens {segment_tokens} was asked for.")
     if draws < 1:
         raise CorpusError(f"Documents are cut once or more often; --seeds {draws} was asked for.")
-    if seed < 0:
-        raise CorpusError(f"A seed is 0 or more; --seed {seed} was asked for.")
     found = _documents(tokenizer, texts, max_tokens)
     long = [document for document in found if len(document.body) >= max(SHORTEST, 2 * (segment_tokens or 1))]
     kept = [long[place] for place in distinct([str(tokenizer.decode(list(document.body))) for document in long])]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import socket
 import time
 import uuid
@@ -32,6 +33,9 @@ from valens.prompts import Tokens
 SUFFIX = ".safetensors"
 TEMPORARY = ".*.tmp"
 """What the names of files that are being written match."""
+
+_WRITER = re.compile(r"\.(.+)-(\d+)-[0-9a-f]{32}\.tmp")
+"""The machine and the process of a file that is being written, in its name."""
 
 _STALE_SECONDS = 24 * 3600
 _MEND = "Set it aside with `valens store verify --quarantine`; its rows are then computed again."
@@ -148,7 +152,10 @@ def intact(path: Path) -> bool:
 def sweep_temporaries(folder: Path) -> None:
     """Remove what killed writers left: temporary files of processes that are gone, or of another machine and a day old."""
     for path in folder.glob(TEMPORARY):
-        host, pid, _ = path.name[1:].rsplit("-", 2)
+        writer = _WRITER.fullmatch(path.name)
+        if writer is None:
+            continue  # nothing that `write_bytes` wrote
+        host, pid = writer.groups()
         with contextlib.suppress(FileNotFoundError):
             gone = not _alive(int(pid)) if host == socket.gethostname() else _age(path) > _STALE_SECONDS
             if gone:

@@ -9,6 +9,7 @@ import typer
 
 from valens.commands import words
 from valens.commands.words import either
+from valens.seeds import LARGEST_SEED
 
 if TYPE_CHECKING:
     from valens.layers import LayerSet
@@ -138,7 +139,9 @@ Layers = Annotated[
 ]
 Seed = Annotated[
     int,
-    typer.Option(min=0, metavar="N", help="Draws everything that is left to chance.", rich_help_panel=CHOOSING),
+    typer.Option(
+        min=0, max=LARGEST_SEED, metavar="N", help="Draws everything that is left to chance.", rich_help_panel=CHOOSING
+    ),
 ]
 Resamples = Annotated[
     int,
