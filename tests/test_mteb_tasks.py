@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 import warnings
 
 import datasets
 import mteb
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from mirrors import build, describe, emotions, splits, write
+from mirrors import build, describe, emotions, search, splits, write
 from mteb.models.model_meta import ModelMeta
 from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 from tiny import one_thread  # noqa: F401
@@ -273,6 +276,7 @@ def test_a_mirror_that_is_not_there(tmp_path):
 
 
 ONE = {"sentence1": "a", "sentence2": "b", "score": 1.0}
+LABELLED = {"text": "a", "label": 1}
 
 
 @pytest.mark.parametrize(
@@ -284,9 +288,24 @@ ONE = {"sentence1": "a", "sentence2": "b", "score": 1.0}
             [{"sentence1": "a", "score": 1.0}],
             "no column 'sentence2'; the columns are 'sentence1', 'score'",
         ),
-        ("STS15", "sts15-sts", [ONE, ONE | {"score": 2.0, "sentence1": " "}], "has an empty text"),
+        ("STS15", "sts15-sts", [ONE, ONE | {"sentence1": " "}], r"row 1 \(from 0\) of 'sentence1' is an empty text"),
+        (
+            "STS15",
+            "sts15-sts",
+            [ONE, ONE | {"sentence2": None}],
+            r"row 1 .* of 'sentence2' is no text \(None\).* 1 of 2",
+        ),
+        ("STS15", "sts15-sts", [ONE, ONE | {"score": float("nan")}], r"pair 1 \(from 0\) has no judgement \(nan\)"),
+        ("STS15", "sts15-sts", [ONE, ONE | {"score": None}], r"pair 1 \(from 0\) has no judgement"),
         ("STS15", "sts15-sts", [ONE, ONE], "all judged alike"),
         ("EmotionClassification@train", "emotion", [{"text": "a"}], "has no column 'label'"),
+        ("EmotionClassification@train", "emotion", [LABELLED, LABELLED | {"label": None}], r"row 1 .* has no 'label'"),
+        (
+            "EmotionClassification@train",
+            "emotion",
+            [LABELLED, {"text": None, "label": 2}],
+            "row 1 .* of 'text' is no text",
+        ),
         ("EmotionClassification", "emotion", [{"text": "a", "label": 1}], "learns from the split 'train'"),
         (
             "TwitterURLCorpus",
@@ -312,6 +331,78 @@ def test_a_search_whose_mirror_lacks_a_column_is_refused(tmp_path):
     describe(folder, parts)
     with pytest.raises(TaskError, match="its corpus has no column 'text'"):
         load_task("ArguAna", data_root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "changed", "message"),
+    [
+        ("corpus", {"_id": "d1", "title": "A title", "text": None}, r"document 'd1' is no text \(None\)"),
+        ("corpus", {"_id": "d1", "title": "", "text": " "}, "document 'd1' is an empty text.* In all 1 of 56"),
+        ("queries", {"_id": "q3", "text": None}, r"query 'q3' is no text \(None\)"),
+    ],
+)
+def test_a_search_with_what_is_no_text_names_it(part, changed, message, tmp_path):
+    """mteb itself stumbles on a document without a text, title or not."""
+    folder = tmp_path / "mteb/nfcorpus"
+    search(folder, split="dev")
+    rows = [json.loads(line) for line in (folder / f"{part}.jsonl").read_text(encoding="utf-8").splitlines()]
+    write(folder, part, [changed if row["_id"] == changed["_id"] else row for row in rows])
+    with pytest.raises(TaskDataError, match=message):
+        load_task("NFCorpus@dev", data_root=tmp_path)
+
+
+def test_files_that_hold_nothing_or_are_broken_are_data_that_cannot_be_had(tmp_path):
+    folder = tmp_path / "mteb/sts15-sts"
+    splits(folder, test=[])
+    with pytest.raises(TaskDataError, match=r"STS15: a file in .* holds no rows"):
+        load_task("STS15", data_root=tmp_path)
+    (folder / "test.jsonl").unlink()
+    (folder / "README.md").unlink()
+    pd.DataFrame({"sentence1": ["a"], "sentence2": ["b"], "score": [1.0]})[:0].to_parquet(folder / "test.parquet")
+    with pytest.raises(TaskDataError, match=r"STS15: a file in .* holds no rows"):
+        load_task("STS15", data_root=tmp_path)
+    (folder / "test.parquet").write_bytes(b"PAR1xxxx")
+    with pytest.raises(TaskDataError, match=r"STS15: a file in .* cannot be read \(ArrowInvalid: Parquet magic bytes"):
+        load_task("STS15", data_root=tmp_path)
+
+
+def test_a_column_that_one_file_alone_has_is_named(tmp_path):
+    splits(tmp_path / "mteb/emotion", train=[{"text": row["text"]} for row in emotions()], test=emotions(100))
+    with pytest.raises(TaskError, match=r"have different columns \(one alone has 'label'\)"):
+        load_task("EmotionClassification@train", data_root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("STS15@test,STS15", r"STS15@test and STS15 are the same data \(STS15/default@test\)"),
+        ("NFCorpus@dev,ArguAna,NFCorpus@validation", "NFCorpus@dev and NFCorpus@validation are the same data"),
+        ("STS15,ArguAna, STS15", "mteb:STS15,ArguAna, STS15 names STS15 2 times"),
+        ("STS15,", "written NAME, NAME@split or NAME/subset@split; got ''"),
+    ],
+)
+def test_data_under_two_names_would_count_twice(names, message, root):
+    with pytest.raises(TaskError, match=message):
+        suite_named(f"mteb:{names}", data_root=root)
+
+
+def test_names_are_read_before_anything_is_loaded(root, monkeypatch):
+    monkeypatch.setattr("valens.mteb.suites.load_task", lambda *_, **__: pytest.fail("A task was loaded."))
+    for names in ("STS15,ArguAna,STS15", "STS15,"):
+        with pytest.raises(TaskError):
+            suite_named(f"mteb:{names}", data_root=root)
+
+
+def test_a_suite_cut_down_says_so_and_names_no_number_that_was_not_used(root):
+    whole = suite_named("mteb:EmotionClassification@train,ArguAna", data_root=root)
+    assert whole.data_root == str(root)
+    cut = whole.limited(120)
+    assert (cut.limit, max(len(task.texts) for task in cut.tasks)) == (120, 120)
+    assert cut.notes[-1] == "Cut to at most 120 texts each (--limit): EmotionClassification@train."
+    assert whole.limited(10_000).notes == whole.notes
+    (held,) = whole.notes
+    assert "is tested on the rest (25%" in held
+    assert re.findall(r"\d+", held) == ["25"]
 
 
 def test_without_mteb_the_package_is_named(monkeypatch):

@@ -121,6 +121,11 @@ def test_size_in_words() -> None:
         (lambda: Sts("x", ("a", "b"), (0, 0), (1, -1), (0.0, 1.0)), "position -1"),
         (lambda: Sts("x", ("a", "b"), (0, 1), (1, 1), (0.0,)), "'gold': 1"),
         (lambda: Sts("x", ("a", "b"), (0, 1), (1, 1), (0.5, 0.5)), "all judged alike"),
+        (
+            lambda: Sts("x", ("a", "b"), (0, 1), (1, 1), (0.5, float("nan"))),
+            r"pair 1 \(from 0\) has no judgement \(nan\)",
+        ),
+        (lambda: Sts("x", ("a", "b"), (0, 1), (1, 1), (float("inf"), 0.5)), "pair 0 .*1 of 2 have none"),
         (lambda: Retrieval("x", ("a", "b"), (0,), (1,), ({},)), "nothing to find"),
         (lambda: Retrieval("x", ("a", "b"), (0,), (1,), ({1: 1},)), r"places 0\.\.0 of the documents"),
         (lambda: Retrieval("x", ("a", "b"), (0,), (1,), ({0: -1},)), "a grade from 0"),

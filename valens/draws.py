@@ -43,8 +43,8 @@ def clustering_items(task: Clustering) -> tuple[list[Int[np.ndarray, " _"]], lis
 def in_fewer_runs(task: Task, runs: int) -> Task:
     """The task with the first so many of its runs, for a quicker and rougher score; any other task as it is."""
     if isinstance(task, Clustering):
-        fewer = {"draws": task.draws[:runs], "clusters": task.clusters[:runs]}
-        return replace(task, experiments=min(runs, task.experiments), **fewer)
+        draws, clusters = task.draws[:runs], task.clusters[:runs]
+        return replace(task, experiments=min(runs, task.experiments), draws=draws, clusters=clusters)
     if isinstance(task, Classification):
         return replace(task, experiments=min(runs, task.experiments), draws=task.draws[:runs])
     return task

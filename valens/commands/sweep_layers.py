@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -120,7 +119,7 @@ def sweep_layers(
     activations = ActivationStore(store, check=check)
     tasks = _suite(suite, data_root, limit, strict=strict)
     refuse_lacking(chooser, [task.task_type for task in tasks.tasks])
-    cautions = _cautions(tasks, evaluation, data_root)
+    cautions = _cautions(tasks, evaluation, data_root, strict=strict)
     for caution in cautions:
         say_labelled(Console(stderr=True), "Note:", caution, style="yellow")
     if not dry_run:
@@ -157,19 +156,24 @@ def _suite(name: str, data_root: Path | None, limit: int | None, *, strict: bool
     from valens.builtin import suite_named
 
     whole = suite_named(name, data_root=data_root, strict=strict)
-    if limit is None:
-        return whole
-    return replace(whole, tasks=tuple(task.limited(limit) for task in whole.tasks))
+    return whole if limit is None else whole.limited(limit)
 
 
-def _cautions(suite: Suite, evaluation: str | None, data_root: Path | None) -> list[str]:
+def _cautions(suite: Suite, evaluation: str | None, data_root: Path | None, *, strict: bool) -> list[str]:
     """What a reader must know of the tasks: those left out, how they were made, and texts shared with other tasks."""
+    said = [f"{missing.name} is left out of the selection. {missing.reason}" for missing in suite.left_out]
+    said += suite.notes
+    return said + (_shared(suite, evaluation, data_root, strict=strict) if evaluation else [])
+
+
+def _shared(suite: Suite, evaluation: str, data_root: Path | None, *, strict: bool) -> list[str]:
+    """What is known, and what is not, of the texts that the suite shares with the one it will be judged on."""
     from valens.builtin import suite_named
     from valens.contamination import warning
 
-    said = [f"{missing.name} is left out of the selection. {missing.reason}" for missing in suite.left_out]
-    said += suite.notes
-    shared = warning(suite, suite_named(evaluation, data_root=data_root)) if evaluation else None
+    judged = suite_named(evaluation, data_root=data_root, strict=strict)
+    said = [f"{missing.name} is not compared with the selection. {missing.reason}" for missing in judged.left_out]
+    shared = warning(suite, judged)
     return said + ([shared] if shared else [])
 
 

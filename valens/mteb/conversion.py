@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from valens.errors import TaskError
 from valens.mteb import labelled, search
-from valens.mteb.texts import Texts, require
+from valens.mteb.texts import Texts, require, with_labels
 from valens.tasks import PairClassification, Sts, Task
 
 MAIN_SCORES = {
@@ -63,8 +64,8 @@ def _sts(judge: Any, table: Any, name: str) -> Sts:
     one, other = judge.column_names
     require(name, "data", table, one, other, "score")
     texts = Texts(name)
-    first, second = texts.places(table[one]), texts.places(table[other])
-    return Sts(name, texts.all, first, second, tuple(map(float, table["score"])))
+    first, second = (texts.places(table[column], repr(column)) for column in (one, other))
+    return Sts(name, texts.all, first, second, tuple(math.nan if x is None else float(x) for x in table["score"]))
 
 
 def _pair_classification(judge: Any, table: Any, name: str) -> PairClassification:
@@ -72,5 +73,6 @@ def _pair_classification(judge: Any, table: Any, name: str) -> PairClassificatio
     require(name, "data", table, one, other, label)
     columns = table[0] if len(table) == 1 else table  # older data hold all pairs in one row
     texts = Texts(name)
-    first, second = texts.places(columns[one]), texts.places(columns[other])
-    return PairClassification(name, texts.all, first, second, tuple(value == 1 for value in columns[label]))
+    first, second = (texts.places(columns[column], repr(column)) for column in (one, other))
+    same = tuple(value == 1 for value in with_labels(name, columns[label], label))
+    return PairClassification(name, texts.all, first, second, same)

@@ -20,29 +20,31 @@ from valens.models import Model
 from valens.mteb.library import guest
 from valens.prompts import PLAIN
 from valens.representations import VA, Representation
+from valens.representations import representation as named
 from valens.store import ActivationStore
 
 
 class Encoder:
     """The averaged embedding over a layer set, as mteb sees an encoder.
 
-    `layers` is what `valens.encode` takes. With a store, a text that several tasks share is read once. mteb keeps results in
-    a folder of its own for each stream, layer set, norm, pooling and limit of tokens, so that no two are mixed. Raises
-    LayerSetError or SiteError for layers that are not this model's; an empty text of a task is a PromptError.
+    `representation` and `layers` are what `valens.encode` takes. With a store, a text that several tasks share is read once.
+    mteb keeps results in a folder of its own for each stream, layer set, norm, pooling and limit of tokens, so that no two
+    are mixed. Raises LayerSetError or SiteError for layers that are not this model's; an empty text of a task is a
+    PromptError.
     """
 
     def __init__(
         self,
         model: Model,
-        representation: Representation = VA,
+        representation: Representation | str = VA,
         *,
         layers: LayerSet | str | Path,
         store: ActivationStore | str | Path | None = None,
         max_tokens: int | None = None,
     ) -> None:
         self.model = model
-        self.representation = representation
-        self.layers = layers_for(model, representation, layers)
+        self.representation = named(representation) if isinstance(representation, str) else representation
+        self.layers = layers_for(model, self.representation, layers)
         self.store = store
         self.max_tokens = token_limit(model, max_tokens)
 

@@ -9,7 +9,7 @@ from typing import Any
 from valens.errors import TaskError
 from valens.metrics import training_draws
 from valens.mteb.held_out import HELD_OUT, held_out
-from valens.mteb.texts import Texts, require
+from valens.mteb.texts import Texts, are_texts, require, with_labels
 from valens.tasks import Classification, Clustering
 
 Label = str | int
@@ -26,20 +26,21 @@ def classification(judge: Any, data: Any, name: str, split: str) -> tuple[Classi
         if part not in data:
             raise TaskError(f"{name} learns from the split {part!r}; the data have {', '.join(data)}.")
         require(name, f"split {part!r}", data[part], column, label_column)
+        with_labels(name, data[part][label_column], label_column)
     learn, test = data[train_split], data[split]
     notes: tuple[str, ...] = ()
     if split == train_split:
-        out = held_out(learn[column])
+        out = held_out(are_texts(name, learn[column], repr(column)))
         learn, test = learn.select(_places(out, False)), learn.select(_places(out, True))
         notes = (
-            f"{name} learns from {len(learn):,} texts of the training set and is tested on the other {len(test):,} "
-            f"({HELD_OUT:.0%} of the different texts, chosen by their letters and digits).",
+            f"{name} learns from a part of the training set and is tested on the rest ({HELD_OUT:.0%} of its different "
+            "texts, chosen by their letters and digits).",
         )
     learn_labels, test_labels = list(learn[label_column]), list(test[label_column])
     draws = training_draws(learn_labels, judge.samples_per_label, judge.n_experiments)
     drawn = sorted(set(chain.from_iterable(draws)))
     place, texts = {item: place for place, item in enumerate(drawn)}, Texts(name)
-    items = texts.places(learn.select(drawn)[column]) + texts.places(test[column])
+    items = texts.places(learn.select(drawn)[column], repr(column)) + texts.places(test[column], repr(column))
     task = Classification(
         name,
         texts.all,
@@ -78,8 +79,8 @@ def clustering(judge: Any, table: Any, name: str) -> Clustering:
     items: list[int] = []
     labels: list[Label] = []
     draws, clusters = [], []
-    places = texts.places(table[column])
-    for level in _levels(list(table[label_column]), judge.max_depth):
+    places = texts.places(table[column], repr(column))
+    for level in _levels(with_labels(name, table[label_column], label_column), judge.max_depth):
         start, rows = len(items), list(level)
         items += [places[row] for row in rows]
         labels += [_of_level(label, start) for label in level.values()]
@@ -108,8 +109,8 @@ def clustering_in_sets(judge: Any, table: Any, name: str) -> Clustering:
     labels: list[Label] = []
     for sentences, of_set in zip(table[column], table[label_column], strict=True):
         draws.append(tuple(range(len(items), len(items) + len(sentences))))
-        items += texts.places(sentences)
-        labels += of_set
+        items += texts.places(sentences, repr(column))
+        labels += with_labels(name, of_set, label_column)
     return Clustering(
         name,
         texts.all,

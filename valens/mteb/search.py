@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from valens.errors import TaskError
-from valens.mteb.texts import Texts, require
+from valens.mteb.texts import Texts, are_texts, require
 from valens.tasks import Reranking, Retrieval
 
 
@@ -34,8 +34,8 @@ def retrieval(judge: Any, data: Any, name: str) -> Retrieval:
     lost = [tuple(grade for document, grade in row.items() if document not in place) for row in grades]
     return Retrieval(
         name,
-        queries=texts.places(search.queries.values()),
-        documents=texts.places(search.documents.values()),
+        queries=texts.places(search.queries.values(), "query", ids=search.queries),
+        documents=texts.places(search.documents.values(), "document", ids=search.documents),
         texts=texts.all,
         relevant=tuple({place[d]: max(grade, 0) for d, grade in row.items() if d in place} for row in grades),
         itself=tuple(map(place.get, search.queries)) if judge.ignore_identical_ids else (),
@@ -58,8 +58,8 @@ def reranking(judge: Any, data: Any, name: str) -> Reranking:
     needed = any(missing) or not all(right)
     return Reranking(
         name,
-        queries=texts.places(search.queries.values()),
-        candidates=tuple(texts.places(search.documents[document] for document in row) for row in rows),
+        queries=texts.places(search.queries.values(), "query", ids=search.queries),
+        candidates=tuple(texts.places(map(search.documents.get, row), "candidate", ids=row) for row in rows),
         texts=texts.all,
         relevant=tuple(tuple(document in wanted for document in row) for wanted, row in zip(right, rows, strict=True)),
         missing=missing if needed else (),
@@ -72,7 +72,7 @@ def _read(data: Any, name: str) -> _Search:
     require(name, "corpus", corpus, "id", "text")
     grades = {query: row for query, row in data["relevant_docs"].items() if row}
     asked = queries.select([place for place, query in enumerate(queries["id"]) if query in grades])
-    documents = dict(zip(corpus["id"], _document_texts(corpus), strict=True))
+    documents = dict(zip(corpus["id"], _document_texts(corpus, name), strict=True))
     return _Search(
         dict(zip(asked["id"], _query_texts(asked, name), strict=True)),
         dict(sorted(documents.items())),
@@ -81,19 +81,18 @@ def _read(data: Any, name: str) -> _Search:
     )
 
 
-def _document_texts(corpus: Any) -> list[str]:
-    """Title and text, as mteb joins them."""
+def _document_texts(corpus: Any, name: str) -> list[str]:
+    """Title and text, as mteb joins them; a title may be missing, a text may not."""
+    texts = are_texts(name, corpus["text"], "document", ids=corpus["id"])
     titles = corpus["title"] if "title" in corpus.column_names else [""] * len(corpus)
-    return [
-        f"{title} {text}".strip() if title else text.strip() for title, text in zip(titles, corpus["text"], strict=True)
-    ]
+    return [f"{title} {text}".strip() if title else text.strip() for title, text in zip(titles, texts, strict=True)]
 
 
 def _query_texts(queries: Any, name: str) -> list[str]:
     """Text and instruction, as mteb joins them."""
-    texts = list(queries["text"])
-    if not all(isinstance(text, str) for text in texts):
+    if any(isinstance(text, list) for text in queries["text"]):
         raise TaskError(f"{name} asks in conversations of several turns, which valens does not read.")
+    texts = are_texts(name, queries["text"], "query", ids=queries["id"])
     if "instruction" not in queries.column_names:
         return texts
     return [

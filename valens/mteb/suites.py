@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from valens.errors import TaskDataError, TaskError
+from valens.mteb.reference import Reference
 from valens.mteb.tasks import Loaded, load_task
 from valens.progress import steps
 from valens.tasks import LeftOut, Suite
@@ -28,20 +30,41 @@ PAPER = (
 def mteb_suite(name: str, tasks: Sequence[str], *, data_root: str | Path | None = None, strict: bool = False) -> Suite:
     """The tasks of these names, as `load_task` reads them; those whose data cannot be had are left out, with the reason.
 
-    `strict` makes that an error, as it is if nothing is left. Raises TaskError and what else `load_task` does.
+    `strict` makes that an error, as it is if nothing is left. Raises TaskError for a name that is none and for data that are
+    named twice, which would count twice, and what else `load_task` does.
     """
+    _refuse_repeats(name, [str(Reference.parse(task)) for task in tasks])
     loaded: list[Loaded] = []
     left_out: list[LeftOut] = []
     with steps("Loading tasks", len(tasks)) as step:
         for task in tasks:
             try:
-                loaded.append(load_task(task, data_root=data_root))
+                found = load_task(task, data_root=data_root)
             except TaskDataError as error:
                 if strict:
                     raise
                 left_out.append(LeftOut(task.strip(), str(error)))
+            else:
+                _refuse_same(found, loaded)
+                loaded.append(found)
             step()
     if not loaded:
         raise TaskError(f"Of {name}, no task can be had ({len(tasks)} asked for). The first: {left_out[0].reason}")
     notes = tuple(note for one in loaded for note in one.notes)
-    return Suite(name, tuple(one.task for one in loaded), tuple(left_out), notes)
+    root = None if data_root is None else str(data_root)
+    return Suite(name, tuple(one.task for one in loaded), tuple(left_out), notes, data_root=root)
+
+
+def _refuse_repeats(suite: str, names: Sequence[str]) -> None:
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise TaskError(f"{suite} names {twice[0]} {names.count(twice[0])} times. Name each task once.")
+
+
+def _refuse_same(found: Loaded, others: Sequence[Loaded]) -> None:
+    same = next((other for other in others if other.source == found.source), None)
+    if same:
+        raise TaskError(
+            f"{same.task.name} and {found.task.name} are the same data ({found.source}), which would count twice. "
+            "Name them once."
+        )

@@ -28,6 +28,8 @@ class Loaded:
     """A task, and what a reader should know of how it was made."""
 
     task: Task
+    source: Reference
+    """The name in full, with the subset and split that were meant: of two tasks with one source, one is too many."""
     notes: tuple[str, ...] = ()
 
 
@@ -51,7 +53,7 @@ def load_task(name: str, *, data_root: str | Path | None = None) -> Loaded:
     main, ours = judge.metadata.main_score, conversion.MAIN_SCORES[judge.metadata.type]
     if main != ours:
         notes += (f"{wanted} is scored by {ours}; mteb's main score for it is {main}.",)
-    return Loaded(task, notes)
+    return Loaded(task, Reference(wanted.name, subset, split), notes)
 
 
 def _found(mteb: Any, wanted: Reference) -> Any:
@@ -157,19 +159,38 @@ def faults(judge: Any) -> Iterator[None]:
     """Say in one line what is wrong with the data, and what to do."""
     from datasets.exceptions import DatasetsError
 
-    name, where = judge.metadata.name, judge.metadata.dataset["path"]
+    wrong = (StopIteration, ValueError, TypeError, LookupError, AttributeError, DatasetsError)
     try:
         yield
-    except (OSError, RuntimeError) as error:
-        raise TaskDataError(
-            f"{name}: {where} cannot be loaded ({_first_line(error)}). With a mirror of the hub, name its folder with "
-            "--data-root."
-        ) from error
-    except (ValueError, TypeError, LookupError, AttributeError, DatasetsError) as error:
-        raise TaskError(f"{name}: the data in {where} are not what mteb expects ({_first_line(error)}).") from error
+    except (OSError, RuntimeError, *wrong) as error:
+        raise _fault(judge, error) from error
 
 
-def _first_line(error: BaseException) -> str:
-    """The cause, if one is known, in a line: the library wraps what is wrong with a file in a general complaint."""
+def _fault(judge: Any, error: Exception) -> TaskError:
+    """What the data library stumbled on; it wraps what is wrong with a file in a general complaint."""
+    from datasets.table import CastError
+    from pyarrow import ArrowInvalid
+
+    name, where = judge.metadata.name, judge.metadata.dataset["path"]
     cause = error.__cause__ or error
-    return f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
+    said = f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
+    if isinstance(cause, StopIteration) or "BatchSize must be greater than 0" in said:
+        return TaskDataError(f"{name}: a file in {where} holds no rows. Fetch the data again.")
+    if isinstance(cause, ArrowInvalid):
+        return TaskDataError(f"{name}: a file in {where} cannot be read ({said}). Fetch the data again.")
+    if isinstance(cause, CastError):
+        return TaskError(f"{name}: the files in {where} have different columns ({_unlike(cause)}).")
+    if isinstance(error, OSError | RuntimeError):
+        hint = "With a mirror of the hub, name its folder with --data-root."
+        return TaskDataError(f"{name}: {where} cannot be loaded ({said}). {hint}")
+    return TaskError(f"{name}: the data in {where} are not what mteb expects ({said}).")
+
+
+def _unlike(error: Any) -> str:
+    """Which columns a file lacks or has besides those of the first one."""
+    here, expected = set(error.table_column_names), set(error.requested_column_names)
+    lacks, more = sorted(expected - here), sorted(here - expected)
+    parts = [
+        f"{word} {', '.join(map(repr, names))}" for word, names in (("lacks", lacks), ("alone has", more)) if names
+    ]
+    return "one " + " and ".join(parts) if parts else "of different types"

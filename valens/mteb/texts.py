@@ -1,8 +1,8 @@
-"""What the converters share: different texts collected once, and columns that must be there."""
+"""What the converters share: different texts collected once, and tables that must have rows, columns and texts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from valens.errors import TaskDataError, TaskError
@@ -15,11 +15,9 @@ class Texts:
         self._task = task
         self._places: dict[str, int] = {}
 
-    def places(self, texts: Iterable[str]) -> tuple[int, ...]:
-        """Where each of these is among the different texts; TaskDataError for an empty one, which no model can read."""
-        asked = list(texts)
-        if not all(map(str.strip, asked)):
-            raise TaskDataError(f"{self._task} has an empty text, and a decoder has nothing to read in it.")
+    def places(self, texts: Iterable[object], part: str, *, ids: Iterable[object] | None = None) -> tuple[int, ...]:
+        """Where each of these is among the different texts; TaskDataError as of `readable`."""
+        asked = readable(self._task, list(texts), part, ids=ids)
         return tuple(self._places.setdefault(text, len(self._places)) for text in asked)
 
     @property
@@ -28,11 +26,54 @@ class Texts:
         return tuple(self._places)
 
 
+def readable(task: str, texts: Sequence[object], part: str, *, ids: Iterable[object] | None = None) -> list[str]:
+    """The same; TaskDataError if one is no text, or an empty one, in which no model has anything to read.
+
+    `part` says where they stand, as `'sentence1'`, or what they are, as `document`, where each is known by one of `ids`.
+    """
+    found = are_texts(task, texts, part, ids=ids)
+    empty = [row for row, text in enumerate(found) if not text.strip()]
+    if empty:
+        raise TaskDataError(
+            f"{task}: {_named(empty[0], part, ids)} is an empty text, and a decoder has nothing to read in it. In all "
+            f"{len(empty):,} of {len(found):,}."
+        )
+    return found
+
+
+def are_texts(task: str, texts: Sequence[object], part: str, *, ids: Iterable[object] | None = None) -> list[str]:
+    """The same; TaskDataError if one is no text."""
+    others = [row for row, text in enumerate(texts) if not isinstance(text, str)]
+    if others:
+        raise TaskDataError(
+            f"{task}: {_named(others[0], part, ids)} is no text ({texts[others[0]]!r:.40}). In all "
+            f"{len(others):,} of {len(texts):,}."
+        )
+    return [str(text) for text in texts]
+
+
+def _named(row: int, part: str, ids: Iterable[object] | None) -> str:
+    return f"row {row} (from 0) of {part}" if ids is None else f"{part} {list(ids)[row]!r}"
+
+
+def with_labels(task: str, labels: Sequence[Any], column: str) -> list[Any]:
+    """The same labels; TaskError if one is missing."""
+    missing = [row for row, label in enumerate(labels) if label is None]
+    if missing:
+        raise TaskError(
+            f"{task}: row {missing[0]} (from 0) has no {column!r}. In all {len(missing):,} of {len(labels):,}. "
+            "Leave them out of the data."
+        )
+    return list(labels)
+
+
 def require(task: str, part: str, table: Any, *columns: str) -> None:
-    """Refuse a table of the data library's that lacks a column."""
+    """Refuse a table of the data library's that lacks a column (TaskError) or has no rows (TaskDataError)."""
     missing = [column for column in columns if column not in table.column_names]
     if missing:
         raise TaskError(
             f"{task}: its {part} has no column {' and no column '.join(map(repr, missing))}; the columns are "
             f"{', '.join(map(repr, table.column_names))}. mteb needs {', '.join(map(repr, columns))}."
         )
+    if not len(table):
+        raise TaskDataError(f"{task}: its {part} holds no rows.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import ClassVar
@@ -25,10 +26,16 @@ class Sts:
     gold: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Refuse pairs that do not match, or that are all judged alike."""
+        """Refuse pairs that do not match, that have no judgement, or that are all judged alike."""
         check_texts(self)
         check_positions(self, chain(self.first, self.second))
         check_lengths(self, {"first": self.first, "second": self.second, "gold": self.gold})
+        unjudged = [pair for pair, gold in enumerate(self.gold) if not math.isfinite(gold)]
+        if unjudged:
+            raise TaskError(
+                f"{self.name}: pair {unjudged[0]} (from 0) has no judgement ({self.gold[unjudged[0]]}); {len(unjudged)} of "
+                f"{len(self.gold)} have none. Leave such pairs out."
+            )
         if len(set(self.gold)) < 2:  # noqa: PLR2004
             raise TaskError(
                 f"{self.name} needs judgements that differ; its {len(self.gold)} pairs are all judged alike."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from valens.errors import TaskError
 from valens.tasks.classification import Classification
@@ -33,9 +33,20 @@ class Suite:
     """What belongs to the suite and could not be had; whoever shows a score of the suite shows this."""
     notes: tuple[str, ...] = ()
     """What a reader should know of how the tasks were made."""
+    data_root: str | None = None
+    """The mirror that the data were read from; None where there was none."""
+    limit: int | None = None
+    """To how many texts each task was cut; None if to no number."""
 
     def __post_init__(self) -> None:
         """Refuse a suite without tasks, or with two of one name."""
         names = [task.name for task in self.tasks]
         if not names or len(set(names)) < len(names):
             raise TaskError(f"A suite is one or more tasks of different names; {self.name!r} has {names!r}.")
+
+    def limited(self, n: int) -> Suite:
+        """Each task cut to `n` texts at the most, as its own `limited` does it; a note says which were larger."""
+        cut = [task.name for task in self.tasks if len(task.texts) > n]
+        note = (f"Cut to at most {n:,} texts each (--limit): {', '.join(cut)}.",) if cut else ()
+        tasks = tuple(task.limited(n) for task in self.tasks)
+        return replace(self, tasks=tasks, notes=self.notes + note, limit=n)
