@@ -115,7 +115,9 @@ class Sweep(Drawn):
         out = super().save(folder)
         first, *_ = self.choices
         sets, facts = self.to_json(), self.provenance
-        model = model_facts(facts["model"], facts["how_read"]) if "model" in facts else None
+        model = (
+            model_facts(facts["model"], facts["how_read"], facts.get("rounded_weights")) if "model" in facts else None
+        )
         content = {"model": model, "representation": first, **sets[first], "representations": sets}
         replace(out / LAYERS, lambda path: write_json(path, content | {"rivals": records(self.rivals)}))
         return out

@@ -28,6 +28,7 @@ from probes.layer_tables import (
 )
 from probes.layers_asked import layers_asked
 from valens import extract
+from valens.chosen import rounded_weights
 from valens.errors import SelectionError, SiteError
 from valens.layers import LayerSet
 from valens.models import Model
@@ -77,6 +78,7 @@ def layer_sweep(
     ]
     facts = provenance(
         **extraction.facts(),
+        rounded_weights=rounded_weights(model),
         texts_truncated=extraction.truncated,
         suite=_described(suite),
         select=select,
@@ -107,7 +109,8 @@ def _described(suite: Suite) -> dict[str, Any]:
     """What provenance says of a suite."""
     left_out = {missing.name: missing.reason for missing in suite.left_out}
     tasks = {task.name: task.size for task in suite.tasks}
-    return {"name": suite.name, "tasks": tasks, "left_out": left_out, "notes": list(suite.notes)}
+    told = {"left_out": left_out, "notes": list(suite.notes), "limit": suite.limit, "data_root": suite.data_root}
+    return {"name": suite.name, "tasks": tasks, **told}
 
 
 def plan(

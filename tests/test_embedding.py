@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ import torch
 from tiny import one_thread  # noqa: F401
 
 from valens import embedding, models
-from valens.chosen import layers_for, read_chosen
-from valens.embedding import averaged, encode
-from valens.errors import LayerSetError, PromptError, ResultError, SiteError
-from valens.extract import plan
+from valens.chosen import layers_for, model_facts, read_chosen, rounded_weights
+from valens.embedding import averaged, encode, listed
+from valens.errors import LayerSetError, PromptError, RepresentationError, ResultError, SiteError
+from valens.extract import about_of, plan
 from valens.layers import LayerSet
 from valens.models import Model
 from valens.prompts import Prompt
@@ -101,6 +102,22 @@ def test_no_texts_have_no_vectors(model: Model) -> None:
     assert encode(model, [], representation=HS, layers="all").shape == (0, 32)
 
 
+@pytest.mark.parametrize("texts", ["hello", b"hello", ["w5", None], ["w5", 5], 5])
+def test_what_is_no_list_of_texts_is_refused(texts: object) -> None:
+    with pytest.raises(PromptError, match=r"The texts are a list of texts|Text 1 \(from 0\) is no text: (None|5)"):
+        listed(texts)
+
+
+def test_texts_may_come_one_by_one_and_a_representation_by_its_name(model: Model) -> None:
+    with pytest.raises(PromptError, match=r"a list of texts, as \[\"one text\"\]; got 'hello'"):
+        encode(model, "hello", layers="2")
+    expected = encode(model, TEXTS, representation=HS, layers="2")
+    np.testing.assert_array_equal(encode(model, iter(TEXTS), representation="hs", layers="2"), expected)
+    np.testing.assert_array_equal(encode(model, np.array(TEXTS), representation="hidden/mean", layers="2"), expected)
+    with pytest.raises(RepresentationError, match="no representation 'VB'"):
+        encode(model, TEXTS, representation="VB", layers="2")
+
+
 def test_settings_reach_the_reading(model: Model) -> None:
     asked = Representation("asked", VA.reading, Prompt("w90 {text}"))
     assert close(encode(model, ["w5 w6"], representation=asked, layers="2"), encode(model, ["w90 w5 w6"], layers="2"))
@@ -115,7 +132,7 @@ def test_settings_reach_the_reading(model: Model) -> None:
 
 
 def layers_json(path: Path, model: Model, **changes: object) -> Path:
-    facts = {"name": model.name, "n_layers": model.n_layers, "weights": model.weights} | changes
+    facts = model_facts(about_of(model), {"weights": model.weights}, rounded_weights(model)) | changes
     sets = {"VA": {"layers": "2,3", "list": [2, 3]}, "HS": {"layers": "1", "list": [1]}}
     path.write_text(json.dumps({"model": facts, "representations": sets}), encoding="utf-8")
     return path
@@ -130,17 +147,55 @@ def test_layers_come_as_a_set_in_words_or_from_a_sweep(model: Model, tmp_path: P
     assert list(read_chosen(path).sets) == ["VA", "HS"]
 
 
-@pytest.mark.parametrize("same", [{"weights": "another dtype"}, {"name": "renamed"}], ids=["name", "weights"])
-def test_a_model_is_known_by_its_name_or_its_weights(model: Model, tmp_path: Path, same: dict[str, object]) -> None:
+UNKNOWN = {"weights": "others", "rounded_weights": None}
+"""What older files say of weights that are not these."""
+
+
+@pytest.mark.parametrize(
+    "same", [{"weights": "another dtype"}, {"name": "renamed"}, {"name": "renamed", "rounded_weights": None}]
+)
+def test_a_local_model_is_known_by_its_weights(model: Model, tmp_path: Path, same: dict[str, object]) -> None:
     assert layers_for(model, VA, layers_json(tmp_path / "layers.json", model, **same)) == LayerSet.of([2, 3])
 
 
 @pytest.mark.parametrize(
-    "other", [{"n_layers": 4}, {"name": "other", "weights": "others"}], ids=["another depth", "another model"]
+    ("name", "swept"), [("Owner/Model", "Owner/Model"), ("qwen3-8b", "Qwen/Qwen3-8B"), ("smollm2-135m", "smollm2-135m")]
+)
+def test_a_model_of_the_hub_or_the_catalogue_is_known_by_its_name(
+    model: Model, tmp_path: Path, name: str, swept: str
+) -> None:
+    path = layers_json(tmp_path / "layers.json", model, name=swept, **UNKNOWN)
+    assert layers_for(replace(model, name=name), VA, path) == LayerSet.of([2, 3])
+
+
+@pytest.mark.parametrize(
+    "other", [{"n_layers": 4}, UNKNOWN, UNKNOWN | {"name": "other"}], ids=["depth", "weights", "name and weights"]
 )
 def test_another_model_s_layers_are_refused(model: Model, tmp_path: Path, other: dict[str, object]) -> None:
-    with pytest.raises(LayerSetError, match=r"was made with .* this is tiny \(3 layers\). Sweep this model"):
+    with pytest.raises(LayerSetError, match=r"was made with .* this is tiny \(3 layers\).* Sweep this model"):
         layers_for(model, VA, layers_json(tmp_path / "layers.json", model, **other))
+
+
+def test_a_folder_s_name_does_not_make_two_models_one(model: Model, tmp_path: Path) -> None:
+    """The same weights in bfloat16 are the same model; other weights in a folder of that name are not."""
+    path = layers_json(tmp_path / "layers.json", model)
+    half, other = tiny.network("llama").to(torch.bfloat16), tiny.network("llama")
+    with torch.no_grad():
+        other.model.layers[0].mlp.up_proj.weight[0, 0] += 0.1
+    half, other = (models.wrap(network, tiny.tokenizer(), name="tiny") for network in (half, other))
+    assert half.weights != model.weights
+    assert layers_for(half, VA, path) == LayerSet.of([2, 3])
+    with pytest.raises(
+        LayerSetError, match=r"and their weights differ. If it is the same model, load both in float32 or"
+    ):
+        layers_for(other, VA, path)
+
+
+def test_the_unembedding_is_no_part_of_a_vector(model: Model) -> None:
+    network = tiny.network("llama")
+    with torch.no_grad():
+        network.lm_head.weight += 1
+    assert rounded_weights(models.wrap(network, tiny.tokenizer(), name="tiny")) == rounded_weights(model)
 
 
 def test_a_file_that_names_no_model_or_not_this_representation_is_refused(model: Model, tmp_path: Path) -> None:
@@ -154,13 +209,31 @@ def test_a_file_that_names_no_model_or_not_this_representation_is_refused(model:
         layers_for(model, VA, path)
 
 
-@pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"representations": {"VA": {}}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        "",
+        "[]",
+        "{}",
+        '{"representations": {}}',
+        '{"representations": {"VA": {}}}',
+        '{"representations": {"VA": {"list": "13"}}}',
+        '{"representations": {"VA": {"list": [1.7]}}}',
+        '{"representations": {"VA": {"list": []}}}',
+        '{"representations": {"VA": {"list": [1]}}, "model": "tiny"}',
+        '{"representations": {"VA": {"list": [1]}}, "model": [1]}',
+        '{"representations": {"VA": {"list": [1]}}, "model": {"n_layers": 3, "weights": "w"}}',
+        '{"representations": {"VA": {"list": [1]}}, "model": {"name": "tiny", "n_layers": "3", "weights": "w"}}',
+    ],
+)
 def test_a_file_that_is_no_sweep_s_is_refused(model: Model, tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "layers.json"
     if content is not None:
         path.write_text(content, encoding="utf-8")
-    with pytest.raises(ResultError, match=r"layers\.json does not hold a sweep's layer sets"):
+    with pytest.raises(ResultError, match=r"layers\.json does not hold a sweep's layer sets \(.+\)\. Give") as refused:
         layers_for(model, VA, path)
+    assert "\n" not in str(refused.value)
 
 
 def test_the_paper_s_sets_are_for_the_paper_s_models(model: Model) -> None:

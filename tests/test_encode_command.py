@@ -75,6 +75,41 @@ def test_lines_that_are_no_texts_are_refused(shell: Shell, texts: Path, content:
     assert not Path("v.npy").exists()
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_text(shell: Shell, tiny_folder: Path, texts: Path) -> None:
+    texts.with_name("marked.txt").write_bytes(b"\xef\xbb\xbf" + texts.read_bytes())
+    for name in ("texts", "marked"):
+        ended = shell("encode", f"{name}.txt", "--model", tiny_folder, "--layers", "2", "--out", f"{name}.npy")
+        assert ended.code == 0
+    np.testing.assert_array_equal(np.load("marked.npy"), np.load("texts.npy"))
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("no/such/v.npy", "There is no folder no/such for v.npy. Make it"),
+        (".", "--out . is a folder. Name a file"),
+        ("", "is a folder. Name a file"),
+        ("/", "--out / is a folder. Name a file"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_the_model(
+    shell: Shell, texts: Path, out: str, message: str
+) -> None:
+    ended = shell("encode", texts, "--model", "no-such-model", "--layers", "2", "--out", out)
+    assert (ended.code, ended.out, len(ended.err.splitlines())) == (2, "", 1)
+    assert message in ended.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+def test_a_full_standard_output_is_one_line(tiny_folder: Path, texts: Path) -> None:
+    command = [sys.executable, "-m", "valens", "encode", texts, "--model", tiny_folder, "--layers", "2"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines()[-1].startswith("Error: Standard output cannot be written (No space left")
+    assert b"Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("layers", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from valens.errors import LayerSetError, ResultError, SiteError
 from valens.layers import LayerSet
 
 if TYPE_CHECKING:
+    import torch
+
     from valens.models import Model
     from valens.representations import Representation
 
@@ -27,7 +30,7 @@ class ChosenLayers:
     sets: Mapping[str, LayerSet]
     """By the name of the representation; the first is the sweep's main one."""
     model: Mapping[str, Any] | None
-    """Name, n_layers and weights of the model that was swept; None in files that do not say."""
+    """Name, n_layers, weights and rounded weights of the model that was swept; None in files that do not say."""
 
 
 def layers_for(model: Model, representation: Representation, layers: LayerSet | str | Path) -> LayerSet:
@@ -59,17 +62,69 @@ def read_chosen(path: str | Path) -> ChosenLayers:
     """Read a sweep's layers.json; ResultError if it is none."""
     try:
         content = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
-        sets = {name: LayerSet.of(found["list"]) for name, found in content["representations"].items()}
-        return ChosenLayers(sets, content.get("model"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, LayerSetError) as error:
+        sets = {str(name): _listed(found["list"]) for name, found in content["representations"].items()}
+        if not sets:
+            raise ValueError("it names no representation")
+        return ChosenLayers(sets, _facts(content.get("model")))
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, LayerSetError) as error:
+        said = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise ResultError(
-            f"{path} does not hold a sweep's layer sets ({error}). Give the layers.json of a sweep's --out folder."
+            f"{path} does not hold a sweep's layer sets ({said}). Give the layers.json of a sweep's --out folder."
         ) from error
 
 
-def model_facts(about: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
-    """What layers.json says of a model, from what its collection in a store says: enough to know it again."""
-    return {"name": about["model"], "n_layers": about["n_layers"], "weights": identity["weights"]}
+def _listed(layers: Any) -> LayerSet:
+    """The layers as they stand in the file; ValueError for what is no list of whole numbers."""
+    if not isinstance(layers, list) or any(type(layer) is not int for layer in layers):
+        raise ValueError(f"`list` is layers, as in [26, 27, 29], and not {layers!r}")
+    return LayerSet.of(layers)
+
+
+def _facts(model: Any) -> Mapping[str, Any] | None:
+    """What the file says of the model; ValueError where that would not tell one from another."""
+    kinds = {"name": str, "n_layers": int, "weights": str}
+    if model is None:
+        return None
+    if not isinstance(model, dict) or any(type(model.get(key)) is not kind for key, kind in kinds.items()):
+        raise ValueError(f"`model` is an object with {', '.join(kinds)}, and not {model!r:.60}")
+    return model
+
+
+def model_facts(about: Mapping[str, Any], identity: Mapping[str, Any], rounded: str | None) -> dict[str, Any]:
+    """What layers.json says of a model, from what its collection in a store says: enough to know it again.
+
+    `rounded` is `rounded_weights` of it; None in results that do not say.
+    """
+    return {
+        "name": about["model"],
+        "n_layers": about["n_layers"],
+        "weights": identity["weights"],
+        "rounded_weights": rounded,
+    }
+
+
+def rounded_weights(model: Model) -> str:
+    """The sha256 of the weights that a vector depends on, rounded to bfloat16: equal for float32 and bfloat16 of a model.
+
+    Names do not count, and nor does the unembedding unless it is the embedding too. Of a float16 copy it may be another.
+    """
+    import torch
+
+    network = model.bridge.original_model
+    embedding, head = network.get_input_embeddings(), network.get_output_embeddings()
+    apart = {id(part) for part in head.parameters()} if head is not None else set()
+    apart -= {id(part) for part in embedding.parameters()}
+    kept = [part.detach() for part in network.parameters() if id(part) not in apart]
+    prints = {_rounded(tensor.to(torch.bfloat16).cpu()) for tensor in kept}
+    return hashlib.sha256(b"".join(sorted(prints))).hexdigest()
+
+
+def _rounded(tensor: torch.Tensor) -> bytes:
+    import torch
+
+    sha = hashlib.sha256(str(tuple(tensor.shape)).encode())
+    sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return sha.digest()
 
 
 def _preset(model: Model, representation: Representation) -> LayerSet:
@@ -91,11 +146,7 @@ def _preset(model: Model, representation: Representation) -> LayerSet:
 def _from_file(model: Model, representation: Representation, path: Path) -> LayerSet:
     chosen = read_chosen(path)
     if chosen.model is None or not _same(model, chosen.model):
-        facts = chosen.model or {"name": "a model that it does not name", "n_layers": "unknown"}
-        raise LayerSetError(
-            f"{path} was made with {facts['name']} ({facts['n_layers']} layers); this is {model.name} ({model.n_layers} "
-            "layers). Sweep this model, or give the layers themselves, as 26,27,29-31."
-        )
+        raise LayerSetError(_of_another(model, chosen.model, path))
     if representation.name not in chosen.sets:
         raise LayerSetError(
             f"{path} has layers for {', '.join(chosen.sets)}, not for {representation}. Choose one of these, or sweep it."
@@ -103,8 +154,32 @@ def _from_file(model: Model, representation: Representation, path: Path) -> Laye
     return chosen.sets[representation.name]
 
 
+def _of_another(model: Model, facts: Mapping[str, Any] | None, path: Path) -> str:
+    here = f"{model.name} ({model.n_layers} layers)"
+    there = f"{facts['name']} ({facts['n_layers']} layers)" if facts else "a model that it does not name"
+    alike = (
+        ", and their weights differ. If it is the same model, load both in float32 or bfloat16" if here == there else ""
+    )
+    return (
+        f"{path} was made with {there}; this is {here}{alike}. Sweep this model, or give the layers themselves, as "
+        "26,27,29-31."
+    )
+
+
 def _same(model: Model, facts: Mapping[str, Any]) -> bool:
-    """Whether it is the model that was swept: by its weights, or by name, for in another dtype its weights are others."""
-    ours, theirs = known(model.name), known(facts["name"])
-    named_alike = model.name == facts["name"] or (ours is not None and ours == theirs)
-    return model.n_layers == facts["n_layers"] and (named_alike or model.weights == facts["weights"])
+    """Whether it is the model that was swept: by a name that the hub or our catalogue vouches for, or by its weights.
+
+    The name of a folder tells nothing. Weights in another dtype are other weights, so they are compared rounded as well.
+    """
+    if model.n_layers != facts["n_layers"]:
+        return False
+    if _vouched(model.name, facts["name"]) or model.weights == facts["weights"]:
+        return True
+    rounded = facts.get("rounded_weights")
+    return rounded is not None and rounded == rounded_weights(model)
+
+
+def _vouched(ours: str, theirs: str) -> bool:
+    """Whether both are one alias of the catalogue or one name on the hub; a local model's name has no owner."""
+    entry = known(ours)
+    return ("/" in ours and ours == theirs) or (entry is not None and entry == known(theirs))

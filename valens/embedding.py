@@ -11,11 +11,13 @@ import numpy as np
 from jaxtyping import Float
 
 from valens.chosen import layers_for
+from valens.errors import PromptError
 from valens.extract import Extraction, plan
 from valens.layers import LayerSet
 from valens.metrics import unit
 from valens.models import Model
 from valens.representations import VA, Reading, Representation
+from valens.representations import representation as named
 from valens.store import ActivationStore
 
 _AT_ONCE = 4096
@@ -24,9 +26,9 @@ _AT_ONCE = 4096
 
 def encode(
     model: Model,
-    texts: Sequence[str],
+    texts: Iterable[str],
     *,
-    representation: Representation = VA,
+    representation: Representation | str = VA,
     layers: LayerSet | str | Path,
     store: ActivationStore | str | Path | None = None,
     max_tokens: int | None = None,
@@ -35,26 +37,41 @@ def encode(
 ) -> Float[np.ndarray, "text d"]:
     """The averaged embedding of each text, in float32; `normalize` sets each to length one.
 
-    `layers` is a LayerSet, its notation, the path of a sweep's layers.json, or `preset` (the paper's set for the model).
+    `representation` may be its name, as `"VA"` or `"values/last"`. `layers` is a LayerSet, its notation, the path of a
+    sweep's layers.json, or `preset` (the paper's set for the model).
     With a store, what it has is not read again and what is read stays there, at all layers; without one nothing is kept.
-    Raises LayerSetError or SiteError for layers that are not this model's, PromptError for an empty text.
+    Raises LayerSetError or SiteError for layers that are not this model's, PromptError for an empty text and for
+    what is no list of texts.
     """
-    wanted = layers_for(model, representation, layers)
-    parts = [np.empty((0, model.sizes.width(representation.reading.stream)), dtype=np.float32)]
-    for start in range(0, len(texts), _AT_ONCE):
+    asked = named(representation) if isinstance(representation, str) else representation
+    all_texts = listed(texts)
+    wanted = layers_for(model, asked, layers)
+    parts = [np.empty((0, model.sizes.width(asked.reading.stream)), dtype=np.float32)]
+    for start in range(0, len(all_texts), _AT_ONCE):
         with _kept(store) as folder:
             extraction = plan(
                 model,
-                texts[start : start + _AT_ONCE],
-                [representation.reading],
+                all_texts[start : start + _AT_ONCE],
+                [asked.reading],
                 store=folder,
-                prompt=representation.prompt,
+                prompt=asked.prompt,
                 max_tokens=max_tokens,
                 on_long=on_long,
             ).run()
-            parts.append(averaged(extraction, representation.reading, wanted))
+            parts.append(averaged(extraction, asked.reading, wanted))
     vectors = np.concatenate(parts)
     return unit(vectors).astype(np.float32) if normalize else vectors
+
+
+def listed(texts: object) -> list[str]:
+    """Texts as a list; PromptError for one text alone, whose letters would be taken for texts, and for what is none."""
+    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+        raise PromptError(f'The texts are a list of texts, as ["one text"]; got {texts!r:.40}.')
+    found = list(texts)
+    others = [place for place, text in enumerate(found) if not isinstance(text, str)]
+    if others:
+        raise PromptError(f"Text {others[0]} (from 0) is no text: {found[others[0]]!r:.40}. Give a list of texts.")
+    return found
 
 
 def averaged(

@@ -97,6 +97,8 @@ def encode(
         raise ResultError(
             "Vectors are no text for a terminal. Give --out vectors.npy, or send standard output to a file."
         )
+    if out is not None:
+        _refuse_out(out)
     wanted = named(representation)
     if layers.endswith(SUFFIX):
         read_chosen(layers)  # a file that is none is known before a model is loaded for it
@@ -117,6 +119,14 @@ def encode(
     _write(vectors, out)
 
 
+def _refuse_out(out: Path) -> None:
+    """ResultError for what can be no file, before anything is computed for it."""
+    if not out.name or out.is_dir():
+        raise ResultError(f"--out {out} is a folder. Name a file, as --out vectors.npy.")
+    if not out.parent.is_dir():
+        raise ResultError(f"There is no folder {out.parent} for {out.name}. Make it, or choose another --out.")
+
+
 def _write(vectors: NDArray, out: Path | None) -> None:
     import numpy as np
 
@@ -125,7 +135,19 @@ def _write(vectors: NDArray, out: Path | None) -> None:
     content = io.BytesIO()
     np.save(content, vectors)
     if out is None:
-        sys.stdout.buffer.write(content.getbuffer())
-        sys.stdout.buffer.flush()
+        _to_standard_output(content.getbuffer())
     else:
         replace(out, lambda path: path.write_bytes(content.getbuffer()))
+
+
+def _to_standard_output(content: memoryview) -> None:
+    """All of it, past Python's buffer: what is left in there is written once more on leaving, and fails once more."""
+    sys.stdout.flush()
+    try:
+        with open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as raw:
+            while content:
+                content = content[raw.write(content) or 0 :]
+    except OSError as error:
+        raise ResultError(
+            f"Standard output cannot be written ({error.strerror}). Give --out, on a disk with space."
+        ) from error

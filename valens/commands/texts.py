@@ -49,8 +49,9 @@ def read_every_line(path: Path | None) -> list[str]:
 
 
 def _decoded(path: Path | None) -> str:
+    """The text, without the mark that some editors put first."""
     try:
-        return (sys.stdin.buffer.read() if path is None else path.read_bytes()).decode("utf-8")
+        return (sys.stdin.buffer.read() if path is None else path.read_bytes()).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CorpusError(
             f"{_name(path)} is not UTF-8 (byte {error.start}). Convert it, as with iconv -t utf-8."
