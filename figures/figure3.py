@@ -24,7 +24,10 @@ def draw(results: Sequence[Sweep], width: Width) -> Mapping[str, Figure]:
         for model, sweep in zip(tables, results, strict=True)
         for name, choice in sweep.choices.items()
     }
-    return {"figure3": layer_curves(pd.concat(tables.values(), ignore_index=True), chosen=chosen, width=width)}
+    drawn = [sweep.replicates_of_model() for sweep in results]
+    replicates = None if any(each is None for each in drawn) else pd.concat(drawn, ignore_index=True)
+    table = pd.concat(tables.values(), ignore_index=True)
+    return {"figure3": layer_curves(table, chosen=chosen, replicates=replicates, width=width)}
 
 
 def _twice(results: Sequence[Sweep]) -> str:

@@ -89,9 +89,19 @@ class Sweep(Drawn):
         """Figure 3."""
         from valens.plotting import layer_curves
 
-        (model,) = set(self.table.model)
+        model = self.model
         chosen = {(model, name): choice.layers for name, choice in self.choices.items()}
-        return {"figure3": partial(layer_curves, self.table, chosen=chosen)}
+        return {"figure3": partial(layer_curves, self.table, chosen=chosen, replicates=self.replicates_of_model())}
+
+    @property
+    def model(self) -> str:
+        """The name of the model that was swept."""
+        (name,) = set(self.table.model)
+        return str(name)
+
+    def replicates_of_model(self) -> pd.DataFrame | None:
+        """The detail `replicates` with the model's name, as a figure of several models takes it; None in older results."""
+        return self.details["replicates"].assign(model=self.model) if "replicates" in self.details else None
 
     def findings(self) -> dict[str, str]:
         """Each representation's best layer and chosen set, with the mean score over task types."""

@@ -84,9 +84,10 @@ def consult(
 ) -> RuleBook:
     """Score layers alone, let the rule `select` and the others of these names choose, and score what they choose.
 
-    Raises SelectionError if the rule asked for cannot choose; of the others the book says why.
+    Raises SelectionError if the rule asked for cannot choose, or no task has a score; of the others the book says why.
     """
     alone = bench.layers(representation, layers)
+    _refuse_without_scores(representation, alone)
     dimension = bench.dimension(representation, layers)
     curves = _candidates(bench, representation, layers, alone, dimension)
     asked = Rule(select, selector(select).select(curves[0]), _on_halves(select, curves))
@@ -103,6 +104,15 @@ def consult(
         sets={found: place for place, found in enumerate(sets)},
         averaged=bench.sets(representation, sets),
     )
+
+
+def _refuse_without_scores(representation: Representation, alone: Scores) -> None:
+    undefined = alone.undefined()
+    if len(undefined) == len(alone.tasks):
+        raise SelectionError(
+            f"No task has a score at any layer of {representation} ({', '.join(undefined)}): the model gives all texts the "
+            "same vector. Give texts that its tokenizer tells apart, or another model."
+        )
 
 
 def gaps(one: Scores, other: Scores) -> list[dict[str, Any]]:

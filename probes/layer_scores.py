@@ -51,6 +51,10 @@ class Scores:
             for curve in self.curves(view)
         )
 
+    def undefined(self) -> list[str]:
+        """The tasks that have a score in no row, as a correlation with cosines that are all equal has none."""
+        return [task.name for task, found in self.tasks if np.isnan(found.score).all()]
+
     def row(self, place: int) -> Scores:
         """One row of each evaluation."""
         return Scores(tuple((task, _of_rows(found, slice(place, place + 1))) for task, found in self.tasks))
@@ -70,7 +74,7 @@ class Bench:
     """How many resamples either half of a task has; 0 to score no halves."""
     seed: int
     exact: bool
-    """Whether scores are mteb's own; those of halves are not."""
+    """Whether scores are mteb's own; those of halves and of trials are not."""
     tried: dict[Representation, dict[LayerSet, tuple[float, ...]]] = field(default_factory=dict, repr=False)
     """What `trial` has scored so far, by view."""
 
@@ -92,11 +96,12 @@ class Bench:
     ) -> Callable[[Sequence[LayerSet]], Float[np.ndarray, " set"]]:
         """What averaged embeddings score as a mean over task types, on all units or a half; a set is scored once for all.
 
-        Clusterings and classifications are tried in fewer runs than `sets` makes: these scores compare with each other only.
+        Clusterings and classifications are tried in fewer runs than `sets` makes, and never by mteb's own evaluators: these
+        scores compare with each other only.
         """
         found = self.tried.setdefault(representation, {})
         tasks = tuple(in_fewer_runs(task, _TRIAL_RUNS) for task in self.suite.tasks)
-        brief = replace(self, suite=replace(self.suite, tasks=tasks))
+        brief = replace(self, suite=replace(self.suite, tasks=tasks), exact=False)
 
         def score(sets: Sequence[LayerSet]) -> Float[np.ndarray, " set"]:
             new = [layers for layers in dict.fromkeys(sets) if layers not in found]

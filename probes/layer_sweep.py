@@ -62,9 +62,10 @@ def layer_sweep(
     `layers` limits the layers that are scored and can be chosen (default: all; the residual stream also at 0, which is
     scored for comparison and never chosen). `compare` asks what every other selector would choose, and how each does on
     data that it has not seen; without it there are the best layer, the deep half and all layers. `exact` takes scores from
-    mteb's own evaluators, at their price, but not those of halves. `seed` draws resamples, halves and the texts whose
-    dimension is estimated. Raises TaskError, SelectionError, SiteError or PromptError for
-    settings that the model or suite does not allow, before the model runs where possible.
+    mteb's own evaluators, at their price, but not those of halves and of greedy's trials. `seed` draws resamples, halves and
+    the texts whose dimension is estimated. A task without a score at any layer has no say, and is in the provenance under
+    `without_scores`. Raises TaskError, SelectionError, SiteError or PromptError for settings that the model or suite does
+    not allow, before the model runs where possible, and SelectionError if no task has a score.
     """
     refuse_lacking(selector(select), [task.task_type for task in suite.tasks])
     _refuse_layers(model, representations, layers)
@@ -80,6 +81,7 @@ def layer_sweep(
         **extraction.facts(),
         rounded_weights=rounded_weights(model),
         texts_truncated=extraction.truncated,
+        without_scores={book.representation.name: book.alone.undefined() for book in books},
         suite=_described(suite),
         select=select,
         exact=exact,

@@ -382,11 +382,26 @@ def test_exact_scores_are_those_of_mteb_s_own_evaluators(
     assert exact.provenance["exact"] is True
 
 
+def test_greedy_s_trials_are_not_mteb_s(model: Model, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of sets are tried; the layers, the sets of the rules and words alone are scored exactly."""
+    asked: list[int] = []
+    monkeypatch.setattr(
+        "valens.mteb.exact.exact_scores",
+        lambda task, vectors: asked.append(len(vectors)) or evaluate(task, vectors, resamples=1).score,
+    )
+    settings = {"store": store, "select": "greedy", "compare": False, "exact": True, **SETTINGS}
+    found = layer_sweep(model, Suite("two", (STS, RETRIEVAL)), [VA], **settings)
+    assert sum(asked) == 2 * (N_LAYERS + found.sets.layers.nunique() + 1)
+    assert all(why.endswith("in trials") for why in found.choice.reasons.values())
+
+
 def test_what_a_suite_lacks_is_in_the_provenance(model: Model, store: Path) -> None:
-    lacking = Suite("lacking", (STS, RETRIEVAL), (LeftOut("Other", "It is not here."),), ("Made by hand.",))
+    lacking = Suite("lacking", (STS, RETRIEVAL), (LeftOut("Other", "It is not here."),), ("Made by hand.",), "mirror")
+    lacking = lacking.limited(50)
     found = layer_sweep(model, lacking, [VA], store=store, compare=False, **SETTINGS).provenance["suite"]
     assert found["left_out"] == {"Other": "It is not here."}
-    assert found["notes"] == ["Made by hand."]
+    assert found["notes"] == ["Made by hand.", "Cut to at most 50 texts each (--limit): SmallSTS, SmallRetrieval."]
+    assert (found["limit"], found["data_root"]) == (50, "mirror")
 
 
 def test_a_rule_that_cannot_choose_says_why(model: Model, store: Path) -> None:
@@ -533,6 +548,11 @@ def test_texts_that_the_model_cannot_tell_apart_end_in_no_error_and_no_nan_on_di
     retrieval = Retrieval("SameRetrieval", words, (0,), (1, 2, 3), ({0: 1},))
     sweep = layer_sweep(model, Suite("same", (sts, retrieval)), [VA, HS], store=store, **SETTINGS)
     assert rows(sweep.table, task="Same", representation="VA").score.isna().all()
+    assert sweep.provenance["without_scores"] == {"VA": ["Same"], "HS": ["Same"]}
+    with pytest.raises(
+        SelectionError, match=r"No task has a score at any layer of VA \(Same\): the model gives all texts"
+    ):
+        layer_sweep(model, Suite("same", (sts,)), [VA], store=store, select="best", **SETTINGS)
     folder = sweep.save(tmp_path)
     for name in ("layers.json", "provenance.json"):
         json.loads((folder / name).read_text(encoding="utf-8"), parse_constant=pytest.fail)

@@ -171,6 +171,44 @@ def test_tasks_of_one_type_are_thin_lines_and_their_mean() -> None:
     np.testing.assert_array_equal(thin, [part.score for _, part in ours.groupby("task", sort=False)])
 
 
+def bands(axis: Axes) -> dict[tuple[float, float, float], np.ndarray]:
+    """The lowest and highest edge of each band, by its colour."""
+    found = {}
+    for band in axis.findobj(PolyCollection):
+        corners = band.get_paths()[0].vertices
+        edges = [corners[corners[:, 0] == x, 1] for x in sorted(set(corners[:, 0]))]
+        found[to_rgb(band.get_facecolor()[0][:3])] = np.array([(y.min(), y.max()) for y in edges])
+    return found
+
+
+def test_the_band_of_several_tasks_is_that_of_their_mean() -> None:
+    """Replicates of two tasks that go up and down against each other have a mean that does not move at all."""
+    table = joined(scores(layers=range(1, 4)), scores(layers=range(1, 4), seed=1).assign(task="another"))
+    turns = {"another": -1.0}
+    replicates = pd.concat(
+        [
+            pd.DataFrame({"resample": range(41), "value": row.score + turns.get(row.task, 1.0) * np.linspace(-0.1, 0.1, 41)})
+            .assign(model=row.model, representation=row.representation, task=row.task, layer=row.layer)
+            for row in table[table.task_type == "STS"].itertuples()
+        ]
+    )  # fmt: skip
+    only = table[table.task_type == "STS"]
+    (wide,), (narrow,) = panels(layer_curves(only)), panels(layer_curves(only, replicates=replicates))
+    colour = to_rgb(TASK_TYPE_COLOURS["STS"])
+    means = only.groupby("layer").score.mean().to_numpy()
+    np.testing.assert_allclose(bands(wide)[colour], np.stack([means - 0.1, means + 0.1], axis=1))
+    np.testing.assert_allclose(bands(narrow)[colour], np.stack([means, means], axis=1))
+    assert (wide.get_ylabel(), narrow.get_ylabel()) == ("score (mean of 95 % bounds)", "score (band: 95 % interval)")
+
+
+def test_every_panel_can_be_read_where_the_first_of_its_row_is_left_free() -> None:
+    figure = layer_curves(joined(scores(), scores("VA", "other"), scores("HS", "other")))
+    figure.draw_without_rendering()
+    (lone,) = [axis for axis in panels(figure) if axis.get_title(loc="left") == "HS · other"]
+    assert lone.get_ylabel()
+    assert [tick for tick in lone.get_yticklabels() if tick.get_visible() and tick.get_text()]
+
+
 def test_the_order_of_the_rows_does_not_matter() -> None:
     table = TABLES["one representation"]
     (straight,), (mixed,) = panels(layer_curves(table)), panels(layer_curves(table.sample(frac=1, random_state=0)))

@@ -18,7 +18,11 @@ _ASCII_SIGNS = bytes(code for code in range(128) if not chr(code).isalnum())
 
 
 def normalised(text: str) -> str:
-    """The letters and digits of a text, after Unicode's NFKC and case folding; ``""`` if it has none."""
+    """The letters and digits of a text, after Unicode's NFKC and case folding; ``""`` if it has none.
+
+    Marks that are no part of a letter go too: the vowel signs of Hindi or Thai, the points of Hebrew and Arabic. Texts that
+    differ in them alone count as the same, so in such scripts more is found in common than there is.
+    """
     folded = unicodedata.normalize("NFKC", text).casefold()
     # Most signs are ASCII, and bytes lose those ten times faster than a pattern finds them.
     fewer = folded.encode("utf-8", "surrogatepass").translate(None, _ASCII_SIGNS).decode("utf-8", "surrogatepass")

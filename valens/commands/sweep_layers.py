@@ -145,8 +145,11 @@ def sweep_layers(
         seed=seed,
     )
     sweep.save(out)
+    undefined = _undefined(sweep)
+    for caution in undefined:
+        say_labelled(Console(stderr=True), "Note:", caution, style="yellow")
     if as_json:
-        write_json(_sweep_json(sweep, out) | {"notes": cautions})
+        write_json(_sweep_json(sweep, out) | {"notes": cautions + undefined})
     else:
         _show_sweep(console, sweep, out)
 
@@ -175,6 +178,15 @@ def _shared(suite: Suite, evaluation: str, data_root: Path | None, *, strict: bo
     said = [f"{missing.name} is not compared with the selection. {missing.reason}" for missing in judged.left_out]
     shared = warning(suite, judged)
     return said + ([shared] if shared else [])
+
+
+def _undefined(sweep: Sweep) -> list[str]:
+    """Tasks that have no score at any layer."""
+    return [
+        f"{task} has no score at any layer of {name}: all texts have the same vector. It had no say in the choice."
+        for name, tasks in sweep.provenance["without_scores"].items()
+        for task in tasks
+    ]
 
 
 def _show_sweep(console: Console, sweep: Sweep, out: Path) -> None:

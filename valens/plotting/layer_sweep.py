@@ -25,6 +25,7 @@ from valens.plotting.style import (
     stroke,
     style,
 )
+from valens.statistics import percentile_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,6 +48,8 @@ _LABEL_INDENT = 16.0
 
 _SHORT_DASHES = (0, (2, 1))
 
+_LABEL, _LABEL_OF_MEANS = "score (band: 95 % interval)", "score (mean of 95 % bounds)"
+
 Panel = tuple[str, str]
 """A model and a representation, by their names."""
 
@@ -55,22 +58,25 @@ def layer_curves(
     table: pd.DataFrame,
     *,
     chosen: Mapping[Panel, LayerSet] | None = None,
+    replicates: pd.DataFrame | None = None,
     baseline: str = "TF-IDF",
     width: Width = "two",
 ) -> Figure:
     """Figure 3: score by layer, one panel a representation and model, one line a task type with its 95 % band.
 
     `table` is a layer sweep's scores, or several models' below one another: then each model has a column of panels. Where a
-    type has several tasks, its line is their mean and each task has a thin one. The best layer of each type is marked, the
-    layers `chosen` for a model and representation are shaded, and a short dashed line behind the last layer is what
-    `baseline` (words alone) scores. The figure is the caller's alone: pyplot does not keep it. Raises ResultError for a
-    table without layers.
+    type has several tasks, its line is their mean and each task has a thin one. The band of a mean is its own if there are
+    `replicates` (a sweep's, with the model's name in `model`); otherwise its bounds are the means of the tasks', which is
+    wider, and the axis says so. The best layer of each type is marked, the layers `chosen` for a model and representation
+    are shaded, and a short dashed line behind the last layer is what `baseline` (words alone) scores. The figure is the
+    caller's alone: pyplot does not keep it. Raises ResultError for a table without layers.
     """
     single = table[table.layer.notna()].sort_values("layer", kind="stable")
     if single.empty:
         raise ResultError("The table has no single-layer scores to draw. Give the scores of a layer sweep.")
     words = _by_type(table[table.representation == baseline])
     parts = dict(iter(single.groupby(["model", "representation"], sort=False)))
+    lines = dict(iter(_by_type(single, replicates).groupby(["model", "representation"], sort=False)))
     order = _order(table[table.layer.notna()])
     side_by_side = max(2, len({model for model, _ in order}))
     with style():
@@ -83,7 +89,8 @@ def layer_curves(
             if panel not in parts:
                 axis.set_visible(False)
                 continue
-            ends[axis] = _panel(axis, parts[panel], words[words.model == panel[0]])
+            ends[axis] = _panel(axis, parts[panel], lines[panel], words[words.model == panel[0]])
+            axis.set_ylabel(_LABEL if replicates is not None or not _several(parts[panel]) else _LABEL_OF_MEANS)
             _shade(axis, (chosen or {}).get(panel))
         _legend(figure, list(parts.values()), baseline=None if words.empty else baseline, shaded=bool(chosen))
         label_panels(figure, ends, room=room, indent=_LABEL_INDENT)
@@ -96,16 +103,42 @@ def _order(single: pd.DataFrame) -> list[Panel]:
     return [(model, name) for name in representations for model in models]
 
 
-def _by_type(table: pd.DataFrame) -> pd.DataFrame:
-    """The mean over the tasks of one type; the bounds are averaged as well, which is wider than the mean's own interval."""
+def _several(table: pd.DataFrame) -> list[str]:
+    """The types that have several tasks."""
+    n_tasks = table.groupby("task_type", sort=False).task.nunique()
+    return [str(task_type) for task_type in n_tasks.index[n_tasks > 1]]
+
+
+def _by_type(table: pd.DataFrame, replicates: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The mean over the tasks of one type, and the interval of the mean; without replicates the mean of the bounds."""
     keys = ["model", "representation", "layer", "depth", "task_type"]
-    return table.groupby(keys, dropna=False, sort=False)[["score", "low", "high"]].mean().reset_index()
+    means = table.groupby(keys, dropna=False, sort=False)[["score", "low", "high"]].mean().reset_index()
+    types = _several(table)
+    if replicates is None or not types:
+        return means
+    known = ["model", "representation", "layer", "task_type"]
+    bands = means[known].merge(_bands(table[table.task_type.isin(types)], replicates), how="left", on=known)
+    for bound in ("low", "high"):
+        means[bound] = bands[bound].fillna(means[bound])
+    return means
 
 
-def _panel(axis: Axes, single: pd.DataFrame, words: pd.DataFrame) -> Labels:
+def _bands(table: pd.DataFrame, replicates: pd.DataFrame) -> pd.DataFrame:
+    """The 95 % interval of the mean over each type's tasks: model, representation, layer, task_type, low, high."""
+    tasks = table[["model", "representation", "task", "task_type"]].drop_duplicates()
+    drawn = replicates.merge(tasks, on=["model", "representation", "task"])
+    keys = ["model", "representation", "layer", "task_type"]
+    mean = drawn.pivot_table(index=keys, columns="resample", values="value", aggfunc="mean", dropna=False).dropna(
+        how="all"
+    )
+    low, high = percentile_interval(mean.to_numpy(dtype=float))
+    return mean.index.to_frame(index=False).assign(low=low, high=high)
+
+
+def _panel(axis: Axes, single: pd.DataFrame, lines: pd.DataFrame, words: pd.DataFrame) -> Labels:
     """Draw the lines; gives what is written at their ends."""
     ends = {}
-    for task_type, line in _by_type(single).groupby("task_type", sort=False):
+    for task_type, line in lines.groupby("task_type", sort=False):
         colour = TASK_TYPE_COLOURS.get(str(task_type), BLACK)
         curve(axis, line.layer, line, colour)
         _thin_lines(axis, single[single.task_type == task_type], colour)
@@ -115,7 +148,6 @@ def _panel(axis: Axes, single: pd.DataFrame, words: pd.DataFrame) -> Labels:
             axis.plot(best.layer, best.score, "o", color=colour, markersize=4.5, markeredgecolor="white")
             ends[str(task_type)] = end, colour
         _words(axis, words.score[words.task_type == task_type], colour)
-    axis.set_ylabel("score (band: 95 % interval)")
     layer_axis(axis, int(single.layer.min()), int(single.layer.max()), n_layers_of(single))
     return ends
 
@@ -150,7 +182,7 @@ def _legend(figure: Figure, parts: Sequence[pd.DataFrame], *, baseline: str | No
     handles: list[Line2D | Patch] = [
         Line2D([], [], color=GREY, marker="o", linestyle="", markersize=4.5, label="best layer")
     ]
-    if any(part.groupby("task_type").task.nunique().gt(1).any() for part in parts):
+    if any(map(_several, parts)):
         handles += [
             Line2D([], [], color=GREY, label="mean of a type"),
             Line2D([], [], color=GREY, linewidth=THIN, label="task"),

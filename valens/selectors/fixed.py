@@ -1,4 +1,7 @@
-"""Layer sets that look at no score: all layers and the deep half, the paper's baselines (appendix A)."""
+"""Layer sets that look at no score: all layers and the deep half, the paper's baselines (appendix A).
+
+The deep half is {L/2, …, L} with L/2 rounded down: 16 layers where L is 30, 17 where it is 31.
+"""
 
 from __future__ import annotations
 

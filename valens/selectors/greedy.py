@@ -21,7 +21,8 @@ class Greedy:
     """The best layer, and then again and again the layer with which the averaged embedding scores highest.
 
     It stops when no layer raises the mean score over task types, by however little, and at `max_layers`. So in the trials
-    that it makes, it is never below the layer that it began with, and flattered more than any other rule.
+    that it makes, it is never below the layer that it began with, and flattered more than any other rule. A trial may be
+    rougher than the scores of the tasks; the reasons give what the trials scored.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -39,7 +40,7 @@ class Greedy:
             )
         chosen = [curves.layers[int(curves.average().score.argmax())]]
         score = float(curves.score_sets([LayerSet.of(chosen)])[0])
-        reasons = {chosen[0]: f"average {score:.3f}, the best alone"}
+        reasons = {chosen[0]: f"the best alone: average {score:.3f} in trials"}
         while others := [layer for layer in curves.layers if layer not in chosen]:
             if len(chosen) == self.max_layers:
                 reasons |= dict.fromkeys(others, f"{self.max_layers} layers are taken already")
@@ -48,10 +49,11 @@ class Greedy:
             best = int(scores.argmax())
             if not scores[best] > score:
                 reasons |= {
-                    layer: f"with it the average would fall from {score:.3f} to {found:.3f}"
+                    layer: f"with it the average would go from {score:.3f} to {found:.3f} in trials"
                     for layer, found in zip(others, scores, strict=True)
                 }
                 break
-            reasons[others[best]] = f"number {len(chosen) + 1} to be added: average {score:.3f} to {scores[best]:.3f}"
+            gain = f"average {score:.3f} to {scores[best]:.3f} in trials"
+            reasons[others[best]] = f"number {len(chosen) + 1} to be added: {gain}"
             chosen, score = [*chosen, others[best]], float(scores[best])
         return Choice(self.name, LayerSet.of(chosen), reasons)
