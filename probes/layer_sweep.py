@@ -111,7 +111,8 @@ def _described(suite: Suite) -> dict[str, Any]:
     """What provenance says of a suite."""
     left_out = {missing.name: missing.reason for missing in suite.left_out}
     tasks = {task.name: task.size for task in suite.tasks}
-    told = {"left_out": left_out, "notes": list(suite.notes), "limit": suite.limit, "data_root": suite.data_root}
+    cut = [] if suite.limit is None else [f"Each task is cut to at most {suite.limit:,} texts (--limit)."]
+    told = {"left_out": left_out, "notes": [*suite.notes, *cut], "limit": suite.limit, "data_root": suite.data_root}
     return {"name": suite.name, "tasks": tasks, **told}
 
 

@@ -400,7 +400,7 @@ def test_what_a_suite_lacks_is_in_the_provenance(model: Model, store: Path) -> N
     lacking = lacking.limited(50)
     found = layer_sweep(model, lacking, [VA], store=store, compare=False, **SETTINGS).provenance["suite"]
     assert found["left_out"] == {"Other": "It is not here."}
-    assert found["notes"] == ["Made by hand.", "Cut to at most 50 texts each (--limit): SmallSTS, SmallRetrieval."]
+    assert found["notes"] == ["Made by hand.", "Each task is cut to at most 50 texts (--limit)."]
     assert (found["limit"], found["data_root"]) == (50, "mirror")
 
 

@@ -20,6 +20,7 @@ from tiny import one_thread  # noqa: F401
 
 from valens import tasks
 from valens.builtin import suite_named
+from valens.commands.sweep_layers import _cautions
 from valens.errors import MissingPackageError, TaskDataError, TaskError
 from valens.evaluation import evaluate
 from valens.mteb.held_out import held_out
@@ -393,16 +394,24 @@ def test_names_are_read_before_anything_is_loaded(root, monkeypatch):
             suite_named(f"mteb:{names}", data_root=root)
 
 
-def test_a_suite_cut_down_says_so_and_names_no_number_that_was_not_used(root):
+def test_a_suite_cut_down_knows_it_and_names_no_number_that_was_not_used(root):
     whole = suite_named("mteb:EmotionClassification@train,ArguAna", data_root=root)
     assert whole.data_root == str(root)
     cut = whole.limited(120)
     assert (cut.limit, max(len(task.texts) for task in cut.tasks)) == (120, 120)
-    assert cut.notes[-1] == "Cut to at most 120 texts each (--limit): EmotionClassification@train."
-    assert whole.limited(10_000).notes == whole.notes
+    assert cut.notes == whole.notes
     (held,) = whole.notes
     assert "is tested on the rest (25%" in held
     assert re.findall(r"\d+", held) == ["25"]
+
+
+def test_what_is_not_compared_with_the_selection_is_said_or_refused(root):
+    suite = suite_named("mteb:STS15", data_root=root)
+    (lacking, shared) = _cautions(suite, "mteb:STS15,SciFact", root, strict=False)
+    assert lacking.startswith("SciFact is not compared with the selection. SciFact: the mirror")
+    assert "mteb:STS15 and mteb:STS15,SciFact have texts in common" in shared
+    with pytest.raises(TaskDataError, match="no folder mteb/scifact"):
+        _cautions(suite, "mteb:STS15,SciFact", root, strict=True)
 
 
 def test_without_mteb_the_package_is_named(monkeypatch):

@@ -36,7 +36,7 @@ class Suite:
     data_root: str | None = None
     """The mirror that the data were read from; None where there was none."""
     limit: int | None = None
-    """To how many texts each task was cut; None if to no number."""
+    """To how many texts at the most each task was cut; None if to no number."""
 
     def __post_init__(self) -> None:
         """Refuse a suite without tasks, or with two of one name."""
@@ -45,8 +45,5 @@ class Suite:
             raise TaskError(f"A suite is one or more tasks of different names; {self.name!r} has {names!r}.")
 
     def limited(self, n: int) -> Suite:
-        """Each task cut to `n` texts at the most, as its own `limited` does it; a note says which were larger."""
-        cut = [task.name for task in self.tasks if len(task.texts) > n]
-        note = (f"Cut to at most {n:,} texts each (--limit): {', '.join(cut)}.",) if cut else ()
-        tasks = tuple(task.limited(n) for task in self.tasks)
-        return replace(self, tasks=tasks, notes=self.notes + note, limit=n)
+        """Each task cut to `n` texts at the most, as its own `limited` does it."""
+        return replace(self, tasks=tuple(task.limited(n) for task in self.tasks), limit=n)
