@@ -140,7 +140,10 @@ def on_other_half(
 def unigram_ranks(
     continuations: Continuations, offsets: Sequence[int], *, vocabulary: int, seed: int
 ) -> Int[np.ndarray, "document prefix offset"]:
-    """Where the true tokens stand by their frequency in the other half of the documents; ties count against."""
+    """Where the true tokens stand by their frequency in the other half of the documents; ties count against.
+
+    Every token of a text is counted, one that the tokenizer puts first as well, though none is ever a target.
+    """
     texts = [np.array(text.ids) for text in continuations.texts]
     first, second = half_units(len(texts), seed)
     found = np.empty((len(texts), len(continuations.prefixes[0]), len(offsets)), dtype=np.int64)

@@ -26,7 +26,7 @@ from probes.lens_tables import LensTables, curves_of, rank_table, unigram_ranks
 from valens.checkpoints import Checkpoints
 from valens.continuations import Continuations, draw_prefixes
 from valens.corpora import Corpus
-from valens.errors import CaptureError, CorpusError
+from valens.errors import CaptureError, CorpusError, ProbeError
 from valens.extract import about_of, how_read
 from valens.kernels import BRIDGE_KERNEL
 from valens.lens import TextRanks, text_ranks
@@ -151,6 +151,8 @@ def logit_lens(
     and a run that was stopped goes on from there. Raises CorpusError where settings, texts or the model's context leave
     no prefix, CaptureError for models whose attention cannot be restricted to a prefix.
     """
+    if resamples < 1:
+        raise ProbeError(f"--resamples is 1 or more; {resamples} was asked for.")
     job = plan(model, corpus, offsets=offsets, prefix_tokens=prefix_tokens, prefixes=prefixes, keep=keep, seed=seed)
     ranks, passes, seconds = job.run()
     used, n_layers = job.continuations, model.n_layers
@@ -223,12 +225,14 @@ def plan(
 
 _CONVENTIONS = {
     "offset": "1 is the token right behind the prefix",
-    "attention": "queries behind the prefix attend to the prefix alone, not to themselves, at their true positions",
+    "attention": "queries behind the prefix attend to the prefix alone, not to themselves, at their true positions; where "
+    "the model has attention sinks, a query's weights sum to less than 1",
     "prefix_tokens": "counted as the model reads them, a begin-of-sequence token included",
     "WHS": "pools hidden@l, the states that leave block l, with the heads' mean attention at layer l",
     "norm": "whether the model's final norm is applied before the unembedding; LHS is compared with it",
     "rank": "1 + the number of tokens with a strictly greater logit, in float32",
-    "unigram": "tokens by their frequency in the other half of the documents; ties count against",
+    "unigram": "tokens by their frequency in the other half of the documents, a begin-of-sequence token among them; 1 + the "
+    "number of others at least as frequent",
     "score": "mean over a document's prefixes, then over documents; intervals resample documents",
     "other half": "the layer is chosen on one half of the documents and scored on the other, both ways",
 }

@@ -9,13 +9,15 @@ The paper does not say which pooling its "hidden states" have: `HS` is their mea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from probes.next_token_examples import PARTS, Examples, choose_classes, draw
+from probes.next_token_examples import ALL, PARTS, Classes, Examples, choose_classes, draw
+from probes.next_token_notes import notes_of
 from probes.next_token_result import KIND, NextToken
 from probes.next_token_scores import (
     Curve,
@@ -26,7 +28,7 @@ from probes.next_token_scores import (
     document_rows,
     probe_rows,
 )
-from probes.next_token_training import Bench, probed_sites
+from probes.next_token_training import Bench, Probed, probed_sites
 from valens import extract
 from valens.corpora import Corpus
 from valens.errors import CorpusError, ProbeError, SelectionError
@@ -49,7 +51,7 @@ def next_token(
     store: ActivationStore | str | Path,
     layers: LayerSet | None = None,
     sets: Sequence[LayerSet] = (),
-    n_classes: int | None = 1000,
+    n_classes: int | str | None = None,
     prefixes: int = 64,
     min_prefix: int = 8,
     max_tokens: int | None = None,
@@ -62,30 +64,41 @@ def next_token(
     """Probe the next token of prefixes of a corpus.
 
     `layers` are probed one by one, and each of `sets` as one average; by default all layers are probed, the residual
-    stream also at 0.
-    `n_classes` None tells the whole vocabulary apart. `seed` draws prefixes, documents and resamples; the probes are
-    trained with `seeds` orders of the rows, and with the first one also on the control task (twice the work of that
-    seed). Raises CorpusError, ProbeError, SiteError or PromptError for what cannot be probed.
+    stream also at 0. So many of the most frequent next tokens as `n_classes` says are told apart: None is 1,000, or all
+    that the training part has; `all` is the whole vocabulary. `seed` draws prefixes, documents and resamples; the probes
+    are trained with `seeds` orders of the rows, and with the first one also on the control task (twice the work of that
+    seed). What makes the numbers doubtful is in the provenance's `notes`. Raises CorpusError, ProbeError, SiteError or
+    PromptError for what cannot be probed.
     """
     if seeds < 1 or resamples < 1:
         raise ProbeError(f"--seeds and --resamples are 1 or more; {seeds} and {resamples} were asked for.")
     recipe = Recipe() if recipe is None else recipe
-    probed = probed_sites(model, representations, layers, sets)
-    drawn = examples(model, corpus, prefixes=prefixes, min_prefix=min_prefix, max_tokens=max_tokens, seed=seed)
-    n_vocabulary = len(Unembedding.of(model).weight)
-    classes = choose_classes(drawn, n_classes, n_vocabulary)
-    _refuse_unscored(classes.coverage(drawn))
-    extraction = plan(model, drawn, representations, store=store, max_tokens=max_tokens).run()
+    planned = plan(
+        model,
+        corpus,
+        representations,
+        store=store,
+        layers=layers,
+        sets=sets,
+        n_classes=n_classes,
+        prefixes=prefixes,
+        min_prefix=min_prefix,
+        max_tokens=max_tokens,
+        seed=seed,
+    )
+    drawn, classes = planned.drawn, planned.classes
+    extraction = planned.job.run()
     bench = Bench(model, extraction, drawn, classes, recipe, seed)
     held = Held(drawn.document[bench.rows("test")], resamples, seed)
-    curves = bench.curves(probed, seeds, held, n_vocabulary=n_vocabulary if control else None)
+    curves = bench.curves(planned.probed, seeds, held, n_vocabulary=planned.n_vocabulary if control else None)
     scored = bench.baselines(held)
     facts = provenance(
         **extraction.facts(),
         corpus=corpus.facts(),
         documents={name: drawn.documents(part) for part, name in enumerate(PARTS)} | {"too_short": drawn.short},
         prefixes={name: len(bench.rows(name)) for name in PARTS} | {"a_text": prefixes, "shortest": min_prefix},
-        classes={"n": len(classes.ids), "all": n_classes is None, "kept": classes.coverage(drawn)},
+        classes={"n": len(classes.ids), "all": n_classes == ALL, "kept": classes.coverage(drawn)},
+        notes=notes_of(curves, len(bench.rows("validation"))),
         recipe=recipe.facts(),
         device=str(model.device),
         control=control,
@@ -112,15 +125,49 @@ def examples(
     return draw(model.tokenizer, corpus.texts, max_tokens=limit, prefixes=prefixes, min_prefix=min_prefix, seed=seed)
 
 
+@dataclass(frozen=True)
+class Planned:
+    """What is probed, on which prefixes, and what has to be read for it; made by `plan`."""
+
+    probed: tuple[Probed, ...]
+    drawn: Examples
+    classes: Classes
+    n_vocabulary: int
+    job: Job
+    """`Job.estimate` says what reading costs. `LT` is always read: it has the model's own prediction."""
+
+
 def plan(
+    model: Model,
+    corpus: Corpus,
+    representations: Sequence[Representation] = (VA, HS, LT),
+    *,
+    store: ActivationStore | str | Path,
+    layers: LayerSet | None = None,
+    sets: Sequence[LayerSet] = (),
+    n_classes: int | str | None = None,
+    prefixes: int = 64,
+    min_prefix: int = 8,
+    max_tokens: int | None = None,
+    seed: int = 0,
+) -> Planned:
+    """What `next_token` would probe; raises what that would raise for the same settings, and reads nothing."""
+    probed = probed_sites(model, representations, layers, sets)
+    drawn = examples(model, corpus, prefixes=prefixes, min_prefix=min_prefix, max_tokens=max_tokens, seed=seed)
+    n_vocabulary = len(Unembedding.of(model).weight)
+    classes = choose_classes(drawn, n_classes, n_vocabulary)
+    _refuse_unscored(classes.coverage(drawn))
+    job = _extraction(model, drawn, representations, store, max_tokens)
+    return Planned(tuple(probed), drawn, classes, n_vocabulary, job)
+
+
+def _extraction(
     model: Model,
     drawn: Examples,
     representations: Sequence[Representation],
-    *,
     store: ActivationStore | str | Path,
-    max_tokens: int | None = None,
+    max_tokens: int | None,
 ) -> Job:
-    """What has to be read; `Job.estimate` says what that costs. `LT` is always read: it has the model's own prediction."""
     prompted = [name for name in representations if name.prompt != PLAIN]
     if prompted or not representations:
         what = f"{prompted[0]} has a prompt" if prompted else "none was given"

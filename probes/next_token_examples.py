@@ -29,6 +29,12 @@ PARTS = ("train", "validation", "test")
 SHARES = (0.7, 0.1, 0.2)
 """Of the documents, how many are trained on, decide when to stop, and are scored."""
 
+MOST = 1000
+"""How many next tokens are told apart where nobody says how many."""
+
+ALL = "all"
+"""In place of a number of classes: every token of the vocabulary."""
+
 FEWEST = 10
 """Fewer documents cannot be split into three."""
 
@@ -107,15 +113,20 @@ def draw(
     )
 
 
-def choose_classes(examples: Examples, n_classes: int | None, n_vocabulary: int) -> Classes:
-    """The `n_classes` most frequent next tokens of the training part; None makes every token of the vocabulary a class.
+def choose_classes(examples: Examples, n_classes: int | str | None, n_vocabulary: int) -> Classes:
+    """The `n_classes` most frequent next tokens of the training part; `all` makes every token of the vocabulary a class.
 
-    Of equally frequent tokens the one with the smaller id comes first. Raises ProbeError for fewer than two classes, and
-    for more than there are different next tokens in the training part.
+    None is `MOST` classes, or all next tokens that there are. Of equally frequent tokens the one with the smaller id comes
+    first. Raises ProbeError for fewer than two classes, and for more than there are different next tokens in the training
+    part.
     """
-    if n_classes is None:
+    if n_classes == ALL:
         return Classes(np.arange(n_vocabulary), examples.following.copy())
     there, counts = np.unique(examples.following[examples.part == PARTS.index("train")], return_counts=True)
+    if n_classes is None:
+        n_classes = min(MOST, len(there))
+    if isinstance(n_classes, str):
+        raise ProbeError(f"--classes takes a whole number, or {ALL}; got {n_classes!r}.")
     if not 2 <= n_classes <= len(there):  # noqa: PLR2004
         raise ProbeError(
             f"The training part has {len(there):,} different next tokens; --classes {n_classes:,} was asked for. Ask for 2 "

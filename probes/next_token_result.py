@@ -23,6 +23,7 @@ class NextToken(Drawn):
     `table` has one row a number: model, corpus, representation, layers, layer, depth, metric, score, low, high, …, n,
     prefixes. All is measured on held-out documents, but for the `validation cross-entropy`. `layer` is missing for layer
     sets and baselines, `between_seeds` is the standard deviation over the seeds, `n` how many documents were scored.
+    `selectivity` is the seeds' mean accuracy less the accuracy on the control task, which is learnt with the first seed.
     """
 
     @property

@@ -117,6 +117,8 @@ class Curve:
     """For each seed, which checkpoint was kept."""
     validation: Float[np.ndarray, " seed"] = field(repr=False)
     """The validation loss of what each seed kept."""
+    start: float
+    """The validation loss before the first step: that of the classes' frequencies."""
     control: Float[np.ndarray, " document"] | None = field(default=None, repr=False)
     """What each document adds to the accuracy on the control task, with the first seed."""
 
@@ -134,7 +136,7 @@ def probe_rows(curve: Curve, held: Held) -> Iterator[dict[str, Any]]:
         yield what | {"metric": metric} | held.numbers(by_seed.mean(axis=0)) | {"between_seeds": _spread(by_seed, held)}
     loss = {"score": float(curve.validation.mean()), "low": np.nan, "high": np.nan}
     yield what | {"metric": VALIDATION} | loss | {"between_seeds": _deviation(curve.validation)}
-    if curve.control is not None:
+    if curve.control is not None:  # learnt with the first seed alone: selectivity is the seeds' mean above it
         yield what | {"metric": CONTROL} | held.numbers(curve.control)
         yield what | {"metric": SELECTIVITY} | held.numbers(final[0].mean(axis=0) - curve.control)
 

@@ -62,7 +62,12 @@ def probed_sites(
     for made in dict.fromkeys(representations):
         there = made.reading.layers(model.n_layers)
         wanted = [LayerSet((layer,)) for layer in there if (not sets if layers is None else layer in layers)]
-        wanted += [averaged for averaged in sets if all(layer in there for layer in averaged)]
+        for averaged in sets:
+            if not set(averaged) <= set(there):
+                raise SiteError(
+                    f"{made} has layers {there[0]}..{there[-1]}; --sets {averaged} has others. Ask for those."
+                )
+        wanted += sets
         if not wanted:
             raise SiteError(f"{made} has none of the layers that were asked for; it has {there[0]}..{there[-1]}.")
         found += [Probed(made, one) for one in dict.fromkeys(wanted)]
@@ -170,12 +175,13 @@ class _Outcome:
     steps: tuple[int, ...]
     kept: int
     validation: float
+    start: float
     sums: Float[np.ndarray, "metric checkpoint document"]
 
 
 def _outcome(probe: Trained, held: Held) -> _Outcome:
     sums = held.sums(probe.losses, probe.ranks)
-    return _Outcome(probe.steps, probe.kept, float(probe.validation[probe.kept]), sums)
+    return _Outcome(probe.steps, probe.kept, float(probe.validation[probe.kept]), probe.start, sums)
 
 
 def _curve(site: Site, by_seed: Sequence[_Outcome], control: _Outcome | None) -> Curve:
@@ -185,5 +191,6 @@ def _curve(site: Site, by_seed: Sequence[_Outcome], control: _Outcome | None) ->
         np.stack([outcome.sums for outcome in by_seed], axis=1),
         tuple(outcome.kept for outcome in by_seed),
         np.array([outcome.validation for outcome in by_seed]),
+        by_seed[0].start,
         None if control is None else control.sums[METRICS.index(ACCURACY), control.kept],
     )

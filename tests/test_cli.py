@@ -29,7 +29,7 @@ from valens.selectors import SELECTORS
 DETAILS = ("choices", "dimension", "gaps", "replicates", "rivals", "rules", "samples", "scores", "sets")
 TABLES = {f"{name}.parquet" for name in DETAILS}
 FILES = TABLES | {"provenance.json", "layers.json", "figure3.pdf", "figure3.png"}
-STOPPED = "Stopped. What was read is in the store; the same command goes on from there."
+STOPPED = "Stopped. What was finished is kept; the same command goes on from there."
 SMALL = ("--suite", "LeeSTS,WikiRetrieval", "--limit", "12")
 
 

@@ -22,9 +22,10 @@ from probes.lens_result import LogitLens
 from probes.lens_tables import BEST, OTHER_HALF, UNIGRAM, LensTables, curves_of, rank_table, unigram_ranks
 from probes.logit_lens import LensJob, logit_lens, plan
 from valens import cli, models
+from valens.commands.lens_text import words
 from valens.continuations import Continuations
 from valens.corpora import Corpus
-from valens.errors import CaptureError, CorpusError, ModelError, ResultError
+from valens.errors import CaptureError, CorpusError, ModelError, ProbeError, ResultError
 from valens.lens import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS, text_ranks
 from valens.models import Model
 from valens.prompts import Tokens
@@ -261,6 +262,11 @@ class TestRuns:
         with pytest.raises(CaptureError, match=rf"Text {job.continuations.documents[1]} \(from 0\): A vector has NaN"):
             job.ranks_of(1)
 
+    def test_no_resample_is_refused_before_anything_is_read(self, tmp_path):
+        with pytest.raises(ProbeError, match="--resamples is 1 or more; 0 was asked for"):
+            logit_lens(wrapped("llama"), corpus(), keep=tmp_path, resamples=0, **SETTINGS)
+        assert not list(tmp_path.iterdir())
+
 
 class TestFiles:
     def test_what_is_saved_is_read_and_drawn_again_without_a_model(self, tmp_path):
@@ -342,10 +348,22 @@ class TestCommand:
             assert f"offset {offset}: {top.representation} is highest, {top.score:.3f}" in out
 
     @pytest.mark.parametrize(
+        ("p_holm", "verdict"), [(0.049, "VA is behind LHS: -0.020 [-0.040, -0.001]"), (0.051, "cannot be told apart")]
+    )
+    def test_who_is_ahead_is_said_after_the_correction(self, p_holm, verdict):
+        numbers = {"difference": -0.02, "low": -0.04, "high": -0.001, "p_holm": p_holm}
+        result = replace(found(), details=found().details | {"differences": found().differences.assign(**numbers)})
+        told = [line for line in words(result) if line.startswith("  VA ") and "LHS" in line]
+        assert len(told) == 3
+        assert all(verdict in line for line in told)
+
+    @pytest.mark.parametrize(
         ("words", "message"),
         [
             (("--offsets", "five"), "--offsets takes whole numbers, as 1-5 or 1,2,8; got 'five'"),
-            (("--prefix-tokens", "20-4"), "--prefix-tokens takes whole numbers"),
+            (("--prefix-tokens", "20-4"), "--prefix-tokens takes a range of whole numbers, as 50-150"),
+            (("--prefix-tokens", "5,8,12"), "or one number; got '5,8,12'"),
+            (("--prefix-tokens", "200"), "the longest prefix and its farthest offset need 205"),
             ((), "the longest prefix and its farthest offset need 155"),
         ],
     )

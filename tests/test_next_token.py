@@ -16,13 +16,14 @@ import tiny
 import torch
 from tiny import one_thread  # noqa: F401
 
-from probes import next_token_scores, next_token_training
+from probes import next_token_examples, next_token_scores, next_token_training
 from probes.next_token import examples as examples_of
 from probes.next_token import next_token, plan
 from probes.next_token_baselines import bigram, most_frequent, own, unigram
 from probes.next_token_examples import PARTS, choose_classes, control_classes, draw
+from probes.next_token_notes import notes_of
 from probes.next_token_result import NextToken
-from probes.next_token_scores import Held, Site, compared
+from probes.next_token_scores import Curve, Held, Site, compared
 from valens import cli, models
 from valens.corpora import Corpus
 from valens.errors import CorpusError, ProbeError, ResultError, SelectionError, SiteError
@@ -142,9 +143,16 @@ class TestClasses:
 
     def test_all_is_the_vocabulary(self, model: Model) -> None:
         drawn = examples_of(model, corpus())
-        classes = choose_classes(drawn, None, tiny.VOCABULARY)
+        classes = choose_classes(drawn, "all", tiny.VOCABULARY)
         np.testing.assert_array_equal(classes.of_row, drawn.following)
         assert classes.coverage(drawn) == dict.fromkeys(PARTS, 1.0)
+
+    def test_by_default_as_many_as_there_are_up_to_a_limit(self, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+        drawn = examples_of(model, corpus())
+        there = len(set(drawn.following[drawn.part == 0]))
+        assert len(choose_classes(drawn, None, tiny.VOCABULARY).ids) == there < next_token_examples.MOST
+        monkeypatch.setattr(next_token_examples, "MOST", there - 1)
+        assert len(choose_classes(drawn, None, tiny.VOCABULARY).ids) == there - 1
 
     @pytest.mark.parametrize("n", [1, 96])
     def test_more_than_there_are(self, model: Model, n: int) -> None:
@@ -355,7 +363,7 @@ class TestProbe:
         assert len(averaged.compare("VA", "LT")) == 2
 
     def test_the_whole_vocabulary(self, model: Model, store: Path) -> None:
-        found = next_token(model, corpus(), [LT], store=store, **(SETTINGS | {"n_classes": None, "seeds": 1}))
+        found = next_token(model, corpus(), [LT], store=store, **(SETTINGS | {"n_classes": "all", "seeds": 1}))
         facts = found.provenance
         assert (facts["classes"]["n"], facts["classes"]["kept"]["test"]) == (tiny.VOCABULARY, 1.0)
         assert score(found, "model", "cross-entropy") == pytest.approx(
@@ -371,6 +379,9 @@ class TestProbe:
             ({"seed": -1}, ProbeError, "-1 was asked for"),
             ({"seeds": 0}, ProbeError, "--seeds and --resamples are 1 or more; 0"),
             ({"n_classes": 500}, ProbeError, "--classes 500 was asked for"),
+            ({"n_classes": "many"}, ProbeError, "--classes takes a whole number, or all; got 'many'"),
+            ({"sets": [LayerSet((0, 1))]}, SiteError, "VA has layers 1..3; --sets 0,1 has others"),
+            ({"recipe": Recipe(lr=50, steps=30)}, ProbeError, r"VA at layer 1 diverged: .* nats at its lowest, and"),
             ({"recipe": Recipe(lr=1e38, steps=30)}, ProbeError, r"VA at layer 1 diverged.*learning rate of 1e\+38"),
             (
                 {"representations": [Representation("P", VA.reading, Prompt("Say {text}"))]},
@@ -386,8 +397,26 @@ class TestProbe:
         with pytest.raises(error, match=message):
             next_token(model, corpus(), store=store, **(SETTINGS | settings))
 
+    def test_a_plan_refuses_what_the_run_would(self, model: Model, store: Path) -> None:
+        for settings in ({"layers": LayerSet((0,))}, {"n_classes": 500}, {"seed": -1}):
+            with pytest.raises((SiteError, ProbeError)):
+                plan(model, corpus(), [VA], store=store, **settings)
+
+    def test_what_is_doubtful_is_noted(self, found: NextToken) -> None:
+        sums = np.zeros((3, 2, 1, 4))
+        good, bad = (
+            Curve(Site(name, "1"), (5,), sums, (0, 0), np.array(losses), start=3.0)
+            for name, losses in (("LT", [2.0, 2.9]), ("VA", [2.5, 3.2]))
+        )
+        assert notes_of([good], 30) == []
+        few, idle = notes_of([good, bad], 2)
+        assert few.startswith("2 prefixes decide when a probe stops")
+        assert idle.startswith("1 of 2 probes have learnt less than how frequent the classes are")
+        assert "VA at 1 ends at 3.20 nats on the validation documents, and the frequencies alone have 3.00" in idle
+        assert all("have learnt less" in note for note in found.provenance["notes"])  # 36 prefixes are enough
+
     def test_one_pass_a_text(self, model: Model, tmp_path: Path) -> None:
-        job = plan(model, examples_of(model, corpus()), [VA], store=tmp_path)
+        job = plan(model, corpus(), [VA], store=tmp_path).job
         assert len(job.pending()) == len(TEXTS)
         assert {str(reading) for reading in job.readings} == {"values/mean", "hidden/last"}
 
@@ -488,6 +517,9 @@ class TestCommand:
         ("words", "message"),
         [
             ("--classes many", "--classes takes a whole number, or all"),
+            ("--classes 2000 --dry-run", "--classes 2,000 was asked for"),
+            ("--layers 0 --dry-run", "VA has none of the layers"),
+            ("--seeds 0 --dry-run", "--seeds cannot be '0': it should be greater than or equal to 1"),
             ("--steps 0", "--steps is 1 or more"),
             ("--lr 0", "--lr 0.0 was asked for"),
             ("--limit 5", "5 documents can be used"),

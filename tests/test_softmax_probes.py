@@ -158,6 +158,7 @@ class TestScores:
         counts = np.bincount(LABELS.classes[LABELS.train], minlength=N_CLASSES) + 1
         wanted = -np.log(counts / counts.sum())[LABELS.classes[LABELS.test]]
         np.testing.assert_allclose(probe.losses[0], wanted, atol=1e-5)
+        assert probe.start == pytest.approx(probe.validation[0], abs=1e-5)  # before any step, as after one of 1e-9
 
     def test_a_constant_feature_is_harmless(self) -> None:
         features = torch.cat([WIDE.features, torch.full((3, 240, 1), 1e4)], dim=2)
@@ -199,3 +200,7 @@ class TestRecipe:
     def test_a_diverged_probe_is_named_with_the_rate(self) -> None:
         with pytest.raises(ProbeError, match=r"probe of HS 1 diverged.* learning rate of 1e\+38. Lower --lr"):
             train([WIDE, NARROW], LABELS, replace(QUICK, lr=1e38), seed=0)
+        with pytest.raises(
+            ProbeError, match=r"HS 2 diverged: .* \d\.\d nats at its lowest, and 1\.\d before the first"
+        ):
+            train([WIDE, NARROW], LABELS, replace(QUICK, lr=50), seed=0)

@@ -104,5 +104,5 @@ def main() -> None:
         say(errors, "Stopped. Nothing was changed.")
         sys.exit(1)
     if code == _INTERRUPTED:
-        say(errors, "Stopped. What was read is in the store; the same command goes on from there.")
+        say(errors, "Stopped. What was finished is kept; the same command goes on from there.")
     sys.exit(code)

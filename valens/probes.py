@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from probes.logit_lens import plan as lens_plan
     from probes.matching_metrics import CHANCE
     from probes.matching_result import SegmentMatching
-    from probes.next_token import examples as next_token_examples
     from probes.next_token import next_token
     from probes.next_token import plan as next_token_plan
     from probes.next_token_result import NextToken
@@ -46,7 +45,6 @@ _HOMES = {
     "lens_plan": "probes.logit_lens:plan",
     "CHANCE": "probes.matching_metrics",
     "SegmentMatching": "probes.matching_result",
-    "next_token_examples": "probes.next_token:examples",
     "next_token": "probes.next_token",
     "next_token_plan": "probes.next_token:plan",
     "NextToken": "probes.next_token_result",
@@ -72,7 +70,6 @@ __all__ = [
     "logit_lens",
     "matching_plan",
     "next_token",
-    "next_token_examples",
     "next_token_plan",
     "refuse_matching",
     "segment_matching",

@@ -6,8 +6,9 @@
 
 The target of offset o is x_{t+o}, and its query the token before it, q = t + o - 1. With o = 1 that is x_t, an ordinary
 token of the prefix. Every later query attends to the prefix alone, not to itself and not to other continuation tokens:
-z_q = Σ_{j≤t} α_{q,j} v_j, with α normalised over the prefix (appendix E of arXiv 2602.01572). Nobody attends to a query,
-so any number of them share one prefix.
+z_q = Σ_{j≤t} α_{q,j} v_j, with α normalised over the prefix (appendix E of arXiv 2602.01572), and over the sink that a
+model's heads may have besides (gpt-oss): its weights over the prefix sum to less than 1, as they do in the model. Nobody
+attends to a query, so any number of them share one prefix.
 
 The spare's attention weights are exchanged for 1/t in every head, so that the model itself makes Concat_h(mean_j v_j) W_O
 of it: key-value heads repeated, with whatever bias and norm its output projection has.

@@ -32,6 +32,9 @@ LOGIT_BYTES = 64 * 2**20
 
 _BETAS = (0.9, 0.999)
 
+_WORSE = 1.0
+"""By how many nats a probe may be worse than it began: more is no matter of chance, the rate is too high."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -114,6 +117,8 @@ class Trained:
     """After how many steps each checkpoint is."""
     kept: int
     """Which checkpoint was kept, as a place in `steps`."""
+    start: float
+    """The mean cross-entropy of the validation rows before the first step, in nats: that of the classes' frequencies."""
     validation: Float[np.ndarray, " checkpoint"] = field(repr=False)
     """The mean cross-entropy of the validation rows, in nats."""
     losses: Float[np.ndarray, "checkpoint test"] = field(repr=False)
@@ -135,7 +140,8 @@ def train(
 
     `title` is what the progress bar is called.
 
-    Raises ProbeError if a loss becomes infinite or nan, naming the probe and the learning rate.
+    Raises ProbeError, naming the probe and the learning rate, if a loss becomes infinite or nan, or if the weights that are
+    kept are worse by a nat than the frequencies of the classes, with which training began.
     """
     labels = Labels(
         labels.classes.to(device),
@@ -194,6 +200,7 @@ class _Learning:
         self._places = torch.arange(n_probes, device=device)  # of the probes that still learn
         self._weight = torch.zeros(n_probes, d, labels.n_classes, device=device)
         self._bias = _log_frequencies(labels).expand(n_probes, 1, -1).contiguous()
+        self._start = -float(self._bias[0, 0, labels.classes[labels.validation]].double().mean())
         self._per_scale = 1 / self._scale
         self._rooms: dict[str, Tensor] = {}
         self._adam = self._optimiser()
@@ -222,7 +229,8 @@ class _Learning:
         losses, ranks = (part.cpu().numpy() for part in self._scores(self._labels.test))
         going = []
         for turn, (place, loss) in enumerate(zip(self._places.tolist(), validation.mean(dim=1).tolist(), strict=True)):
-            self._refuse_diverged(place, loss, step)
+            if not math.isfinite(loss):
+                raise self._diverged(place, f"is {loss} after {step} steps")
             history = self._histories[place]
             if history.note(loss, losses[turn], ranks[turn]):
                 self._best_weight[place], self._best_bias[place] = self._weight[turn], self._bias[turn]
@@ -236,7 +244,12 @@ class _Learning:
         for place, (name, history) in enumerate(zip(self._names, self._histories, strict=True)):
             weight = self._best_weight[place] / self._scale[place].T
             bias = self._best_bias[place, 0] - self._mean[place, 0] @ weight
-            yield Trained(name, weight, bias, scored_after, history.best, *history.filled(len(scored_after)))
+            filled = history.filled(len(scored_after))
+            lowest = float(filled[0][history.best])
+            if lowest > self._start + _WORSE:
+                how = f"is {lowest:.1f} nats at its lowest, and {self._start:.1f} before the first step"
+                raise self._diverged(place, how)
+            yield Trained(name, weight, bias, scored_after, history.best, self._start, *filled)
 
     def _optimiser(self) -> torch.optim.Adam:
         groups: list[dict[str, Any]] = [
@@ -289,12 +302,11 @@ class _Learning:
         for start in range(0, len(rows), size):
             yield start, rows[start : start + size]
 
-    def _refuse_diverged(self, place: int, loss: float, step: int) -> None:
-        if not math.isfinite(loss):
-            raise ProbeError(
-                f"The probe of {self._names[place]} diverged: its validation loss is {loss} after {step} steps with a "
-                f"learning rate of {self._recipe.lr:g}. Lower --lr."
-            )
+    def _diverged(self, place: int, how: str) -> ProbeError:
+        return ProbeError(
+            f"The probe of {self._names[place]} diverged: its validation loss {how}, with a learning rate of "
+            f"{self._recipe.lr:g}. Lower --lr."
+        )
 
     def _keep_only(self, going: Tensor) -> None:
         """Go on with some of the probes, and with their moments."""

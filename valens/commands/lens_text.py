@@ -11,8 +11,10 @@ from valens.probes import UNIGRAM, LogitLens
 if TYPE_CHECKING:
     from rich.table import Table
 
-_TOLD = (("VA", "LHS"), ("VA", "WHS"), ("VA-sum", "LHS"), ("VA", UNIGRAM))
+_TOLD = (("VA", "LHS"), ("VA", "WHS"), ("VA-uniform", "LHS"), ("VA-sum", "LHS"), ("VA", UNIGRAM), ("VA-sum", UNIGRAM))
 """The pairs that are put into words, with the final norm."""
+
+_LEVEL = 0.05
 
 
 def best_table(found: LogitLens) -> Table:
@@ -50,6 +52,6 @@ def words(found: LogitLens) -> Iterator[str]:
 
 def _verdict(row: Any) -> str:
     gap = f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
-    if row.low <= 0 <= row.high:
+    if not row.p_holm < _LEVEL:
         return f"{row['first']} and {row['second']} cannot be told apart: {gap}"
-    return f"{row['first']} is {'ahead of' if row.low > 0 else 'behind'} {row['second']}: {gap}"
+    return f"{row['first']} is {'ahead of' if row.difference > 0 else 'behind'} {row['second']}: {gap}"

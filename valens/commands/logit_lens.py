@@ -54,7 +54,7 @@ def logit_lens(
     prefix_tokens: Annotated[
         str,
         typer.Option(
-            metavar="RANGE", help="How many tokens a prefix has: drawn from this range.", rich_help_panel=INPUT
+            metavar="RANGE", help="Tokens of a prefix: drawn from this range, or one number.", rich_help_panel=INPUT
         ),
     ] = "50-150",
     device: Device = "auto",
@@ -82,13 +82,12 @@ def logit_lens(
     from valens.results import writable_folder
 
     console = Console(stderr=as_json)
-    wanted, lengths = whole_numbers(offsets, "--offsets"), whole_numbers(prefix_tokens, "--prefix-tokens")
+    wanted, within = whole_numbers(offsets, "--offsets"), whole_range(prefix_tokens, "--prefix-tokens")
     texts = read_corpus(console, corpus, data_root=data_root, field=field, limit=limit)
     if not dry_run:
         writable_folder(out)
     with waiting(console, f"Loading {model}"):
         loaded = load(model, device=device, dtype=dtype, revision=revision)
-    within = (min(lengths), max(lengths))
     if dry_run:
         job = lens_plan(
             loaded, texts, offsets=wanted, prefix_tokens=within, prefixes=prefixes, keep=out / KEPT, seed=seed
@@ -124,6 +123,17 @@ def whole_numbers(text: str, option: str) -> list[int]:
     if not all(found):
         raise CorpusError(f"{option} takes whole numbers, as 1-5 or 1,2,8; got {text!r}.")
     return sorted({number for part in found for number in part})
+
+
+def whole_range(text: str, option: str) -> tuple[int, int]:
+    """The first and last number of `50-150`, or one number twice; CorpusError for what is neither."""
+    from valens.errors import CorpusError
+
+    part = _PART.fullmatch(text.strip())
+    first, last = (int(part[1]), int(part[2] or part[1])) if part is not None else (1, 0)
+    if first > last:
+        raise CorpusError(f"{option} takes a range of whole numbers, as 50-150, or one number; got {text!r}.")
+    return first, last
 
 
 def _show_estimate(console: Console, estimate: LensEstimate, *, as_json: bool) -> None:
@@ -170,8 +180,9 @@ def _show(console: Console, found: LogitLens, out: Path) -> None:
         say(console, line)
     say(
         console,
-        "Differences are paired by text, with the final norm; each 95 % interval stands by itself. Figures and tables have "
-        "the paper's formula, without the norm, as well.",
+        "Differences are paired by text, with the final norm; ahead and behind are p < 0.05 after Holm's correction over "
+        "the offsets, and each 95 % interval stands by itself. Figures and tables have the paper's formula, without the "
+        "norm, as well.",
         style="dim",
     )
     passes, seconds = facts["forward_passes"], timedelta(seconds=round(facts["seconds_reading"]))

@@ -39,7 +39,7 @@ from valens.commands.options import (
 )
 from valens.commands.texts import read_corpus
 from valens.commands.words import either
-from valens.terminal import say, show_estimate, waiting, write_json
+from valens.terminal import say, say_labelled, show_estimate, waiting, write_json
 
 if TYPE_CHECKING:
     from valens.layers import LayerSet
@@ -76,18 +76,22 @@ def next_token(
         ),
     ] = None,
     classes: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="N", help="So many most frequent next tokens are told apart, or all.", rich_help_panel=CHOOSING
+            metavar="N",
+            help="So many most frequent next tokens are told apart, or all.",
+            show_default="1000, or as many as there are",
+            rich_help_panel=CHOOSING,
         ),
-    ] = "1000",
+    ] = None,
     control: Annotated[
         bool, typer.Option(help="Also train on the control task, for selectivity.", rich_help_panel=CHOOSING)
     ] = True,
     seed: Seed = 0,
     resamples: Resamples = 10_000,
     seeds: Annotated[
-        int, typer.Option(metavar="N", help="How many orders of the rows to train with.", rich_help_panel=TRAINING)
+        int,
+        typer.Option(min=1, metavar="N", help="How many orders of the rows to train with.", rich_help_panel=TRAINING),
     ] = 3,
     steps: Annotated[int, typer.Option(metavar="N", help="At most this many steps.", rich_help_panel=TRAINING)] = 1000,
     batch: Annotated[int, typer.Option(metavar="N", help="Prefixes a step.", rich_help_panel=TRAINING)] = 256,
@@ -138,13 +142,22 @@ def next_token(
     picked = layer_set(layers, loaded.n_layers)
     averaged = [_set(one, loaded.n_layers) for one in sets or ()]
     if dry_run:
-        from valens.probes import next_token_examples, next_token_plan
+        from valens.probes import next_token_plan
 
-        drawn = next_token_examples(
-            loaded, texts, prefixes=prefixes, min_prefix=min_prefix, max_tokens=max_tokens, seed=seed
+        planned = next_token_plan(
+            loaded,
+            texts,
+            wanted,
+            store=activations,
+            layers=picked,
+            sets=averaged,
+            n_classes=n_classes,
+            prefixes=prefixes,
+            min_prefix=min_prefix,
+            max_tokens=max_tokens,
+            seed=seed,
         )
-        job = next_token_plan(loaded, drawn, wanted, store=activations, max_tokens=max_tokens)
-        show_estimate(console, job.estimate(), as_json=as_json)
+        show_estimate(console, planned.job.estimate(), as_json=as_json)
         return
     found = probe(
         loaded,
@@ -170,14 +183,9 @@ def next_token(
         _show(console, found, out)
 
 
-def _classes(text: str) -> int | None:
-    from valens.errors import ProbeError
-
-    if text.strip().lower() == "all":
-        return None
-    if not text.strip().isdecimal():
-        raise ProbeError(f"--classes takes a whole number, or all; got {text!r}.")
-    return int(text)
+def _classes(text: str | None) -> int | str | None:
+    """A number where it is one; the probe refuses what is neither that nor `all`."""
+    return int(text) if text is not None and text.strip().isdecimal() else text
 
 
 def _set(text: str, n_layers: int) -> LayerSet:
@@ -212,6 +220,8 @@ def _show(console: Console, found: NextToken, out: Path) -> None:
 
     for line in about(found):
         say(console, line)
+    for note in found.provenance["notes"]:
+        say_labelled(console, "Note:", note, style="yellow")
     say(console)
     say(console, best_table(found))
     say(console)

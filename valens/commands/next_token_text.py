@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _METRICS = ("accuracy", "top-5 accuracy", "cross-entropy")
 _LEVEL = 0.05
+_SHOWN = 0.05
+"""The smallest difference in accuracy points that is not shown as 0.0."""
 _SHORT = {"most frequent token": "most frequent", "model, all tokens": "model, all", "top-5 accuracy": "top 5"}
 """Names that leave room for the numbers on a terminal of 80 columns."""
 
@@ -58,16 +60,22 @@ def words(found: NextToken) -> Iterator[str]:
         accuracy, loss = (
             found.compare_best(first, other, metric=metric).iloc[0] for metric in (_METRICS[0], _METRICS[2])
         )
-        side = "above" if accuracy.difference > 0 else "below"
         yield (
-            f"{first} ({_at(accuracy.first_layers)}) is {abs(accuracy.difference) * 100:.1f} accuracy points {side} "
-            f"{other} ({_at(accuracy.second_layers)}): {accuracy.difference * 100:+.1f} "
+            f"{first} ({_at(accuracy.first_layers)}) is {_apart(accuracy.difference)} {other} "
+            f"({_at(accuracy.second_layers)}): {accuracy.difference * 100:+.1f} "
             f"[{accuracy.low * 100:+.1f}, {accuracy.high * 100:+.1f}], p = {accuracy.p:.2g}; cross-entropy "
             f"{loss.difference:+.2f} [{loss.low:+.2f}, {loss.high:+.2f}] nats."
         )
         for at, compared in found.comparisons(first, other, _METRICS[0]):
-            if at == "same layers":
+            if at == "same layers" and compared.first_layers.str.isdecimal().any():
                 yield _by_layer(compared, first, other)
+
+
+def _apart(difference: float) -> str:
+    points = abs(difference) * 100
+    if points < _SHOWN:
+        return "level in accuracy with"
+    return f"{points:.1f} accuracy points {'above' if difference > 0 else 'below'}"
 
 
 def _by_layer(compared: pd.DataFrame, first: str, other: str) -> str:

@@ -58,7 +58,8 @@ def lens_by_offset(best: pd.DataFrame, *, width: Width = "two") -> Figure:
     colours = _colours(best)
     titles = [f"{_SETTINGS[False]}, as in the paper", _SETTINGS[True]]
     with style():
-        figure, axes, room = panels(titles, width=width, most=2, height=1.7, names=set(colours), sharey=True)
+        names = {_label(name, norm) for name in colours for norm in _SETTINGS}
+        figure, axes, room = panels(titles, width=width, most=2, height=1.7, names=names, sharey=True)
         ends = {axis: _offset_lines(axis, best, norm, colours) for axis, norm in zip(axes, _SETTINGS, strict=True)}
         for axis in axes:
             axis.set_ylim(0, 1.06 * _highest(best))
@@ -130,6 +131,11 @@ def _lines(table: pd.DataFrame, norm: bool) -> Iterator[tuple[str, pd.DataFrame]
         yield name, table[(table.representation == name) & (table.norm == _ONE_NORM.get(name, norm))]
 
 
+def _label(name: str, norm: bool) -> str:
+    """What a line is called where the others have this setting of the norm."""
+    return f"{name} (with norm)" if _ONE_NORM.get(name, norm) and not norm else name
+
+
 def _offset_lines(axis: Axes, best: pd.DataFrame, norm: bool, colours: dict[str, str]) -> Labels:
     """Draw the lines of one setting; gives what is written at their ends."""
     ends = {}
@@ -141,7 +147,7 @@ def _offset_lines(axis: Axes, best: pd.DataFrame, norm: bool, colours: dict[str,
             axis.plot(highest.offset, highest.score, "o", color=colours[name], markersize=3, markerfacecolor="white")
         end = last_score(honest)
         if end is not None:
-            ends[name] = end, colours[name]
+            ends[_label(name, norm)] = end, colours[name]
     offsets = sorted(set(best.offset))
     axis.set_xticks(offsets)
     axis.set_xlim(offsets[0] - 0.2, offsets[-1] + 0.2)
@@ -202,7 +208,13 @@ def _legend(figure: Figure, colours: dict[str, str]) -> None:
     legend(
         figure,
         [
-            Line2D([], [], color=colour, label=name, linestyle=DASHED if name in _ONE_NORM else stroke(colour))
+            Line2D(
+                [],
+                [],
+                color=colour,
+                label=_label(name, norm=False),
+                linestyle=DASHED if name in _ONE_NORM else stroke(colour),
+            )
             for name, colour in colours.items()
         ],
     )
