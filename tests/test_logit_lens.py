@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import tiny
 import torch
+import transformers as hf
 from scipy.stats import rankdata
 from tiny import one_thread  # noqa: F401
 
@@ -240,6 +241,15 @@ class TestRuns:
         with pytest.raises(CaptureError, match="looks back over 8 tokens"):
             logit_lens(model, corpus(), keep=tmp_path, **SETTINGS)
         assert not list(tmp_path.glob("*/*.npy"))
+
+    def test_a_window_that_counts_places_in_the_packed_row_is_refused(self):
+        """Wider than every text that is read, and narrower than its packed row."""
+        settings = {"num_layers": 2, "num_heads": 4, "intermediate_size": 64, "max_position_embeddings": 128}
+        kinds = {"attention_types": [[["global", "local"], 1]], "window_size": 30}
+        config = hf.GPTNeoConfig(vocab_size=tiny.VOCABULARY, hidden_size=32, **settings, **kinds)
+        model = models.wrap(tiny.random_network(config), tiny.tokenizer(), name="gpt-neo")
+        with pytest.raises(CaptureError, match="comes out otherwise when it is packed"):
+            logit_lens(model, corpus(), **SETTINGS)
 
     def test_a_model_without_an_unembedding_and_a_token_without_an_embedding_are_refused(self, tmp_path):
         tiny.network("llama").model.save_pretrained(tmp_path)

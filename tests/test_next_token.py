@@ -25,6 +25,7 @@ from probes.next_token_notes import notes_of
 from probes.next_token_result import NextToken
 from probes.next_token_scores import Curve, Held, Site, compared
 from valens import cli, models
+from valens.commands.next_token_text import words
 from valens.corpora import Corpus
 from valens.errors import CorpusError, ProbeError, ResultError, SelectionError, SiteError
 from valens.extract import plan as extraction_plan
@@ -419,6 +420,19 @@ class TestProbe:
         job = plan(model, corpus(), [VA], store=tmp_path).job
         assert len(job.pending()) == len(TEXTS)
         assert {str(reading) for reading in job.readings} == {"values/mean", "hidden/last"}
+
+
+class TestWords:
+    def test_what_is_equal_is_neither_above_nor_below(self, found: NextToken) -> None:
+        def twins(table: pd.DataFrame) -> pd.DataFrame:
+            own = table[table.representation == "VA"]
+            return pd.concat([own, own.assign(representation="TWIN")], ignore_index=True)
+
+        result = replace(found, table=twins(found.table), details={"documents": twins(found.detail("documents"))})
+        at = found.best("VA")
+        assert any(
+            f"VA (layer {at}) is level in accuracy with TWIN (layer {at}): +0.0" in line for line in words(result)
+        )
 
 
 class TestFigures:
