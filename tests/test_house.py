@@ -31,10 +31,10 @@ builtin evaluation selectors
 provenance results
 contracts
 audit
-plotting display
+plotting
 probes
 report
-terminal commands
+commands
 cli
 __init__ __main__
 """

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from rich.table import Table
 from shell import Shell, shell, tiny_folder  # noqa: F401
 from tiny import one_thread  # noqa: F401
 
-from valens.terminal import say, say_labelled, waiting
+from valens.commands.terminal import say, say_labelled, waiting
 
 ODD = ("[/x]", "[red]a[x]", "a\\", "[", ":smile:", "[bold", "größer 🙂")
 
@@ -35,14 +34,6 @@ def test_a_line_is_printed_as_it_is(name: str) -> None:
     say(on, name, style="dim")
     say_labelled(on, "Note:", name, style="bold red")
     assert printed(on) == f"{name}\nNote: {name}\n"
-
-
-@pytest.mark.parametrize("name", [name for name in ODD if name != ":smile:"])
-def test_a_table_shows_brackets_as_they_are(name: str) -> None:
-    on, table = console(), Table(name)
-    table.add_row(name)
-    say(on, table)
-    assert printed(on).count(name) == 2
 
 
 @pytest.mark.parametrize("name", ODD)

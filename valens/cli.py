@@ -25,11 +25,11 @@ from valens.commands.overlap import overlap
 from valens.commands.report import report
 from valens.commands.segment_matching import segment_matching
 from valens.commands.sweep_layers import sweep_layers
+from valens.commands.terminal import say, say_labelled
 from valens.commands.transfer_layers import transfer_layers
 from valens.commands.usage import Misuse, told
 from valens.errors import ValensError
 from valens.provenance import __version__
-from valens.terminal import say, say_labelled
 
 app = typer.Typer(
     name="valens",

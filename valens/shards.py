@@ -38,7 +38,6 @@ _WRITER = re.compile(r"\.(.+)-(\d+)-[0-9a-f]{32}\.tmp")
 """The machine and the process of a file that is being written, in its name."""
 
 _STALE_SECONDS = 24 * 3600
-_MEND = "Set it aside with `valens store verify --quarantine`; its rows are then computed again."
 
 Row = bytes
 """The sha256 of what the model read for one text: 32 bytes."""

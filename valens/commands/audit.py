@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from valens.commands.options import OUTPUT, AsJson, Device, Dtype, MaxTokens, ModelName
-from valens.terminal import say, waiting, write_json
+from valens.commands.terminal import say, waiting, write_json
 
 
 def audit(
@@ -34,7 +34,7 @@ def audit(
     """
     from valens.audit import audit as measure
     from valens.audit import summary
-    from valens.display import gaps_table
+    from valens.commands.tables import gaps_table
     from valens.results import records, writable_folder
 
     if out is not None:

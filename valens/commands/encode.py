@@ -23,10 +23,10 @@ from valens.commands.options import (
     OnLong,
     Revision,
 )
+from valens.commands.terminal import waiting
 from valens.commands.texts import read_every_line
 from valens.commands.words import either
 from valens.errors import ResultError
-from valens.terminal import waiting
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -27,9 +27,9 @@ from valens.commands.options import (
     Revision,
     StorePath,
 )
+from valens.commands.terminal import say, show_estimate, waiting, write_json
 from valens.commands.texts import TextFile, read_lines
 from valens.commands.words import either
-from valens.terminal import say, show_estimate, waiting, write_json
 
 
 def extract(

@@ -22,8 +22,8 @@ from valens.commands.options import (
     Revision,
     StorePath,
 )
+from valens.commands.terminal import say, waiting, write_json
 from valens.commands.texts import TextFile, read_lines
-from valens.terminal import say, waiting, write_json
 
 
 def extract_tokens(

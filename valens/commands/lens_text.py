@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from valens.display import plain_table
+from valens.commands.tables import plain_table
 from valens.probes import UNIGRAM, LogitLens
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from valens.commands.options import (
     Revision,
     Seed,
 )
+from valens.commands.terminal import say, waiting, write_json
 from valens.commands.texts import read_corpus
-from valens.terminal import say, waiting, write_json
 
 if TYPE_CHECKING:
     from valens.probes import LensEstimate, LogitLens
@@ -137,7 +137,7 @@ def whole_range(text: str, option: str) -> tuple[int, int]:
 
 
 def _show_estimate(console: Console, estimate: LensEstimate, *, as_json: bool) -> None:
-    from valens.display import pairs_table
+    from valens.commands.tables import pairs_table
 
     if as_json:
         write_json(asdict(estimate))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from valens.display import plain_table
+from valens.commands.tables import plain_table
 from valens.layers import LayerSet
 from valens.lexical import LEXICAL
 from valens.probes import CHANCE, SegmentMatching

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from valens.commands.options import AsJson
-from valens.terminal import say, write_json
+from valens.commands.terminal import say, write_json
 
 
 def models(
@@ -18,7 +18,7 @@ def models(
     from dataclasses import asdict
 
     from valens.catalog import CATALOG
-    from valens.display import plain_table
+    from valens.commands.tables import plain_table
 
     if as_json:
         write_json({name: asdict(known) | {"d_values": known.d_values} for name, known in CATALOG.items()})

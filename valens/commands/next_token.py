@@ -37,9 +37,9 @@ from valens.commands.options import (
     layer_set,
     representations_named,
 )
+from valens.commands.terminal import say, say_labelled, show_estimate, waiting, write_json
 from valens.commands.texts import read_corpus
 from valens.commands.words import either
-from valens.terminal import say, say_labelled, show_estimate, waiting, write_json
 
 if TYPE_CHECKING:
     from valens.layers import LayerSet

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from valens.commands import words
 from valens.commands.options import OUTPUT, AsJson, DataRoot, Strict
+from valens.commands.tables import plain_table
+from valens.commands.terminal import say, say_labelled, write_json
 from valens.printable import printable
-from valens.terminal import say, say_labelled, write_json
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from valens.contamination import Common
     from valens.tasks import Suite
 
@@ -74,14 +76,9 @@ def overlap(
 
 
 def _table(found: list[Common]) -> Table:
-    table = Table(box=None)
-    for header in ("units of", "that are in"):
-        table.add_column(header)
-    for header in ("unit", "shared", "of", "share"):
-        table.add_column(header, justify="right")
-    for row in found:
-        table.add_row(row.task, row.other, row.unit, f"{row.shared:,}", f"{row.of:,}", f"{row.share:.1%}")
-    return table
+    columns = ("units of", "that are in", "unit", "shared", "of", "share")
+    rows = [(row.task, row.other, row.unit, f"{row.shared:,}", f"{row.of:,}", f"{row.share:.1%}") for row in found]
+    return plain_table(columns, rows, right=columns[2:])
 
 
 def _show_examples(console: Console, row: Common) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from valens.commands.options import OUTPUT
-from valens.terminal import say, waiting
+from valens.commands.terminal import say, waiting
 
 
 def report(

@@ -13,8 +13,8 @@ from rich.console import Console
 from valens.commands import words
 from valens.commands.layout import Command, examples
 from valens.commands.options import CHOOSING, DEFAULT_STORE, INPUT, AsJson, Device, Seed, ShownStore
+from valens.commands.terminal import say, write_json
 from valens.errors import StoreError
-from valens.terminal import say, write_json
 
 if TYPE_CHECKING:
     from valens.store import ActivationStore, Collection
@@ -45,7 +45,7 @@ def ls(*, store: ShownStore = DEFAULT_STORE, as_json: AsJson = False) -> None:
 
     Of each: model, readings, rows, size, and when it was last used.
     """
-    from valens.display import plain_table
+    from valens.commands.tables import plain_table
     from valens.upkeep import summary
 
     found = [summary(collection) for collection in _existing(store).collections()]
@@ -68,7 +68,7 @@ def info(
     as_json: AsJson = False,
 ) -> None:
     """Say how one collection was read, and what is in it."""
-    from valens.display import pairs_table
+    from valens.commands.tables import pairs_table
     from valens.upkeep import flat, summary
 
     collection = _existing(store).find(key)
@@ -176,7 +176,7 @@ def diff(
 
     Line by line: model, weights, tokenizer, prompt, truncation, dtype, kernel and versions, as far as they differ.
     """
-    from valens.display import plain_table
+    from valens.commands.tables import plain_table
     from valens.upkeep import difference
 
     found = _existing(store)
@@ -216,7 +216,7 @@ def drift(
     """
     from valens.audit import drift as measure
     from valens.audit import summary
-    from valens.display import gaps_table
+    from valens.commands.tables import gaps_table
     from valens.models import load
     from valens.results import records
 

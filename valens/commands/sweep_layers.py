@@ -34,8 +34,8 @@ from valens.commands.options import (
     layer_set,
     representations_named,
 )
+from valens.commands.terminal import say, say_labelled, show_estimate, waiting, write_json
 from valens.commands.words import either
-from valens.terminal import say, say_labelled, show_estimate, waiting, write_json
 
 if TYPE_CHECKING:
     from valens.probes import Sweep
@@ -190,38 +190,28 @@ def _undefined(sweep: Sweep) -> list[str]:
 
 
 def _show_sweep(console: Console, sweep: Sweep, out: Path) -> None:
-    from valens import display
+    from valens.commands import sweep_text as told
     from valens.probes import LEXICAL
 
     for name, choice in sweep.choices.items():
-        console.print(display.sweep_table(sweep.table, sweep.sets, name, choice, LEXICAL))
+        say(console, told.sweep_table(sweep.table, sweep.sets, name, choice, LEXICAL))
         say(console)
-        for line in display.reasons(choice):
-            console.print(line, highlight=False)
-        say(console)
-        say(console, display.rule_table(sweep.rules, name, choice.selector))
-        for line in display.refusals(sweep.rules, name):
+        for line in told.reasons(choice):
             say(console, line)
         say(console)
-    for line in display.rivalry(sweep.rivals):
+        say(console, told.rule_table(sweep.rules, name, choice.selector))
+        for line in told.refusals(sweep.rules, name):
+            say(console, line)
+        say(console)
+    for line in told.rivalry(sweep.rivals):
         say(console, line)
-    say(console, _caution(sweep), style="dim")
+    say(console, told.caution(sweep.rules), style="dim")
     facts = sweep.provenance
     passes = facts["forward_passes"]
     seconds = timedelta(seconds=round(facts["seconds_reading"]))
     read = f"{passes:,} texts read in {seconds}" if passes else "No forward pass: the store had every text"
     cut = f"; {facts['texts_truncated']} texts were cut at the limit of tokens" if facts["texts_truncated"] else ""
     say(console, f"{read}{cut}. Scores, layers.json and figure3 are in {out}", soft_wrap=True)
-
-
-def _caution(sweep: Sweep) -> str:
-    what = "Scores of rules are means over task types, with paired 95 % intervals of the differences. "
-    if "new_half" in sweep.rules:
-        return what + (
-            "Layers were chosen on these very scores, which flatters them. The last column is honest: the rule chose on "
-            "half of the data, and its set scored `seen` on that half and `new` on the other."
-        )
-    return what + "Layers were chosen on these very scores, which flatters them: judge a set on other data."
 
 
 def _sweep_json(sweep: Sweep, out: Path) -> dict[str, Any]:

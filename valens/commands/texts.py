@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from valens.commands.terminal import say
 from valens.errors import CorpusError
-from valens.terminal import say
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from valens.commands.options import INPUT, AsJson
-from valens.terminal import write_json
+from valens.commands.terminal import write_json
 
 
 def transfer_layers(

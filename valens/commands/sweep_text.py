@@ -1,16 +1,13 @@
-"""Tables for a terminal, from results alone."""
+"""What `valens sweep-layers` says of a result: its scores, why each layer is chosen, and what other rules would choose."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
-
 import pandas as pd
+from rich.table import Table
+from rich.text import Text
 
-from valens.selectors import Choice
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from valens.commands.tables import as_said
+from valens.selectors import AVERAGE, Choice
 
 _SETS = {"chosen": "chosen set", "best": "best layer", "half": "deep half", "all": "all layers"}
 _METRICS = {"spearman": "Spearman", "ndcg_at_10": "nDCG@10", "map": "MAP", "v_measure": "V-measure"}
@@ -25,15 +22,14 @@ def sweep_table(table: pd.DataFrame, sets: pd.DataFrame, representation: str, ch
     Below the layers stand the averaged embeddings over the layer sets, and the lexical baseline. A score that is
     undefined (all texts alike) is a dash.
     """
-    from rich.table import Table
-
     single = table[table.representation == representation]
     layers = _wide(single, "layer")
-    out = Table(title=f"{representation}: score by layer (* best, > in the chosen set)", title_justify="left", box=None)
+    title = as_said(f"{representation}: score by layer (* best, > in the chosen set)", "italic")
+    out = Table(title=title, title_justify="left", box=None)
     out.add_column("layer", justify="right", no_wrap=True)
     metrics = single.drop_duplicates("task_type").set_index("task_type").metric
     for task_type in layers.columns:
-        out.add_column(f"{task_type}\n{_METRICS.get(metrics[task_type], metrics[task_type])}", justify="right")
+        out.add_column(as_said(f"{task_type}\n{_METRICS.get(metrics[task_type], metrics[task_type])}"), justify="right")
     best = layers.max()
     for layer, row in layers.iterrows():
         chosen = layer in choice.layers
@@ -45,19 +41,20 @@ def sweep_table(table: pd.DataFrame, sets: pd.DataFrame, representation: str, ch
     names = ours.drop_duplicates("set").set_index("set").layers
     for name, label in _SETS.items():
         if name in names:
-            out.add_row(_label(label, names[name]), *map(_cell, averaged.loc[name]))
+            out.add_row(as_said(_label(label, names[name])), *map(_cell, averaged.loc[name]))
     words = table[table.representation == baseline].groupby("task_type").score.mean()
     out.add_row(f"{baseline}, words only", *[_cell(words[name]) for name in layers.columns], style="dim")
     return out
 
 
-def reasons(choice: Choice) -> list[str]:
+def reasons(choice: Choice) -> list[str | Text]:
     """The chosen set, a line for each of its layers that says why it is in, and one for how many are out."""
-    layers = f"{'layer' if len(choice.layers) == 1 else 'layers'} [bold]{choice.layers}[/bold]"
+    layers = "layer" if len(choice.layers) == 1 else "layers"
+    head = Text.assemble(f"The `{choice.selector}` rule chooses {layers} ", (str(choice.layers), "bold"), ":")
     inside = [f"  {layer}: {choice.reasons[layer]}" for layer in choice.layers]
     n_outside = len(set(choice.reasons) - set(choice.layers))
     outside = [f"  The other {n_outside} are out; layers.json says why for each."] if n_outside else []
-    return [f"The `{choice.selector}` rule chooses {layers}:", *inside, *outside]
+    return [head, *inside, *outside]
 
 
 def rule_table(rules: pd.DataFrame, representation: str, select: str) -> Table:
@@ -66,8 +63,6 @@ def rule_table(rules: pd.DataFrame, representation: str, select: str) -> Table:
     The last columns, if halves were scored, are what the rule's sets score on the half of the data that they were chosen on,
     and on the other.
     """
-    from rich.table import Table
-
     ours = rules[(rules.representation == representation) & rules.layers.notna()]
     nested = "new_half" in ours
     out = Table(box=None, pad_edge=False)
@@ -78,9 +73,9 @@ def rule_table(rules: pd.DataFrame, representation: str, select: str) -> Table:
     for row in ours.itertuples():
         asked = row.selector == select
         gap = _gap(row.chosen_minus_this, row.chosen_minus_this_low, row.chosen_minus_this_high)
-        cells = [row.layers, _cell(row.score).strip(), "" if asked else gap]
-        cells += [_cell(half).strip() for half in (row.seen_half, row.new_half)] if nested else []
-        out.add_row(f"{'> ' if asked else ''}{row.selector}", *cells, style="bold" if asked else None)
+        cells = [f"{'> ' if asked else ''}{row.selector}", row.layers, _number(row.score), "" if asked else gap]
+        cells += [_number(half) for half in (row.seen_half, row.new_half)] if nested else []
+        out.add_row(*map(as_said, cells), style="bold" if asked else None)
     return out
 
 
@@ -94,7 +89,7 @@ def rivalry(rivals: pd.DataFrame) -> list[str]:
     """How the first representation compares with the second, each with its chosen set and with its best single layer."""
     if rivals.empty:
         return []
-    rows = rivals[rivals.task_type == "average"].drop_duplicates(["first_layers", "second_layers"])
+    rows = rivals[rivals.task_type == AVERAGE].drop_duplicates(["first_layers", "second_layers"])
     return [
         f"{row.first} − {row.second}, {_RIVALS[row.set]} ({row.first_layers} and {row.second_layers}): "
         f"{_gap(row.difference, row.low, row.high)}"
@@ -102,38 +97,15 @@ def rivalry(rivals: pd.DataFrame) -> list[str]:
     ]
 
 
-def gaps_table(gaps: pd.DataFrame) -> Table:
-    """How far apart readings are that should be equal: the largest difference over texts and layers, and its layer."""
-    columns = ("comparison", "reading", "layer", "relative", "cosine gap")
-    rows = [
-        (row.comparison, row.reading, str(row.layer), f"{row.relative:.1e}", f"{row.cosine_gap:.1e}")
-        for row in gaps.itertuples()
-    ]
-    return plain_table(columns, rows, right=columns[2:])
-
-
-def pairs_table(pairs: Mapping[str, str]) -> Table:
-    """Names and values, one a line."""
-    from rich.table import Table
-
-    out = Table(box=None, show_header=False)
-    for name, value in pairs.items():
-        out.add_row(name, value)
-    return out
-
-
-def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> Table:
-    """A table of strings; the columns named in `right` are set to the right."""
-    from rich.table import Table
-
-    out = Table(box=None, pad_edge=False)
-    for column in columns:
-        out.add_column(
-            column, justify="right" if column in right else "left", overflow="fold", min_width=min(len(column), 7)
+def caution(rules: pd.DataFrame) -> str:
+    """What a reader of the scores must bear in mind: they chose the layers."""
+    what = "Scores of rules are means over task types, with paired 95 % intervals of the differences. "
+    if "new_half" in rules:
+        return what + (
+            "Layers were chosen on these very scores, which flatters them. The last column is honest: the rule chose on "
+            "half of the data, and its set scored `seen` on that half and `new` on the other."
         )
-    for row in rows:
-        out.add_row(*row)
-    return out
+    return what + "Layers were chosen on these very scores, which flatters them: judge a set on other data."
 
 
 def _wide(table: pd.DataFrame, index: str) -> pd.DataFrame:
@@ -142,10 +114,12 @@ def _wide(table: pd.DataFrame, index: str) -> pd.DataFrame:
     return table.pivot_table(index=index, columns="task_type", values="score", aggfunc="mean", dropna=False)[types]
 
 
-def _cell(score: float, *, best: bool = False) -> str:
-    if pd.isna(score):
-        return "– "
-    return f"[bold]{score:.3f}*[/bold]" if best else f"{score:.3f} "
+def _cell(score: float, *, best: bool = False) -> Text:
+    return as_said(f"{score:.3f}*", "bold") if best else as_said(f"{_number(score)} ")
+
+
+def _number(score: float) -> str:
+    return "–" if pd.isna(score) else f"{score:.3f}"
 
 
 def _gap(difference: float, low: float, high: float) -> str:

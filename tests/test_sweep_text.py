@@ -1,4 +1,4 @@
-"""Tables on a terminal: what stands in which row, what is marked, and that nothing wraps."""
+"""What is said of a sweep: what stands in which row, what is marked, and that nothing wraps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console, RenderableType
 
-from valens import display
+from valens.commands import sweep_text as told
 from valens.layers import LayerSet
 from valens.selectors import Choice
 
@@ -69,7 +69,7 @@ def cells(lines: list[str], label: str) -> list[str]:
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_five_task_types_fit_a_terminal_one_line_a_layer(table: pd.DataFrame, sets: pd.DataFrame, width: int) -> None:
-    lines = shown(display.sweep_table(table, sets, "VA", CHOICE, "TF-IDF"), width)
+    lines = shown(told.sweep_table(table, sets, "VA", CHOICE, "TF-IDF"), width)
     assert max(map(len, lines)) <= width
     assert len(lines) == 1 + 2 + len(LAYERS) + 1 + 4 + 1  # title, header, layers, a gap, sets, words
     for word in (*METRICS, "Spearman", "nDCG@10", "MAP", "V-measure", "accuracy"):
@@ -77,7 +77,7 @@ def test_five_task_types_fit_a_terminal_one_line_a_layer(table: pd.DataFrame, se
 
 
 def test_layers_sets_and_words_have_their_own_scores(table: pd.DataFrame, sets: pd.DataFrame) -> None:
-    lines = shown(display.sweep_table(table, sets, "VA", CHOICE, "TF-IDF"))
+    lines = shown(told.sweep_table(table, sets, "VA", CHOICE, "TF-IDF"))
     assert cells(lines, "12") == ["0.120"] * 5
     assert cells(lines, "> 26") == ["0.260"] * 5
     assert cells(lines, "40") == ["0.400*"] * 5
@@ -93,7 +93,7 @@ def test_layers_sets_and_words_have_their_own_scores(table: pd.DataFrame, sets: 
 def test_the_best_of_each_column_is_marked_ties_too(table: pd.DataFrame, sets: pd.DataFrame) -> None:
     table.loc[(table.layer == 7) & (table.task == "STS") & (table.representation == "VA"), "score"] = 0.9
     table.loc[(table.layer == 8) & (table.task == "STS") & (table.representation == "VA"), "score"] = 0.9
-    lines = shown(display.sweep_table(table, sets, "VA", CHOICE, "TF-IDF"))
+    lines = shown(told.sweep_table(table, sets, "VA", CHOICE, "TF-IDF"))
     assert cells(lines, "7") == ["0.900*", *["0.070"] * 4]
     assert cells(lines, "8") == ["0.900*", *["0.080"] * 4]
     assert cells(lines, "40") == ["0.400", *["0.400*"] * 4]
@@ -102,26 +102,26 @@ def test_the_best_of_each_column_is_marked_ties_too(table: pd.DataFrame, sets: p
 def test_an_undefined_score_is_a_dash_and_never_the_best(table: pd.DataFrame, sets: pd.DataFrame) -> None:
     table.loc[table.task == "STS", "score"] = np.nan
     sets.loc[sets.task == "STS", "score"] = np.nan
-    lines = shown(display.sweep_table(table, sets, "VA", CHOICE, "TF-IDF"))
+    lines = shown(told.sweep_table(table, sets, "VA", CHOICE, "TF-IDF"))
     assert cells(lines, "40") == ["–", *["0.400*"] * 4]
     assert cells(lines, "chosen set")[0] == cells(lines, "TF-IDF, words only")[0] == "–"
 
 
 def test_tasks_of_one_type_are_averaged(table: pd.DataFrame, sets: pd.DataFrame) -> None:
     other = table[table.task == "STS"].assign(task="another", score=lambda part: part.score + 0.1)
-    lines = shown(display.sweep_table(pd.concat([table, other]), sets, "VA", CHOICE, "TF-IDF"))
+    lines = shown(told.sweep_table(pd.concat([table, other]), sets, "VA", CHOICE, "TF-IDF"))
     assert cells(lines, "12") == ["0.170", *["0.120"] * 4]
     assert cells(lines, "TF-IDF, words only") == ["0.550", *["0.500"] * 4]
 
 
 def test_every_chosen_layer_has_its_reason() -> None:
-    first, *inside, last = display.reasons(CHOICE)
+    first, *inside, last = told.reasons(CHOICE)
     assert "`paper`" in first
     assert "26,27,29-31" in first
     assert inside == [f"  {layer}: because {layer}" for layer in CHOICE.layers]
     assert "35 are out" in last
     everything = Choice("all", LayerSet.all(3), dict.fromkeys((1, 2, 3), "in all"))
-    assert len(display.reasons(everything)) == 4
+    assert len(told.reasons(everything)) == 4
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def rules() -> pd.DataFrame:
 
 
 def test_each_rule_has_its_set_its_score_and_its_distance(rules: pd.DataFrame) -> None:
-    lines = shown(display.rule_table(rules, "VA", "paper"))
+    lines = shown(told.rule_table(rules, "VA", "paper"))
     assert max(map(len, lines)) <= 80
     assert lines[0].split("  ")[0] == "rule"
     assert lines[1].split() == [
@@ -158,12 +158,12 @@ def test_each_rule_has_its_set_its_score_and_its_distance(rules: pd.DataFrame) -
     assert (name, layers + lines[3].strip()) == ("intrinsic-dimension", "1,5,9,13,17,21,25,29")
     assert numbers == ["0.500", "+0.100", "[-0.050,", "+0.200]", "0.590", "–"]
     assert "0.990" not in "".join(lines)
-    assert display.refusals(rules, "VA") == ["  No set by `greedy`: It cannot."]
-    assert display.refusals(rules, "HS") == []
+    assert told.refusals(rules, "VA") == ["  No set by `greedy`: It cannot."]
+    assert told.refusals(rules, "HS") == []
 
 
 def test_without_halves_there_is_no_column_for_them(rules: pd.DataFrame) -> None:
-    head, *_ = shown(display.rule_table(rules.drop(columns="new_half"), "VA", "paper"))
+    head, *_ = shown(told.rule_table(rules.drop(columns="new_half"), "VA", "paper"))
     assert not {"seen", "new"} & set(head.split())
 
 
@@ -172,22 +172,8 @@ def test_two_representations_are_compared_by_their_sets_and_their_best_layers() 
     chosen |= {"task_type": "average", "difference": 0.05, "low": 0.01, "high": 0.09}
     best = chosen | {"set": "best", "first_layers": "27", "difference": -0.01}
     rivals = pd.DataFrame([chosen, chosen | {"task_type": "STS", "difference": 1}, best])
-    assert display.rivalry(rivals) == [
+    assert told.rivalry(rivals) == [
         "VA − HS, chosen sets (26,27 and 30): +0.050 [+0.010, +0.090]",
         "VA − HS, best single layers (27 and 30): -0.010 [+0.010, +0.090]",
     ]
-    assert display.rivalry(rivals.head(0)) == []
-
-
-def test_a_plain_table_keeps_every_word_at_80_columns() -> None:
-    columns, row = ("alias", "layers", "where"), ("qwen3-8b", "36", "Qwen/Qwen3-8B")
-    lines = shown(display.plain_table(columns, [row], right=("layers",)))
-    assert [line.split() for line in lines] == [list(columns), list(row)]
-    assert lines[0].index("layers") + len("layers") == lines[1].index("36") + len("36")
-
-
-def test_pairs_stand_one_a_line() -> None:
-    assert [line.split() for line in shown(display.pairs_table({"texts": "570", "tokens": "49,950"}))] == [
-        ["texts", "570"],
-        ["tokens", "49,950"],
-    ]
+    assert told.rivalry(rivals.head(0)) == []

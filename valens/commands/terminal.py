@@ -45,7 +45,7 @@ def waiting(console: Console, what: str) -> Status:
 
 def show_estimate(console: Console, estimate: Estimate, *, as_json: bool) -> None:
     """Say what an extraction would cost."""
-    from valens.display import pairs_table
+    from valens.commands.tables import pairs_table
 
     if as_json:
         write_json(asdict(estimate))
