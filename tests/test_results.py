@@ -19,6 +19,7 @@ import pytest
 
 from valens import probes, provenance
 from valens.errors import ResultError
+from valens.report import write_report
 from valens.results import CLASSES, Result, read_result, records, replace, writable_folder, write_json
 from valens.strict_json import to_json
 
@@ -67,6 +68,14 @@ def test_a_second_save_takes_the_place_of_the_first(result: Result, tmp_path: Pa
     other.save(tmp_path)
     assert read_result(tmp_path).provenance == {"seed": 4}
     assert len(read_result(tmp_path).table) == 1
+
+
+def test_no_page_about_an_older_result_stays_beside_a_new_one(tmp_path: Path) -> None:
+    result = Result("of-mine", TABLE, {})
+    page = write_report(result.save(tmp_path))
+    assert page.exists()
+    result.save(tmp_path)
+    assert not page.exists()
 
 
 def test_a_table_that_is_given_out_can_be_changed_without_harm(result: Result) -> None:

@@ -25,7 +25,8 @@ from valens.strict_json import to_json
 
 TABLE = "scores.parquet"
 PROVENANCE = "provenance.json"
-
+REPORT = "report.html"
+"""The page about a folder's result that `valens report` writes: about this result, and gone when another takes its place."""
 
 CLASSES = {
     "layer-sweep": "Sweep",
@@ -113,7 +114,7 @@ class Result:
 
         ResultError if that cannot be done. Nothing else in the folder is touched. A result that is there already stays
         whole until all of the new one is written; while the files change places the folder has no `provenance.json`.
-        Figures and documents made from the tables come after that; old ones of their names are gone by then.
+        Figures and documents made from the tables come after that; old ones of their names, and a report, are gone by then.
         """
         out = writable_folder(folder)
         tables = {TABLE: self.table} | {_file_of(name): table for name, table in self.details.items()}
@@ -124,7 +125,7 @@ class Result:
             facts = {"kind": self.kind} | dict(self.provenance) | {"details": sorted(self.details)}
             facts["files"] = {name: _sha256(temporary.read_bytes()) for name, temporary in ready.items()}
             last = written.enter_context(_written(out / PROVENANCE, lambda path: write_json(path, facts)))
-            for name in (PROVENANCE, *self.companions()):
+            for name in (PROVENANCE, REPORT, *self.companions()):
                 _remove(out / name)
             for name, temporary in {**ready, PROVENANCE: last}.items():
                 _rename(temporary, out / name)

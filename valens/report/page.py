@@ -22,9 +22,7 @@ from valens.report.folders import results_in
 from valens.report.kinds import tell
 from valens.report.told import Told, at_layers
 from valens.report.views import number
-from valens.results import PROVENANCE, TABLE, Result, replace, writable_folder
-
-NAME = "report.html"
+from valens.results import PROVENANCE, REPORT, TABLE, Result, replace, writable_folder
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def write_report(folder: str | Path, out: str | Path | None = None) -> Path:
     same bytes. ResultError for a folder without a result, for a result that cannot be read, and where the page cannot be
     written; a page that was there is then still there.
     """
-    path = Path(folder) / NAME if out is None else Path(out)
+    path = Path(folder) / REPORT if out is None else Path(out)
     found = results_in(folder)
     parent = writable_folder(path.parent)
     content = _page(Path(folder).expanduser().resolve().name, list(_sections(Path(folder), found))).encode("utf-8")
