@@ -12,9 +12,12 @@ from valens import audit, models
 from valens.errors import StoreError
 from valens.extract import plan
 from valens.models import Model
-from valens.representations import HS, VA
+from valens.poolings import OwnPooling
+from valens.representations import HS, VA, Reading
 from valens.shards import Shard, write_shard
+from valens.sites import Stream
 from valens.store import ActivationStore
+from valens.tokenwise import TokenReading, plan_tokens
 
 TEXTS = ["w5 w6 w7 w8 w9", "w6 w7 " * 9, "w9"]
 
@@ -77,6 +80,21 @@ def test_no_drift_where_nothing_changed_and_drift_where_a_vector_did(model: Mode
     table = audit.drift(again, model, sample=3).set_index(["reading", "layer"]).relative
     assert table["values/mean", 2] == pytest.approx(1 / 3, rel=1e-3)
     assert table.drop(("values/mean", 2)).max() < 2e-5
+
+
+def test_what_cannot_be_read_again_is_named_and_passed_over(model: Model, tmp_path: Path) -> None:
+    first = OwnPooling("first", lambda speaks: ((speaks.cumsum(1) == 1) & speaks).float())
+    store = ActivationStore(tmp_path)
+    own = Reading(Stream.VALUES, first)
+    plan(model, TEXTS, [own], store=store).run()
+    plan_tokens(model, TEXTS, [TokenReading.parse("values@2/tokens")], store=store).run()
+    (collection,) = store.collections()
+    assert audit.not_read_again(collection) == [str(own), "values@2/tokens"]
+    with pytest.raises(StoreError, match=r"None of the 3 rows drawn .* values@2/tokens\. Single tokens"):
+        audit.drift(collection, model)
+    plan(model, TEXTS, [VA.reading], store=store).run()
+    (collection,) = store.collections()
+    assert set(audit.drift(collection, model).reading) == {"values/mean"}
 
 
 def test_a_store_made_by_another_model_is_refused(model: Model, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from valens.errors import StoreError
 from valens.extract import MAX_TOKENS, about_of, how_read
 from valens.kernels import BRIDGE_KERNEL, body_of
 from valens.models import Model, fetch, load, short_name, wrap
-from valens.poolings import Pooling
+from valens.poolings import OWN_MARK, Pooling
 from valens.prompts import Prompt, Tokens, tokenize
 from valens.provenance import provenance
 from valens.representations import Reading
@@ -74,13 +74,14 @@ def audit(
 def drift(collection: Collection, model: Model, *, sample: int = 20, seed: int = 0) -> pd.DataFrame:
     """Read a random sample of a collection's rows again, and say how far each stored reading is from what comes now.
 
-    The table has a row a reading and layer, as `audit` has. Raises StoreError if the model is not the collection's.
+    The table has a row a reading and layer, as `audit` has; what `not_read_again` names is passed over. Raises StoreError if
+    the model is not the collection's, and if no row of the sample has a reading that can be read again.
     """
     _refuse_other(collection, model)
     chosen = collection.sample(sample, seed)
     parts = []
-    for name in collection.readings():
-        reading = Reading.parse(name)
+    again = [name for name in collection.readings() if name not in not_read_again(collection)]
+    for name, reading in zip(again, map(Reading.parse, again), strict=True):
         there = [(row, tokens) for row, tokens in chosen if not collection.lacks(name, [row])]
         if there:
             rows = [row for row, _ in there]
@@ -88,7 +89,17 @@ def drift(collection: Collection, model: Model, *, sample: int = 20, seed: int =
             stored = torch.stack([torch.from_numpy(collection.read(name, place, rows)) for place in places])
             now = _alone(model, [tokens for _, tokens in there], [reading])
             parts.append(_gaps("stored and read again", now, {reading: stored}, model))
+    if not parts:
+        raise StoreError(
+            f"None of the {len(chosen)} rows drawn has a reading that can be read again; the collection has "
+            f"{', '.join(collection.readings())}. Single tokens and poolings of one's own cannot; for others, draw more."
+        )
     return pd.concat(parts, ignore_index=True)
+
+
+def not_read_again(collection: Collection) -> list[str]:
+    """The readings that a store and a model do not suffice for: poolings of one's own, and single tokens."""
+    return [name for name in collection.readings() if OWN_MARK in name or "@" in name]
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,9 @@ from torch import Tensor
 
 from valens.errors import RepresentationError
 
+OWN_MARK = "~"
+"""What parts the name of a pooling of one's own from the digits that tell it from others."""
+
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _TRIED = 64
 """An own pooling is told from others by what it weighs in texts of 1 to so many tokens."""
@@ -70,7 +73,7 @@ class OwnPooling:
 
     def __str__(self) -> str:
         """The name and the first six digits of its fingerprint."""
-        return f"{self.name}~{self.fingerprint[:6]}"
+        return f"{self.name}{OWN_MARK}{self.fingerprint[:6]}"
 
 
 def pooling_weights(pooling: Pooling | OwnPooling, speaks: Bool[Tensor, "text token"]) -> Float[Tensor, "text token"]:

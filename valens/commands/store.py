@@ -13,7 +13,7 @@ from rich.console import Console
 from valens.commands import words
 from valens.commands.layout import Command, examples
 from valens.commands.options import CHOOSING, DEFAULT_STORE, INPUT, AsJson, Device, Seed, ShownStore
-from valens.commands.terminal import say, write_json
+from valens.commands.terminal import say, say_labelled, write_json
 from valens.errors import StoreError
 
 if TYPE_CHECKING:
@@ -212,10 +212,11 @@ def drift(
 ) -> None:
     """Read a sample again, and say how far it is from what is stored.
 
-    The rows are drawn at random. The largest distances are shown by stream and layer, as `valens audit` shows them.
+    The rows are drawn at random. The largest distances are shown by stream and layer, as `valens audit` shows them. Single
+    tokens, and poolings of one's own, are passed over.
     """
     from valens.audit import drift as measure
-    from valens.audit import summary
+    from valens.audit import not_read_again, summary
     from valens.commands.tables import gaps_table
     from valens.models import load
     from valens.results import records
@@ -229,9 +230,12 @@ def drift(
     )
     table = measure(collection, loaded, sample=sample, seed=seed)
     if as_json:
-        write_json({"collection": collection.key, "rows": sample, "seed": seed, "gaps": records(table)})
+        facts = {"collection": collection.key, "rows": sample, "seed": seed}
+        write_json(facts | {"gaps": records(table), "not_read_again": not_read_again(collection)})
         return
     say(Console(), gaps_table(summary(table)))
+    for name in not_read_again(collection):
+        say_labelled(Console(), "Note:", f"{name} was not read again.", style="yellow")
 
 
 def _existing(path: Path) -> ActivationStore:
