@@ -106,6 +106,7 @@ def test_the_command_says_that_there_is_nothing(overlap):
         (("mteb:STS155", "builtin"), "Did you mean STS15"),
         (("mteb:STS15,NFCorpus", "builtin", "--strict"), "has no folder mteb/nfcorpus"),
         (("LeeSTT", "builtin"), "Did you mean LeeSTS"),
+        (("builtin", "LeeSTS"), "builtin is not read from the hub, nor from a mirror of it. Leave --data-root out."),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(overlap, words, message):

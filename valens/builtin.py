@@ -43,16 +43,25 @@ def suite_named(name: str, *, data_root: str | Path | None = None, strict: bool 
     """`builtin`; `paper`; built-in tasks, as in `LeeSTS,WikiRetrieval`; mteb's, as in `mteb:STS15,SciFact@train`.
 
     Of mteb's tasks, of which `paper` is made, those whose data cannot be had are left out and named in `Suite.left_out`;
-    `strict` makes that an error. `data_root` is a local mirror of the hub. Raises TaskError for what is no suite.
+    `strict` makes that an error. `data_root` is a local mirror of the hub. Raises TaskError for what is no suite, and for a
+    mirror where nothing is read from the hub.
     """
-    kind, is_mtebs, tasks = name.strip().partition("mteb:")
-    if name.strip() == "paper" or (is_mtebs and not kind):
+    asked = name.strip()
+    if from_mteb(asked):
         from valens.mteb.suites import PAPER, mteb_suite
 
-        names = tasks.split(",") if is_mtebs else PAPER
-        return mteb_suite(name.strip(), names, data_root=data_root, strict=strict)
-    names = list(_BUILDERS) if name.strip() == "builtin" else [part.strip() for part in name.split(",")]
-    return Suite(name.strip(), tuple(map(task_named, names)))
+        tasks = PAPER if asked == "paper" else asked.removeprefix("mteb:").split(",")
+        return mteb_suite(asked, tasks, data_root=data_root, strict=strict)
+    names = list(_BUILDERS) if asked == "builtin" else [part.strip() for part in asked.split(",")]
+    suite = Suite(asked, tuple(map(task_named, names)))
+    if data_root is not None:
+        raise TaskError(f"{asked} is not read from the hub, nor from a mirror of it. Leave --data-root out.")
+    return suite
+
+
+def from_mteb(name: str) -> bool:
+    """Whether a suite of this name is of mteb's tasks, which come from the hub or from a mirror of it."""
+    return name.strip() == "paper" or name.strip().startswith("mteb:")
 
 
 def task_named(name: str) -> Task:

@@ -13,6 +13,7 @@ from valens.commands import words
 from valens.commands.options import OUTPUT, AsJson, DataRoot, Strict
 from valens.commands.tables import plain_table
 from valens.commands.terminal import say, say_labelled, write_json
+from valens.commands.texts import read_suites
 from valens.printable import printable
 
 if TYPE_CHECKING:
@@ -56,10 +57,9 @@ def overlap(
     whatever the case, the spaces and the signs. Layers that were chosen on texts of the one are judged too well on those
     of the other.
     """
-    from valens.builtin import suite_named
     from valens.contamination import common
 
-    suites = [suite_named(name, data_root=data_root, strict=strict) for name in (first, second)]
+    suites = read_suites([first, second], data_root=data_root, strict=strict)
     found = common(*suites, examples=examples)
     if as_json:
         left_out = [asdict(missing) for suite in suites for missing in suite.left_out]

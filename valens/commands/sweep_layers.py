@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,6 +36,7 @@ from valens.commands.options import (
     representations_named,
 )
 from valens.commands.terminal import say, say_labelled, show_estimate, waiting, write_json
+from valens.commands.texts import read_suites
 from valens.commands.words import either
 
 if TYPE_CHECKING:
@@ -117,9 +119,10 @@ def sweep_layers(
     chooser = selector(select)
     wanted = representations_named(representations)
     activations = ActivationStore(store, check=check)
-    tasks = _suite(suite, data_root, limit, strict=strict)
+    whole, *judging = read_suites([suite, *filter(None, [evaluation])], data_root=data_root, strict=strict)
+    tasks = whole if limit is None else whole.limited(limit)
     refuse_lacking(chooser, [task.task_type for task in tasks.tasks])
-    cautions = _cautions(tasks, evaluation, data_root, strict=strict)
+    cautions = _cautions(tasks, judging)
     for caution in cautions:
         say_labelled(Console(stderr=True), "Note:", caution, style="yellow")
     if not dry_run:
@@ -154,27 +157,16 @@ def sweep_layers(
         _show_sweep(console, sweep, out)
 
 
-def _suite(name: str, data_root: Path | None, limit: int | None, *, strict: bool) -> Suite:
-    """The tasks, cut down if a limit is given."""
-    from valens.builtin import suite_named
-
-    whole = suite_named(name, data_root=data_root, strict=strict)
-    return whole if limit is None else whole.limited(limit)
-
-
-def _cautions(suite: Suite, evaluation: str | None, data_root: Path | None, *, strict: bool) -> list[str]:
-    """What a reader must know of the tasks: those left out, how they were made, and texts shared with other tasks."""
+def _cautions(suite: Suite, judging: Sequence[Suite]) -> list[str]:
+    """What a reader must know of the tasks: those left out, how they were made, and texts shared with those that judge."""
     said = [f"{missing.name} is left out of the selection. {missing.reason}" for missing in suite.left_out]
-    said += suite.notes
-    return said + (_shared(suite, evaluation, data_root, strict=strict) if evaluation else [])
+    return [*said, *suite.notes, *(line for judged in judging for line in _shared(suite, judged))]
 
 
-def _shared(suite: Suite, evaluation: str, data_root: Path | None, *, strict: bool) -> list[str]:
+def _shared(suite: Suite, judged: Suite) -> list[str]:
     """What is known, and what is not, of the texts that the suite shares with the one it will be judged on."""
-    from valens.builtin import suite_named
     from valens.contamination import warning
 
-    judged = suite_named(evaluation, data_root=data_root, strict=strict)
     said = [f"{missing.name} is not compared with the selection. {missing.reason}" for missing in judged.left_out]
     shared = warning(suite, judged)
     return said + ([shared] if shared else [])

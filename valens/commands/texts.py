@@ -1,8 +1,9 @@
-"""Texts as commands take them: a corpus by name or path, or a file of lines."""
+"""Texts as commands take them: a corpus by name or path, suites of tasks by name, or a file of lines."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from valens.corpora import Corpus
+    from valens.tasks import Suite
 
 TextFile = Annotated[Path, typer.Argument(metavar="TEXTS", help="A file of UTF-8 text, one text a line.")]
 
@@ -27,6 +29,14 @@ def read_corpus(console: Console, name: str, *, data_root: Path | None, field: s
     for note in texts.notes:
         say(console, f"{texts.name}: {note}", style="dim")
     return texts
+
+
+def read_suites(names: Sequence[str], *, data_root: Path | None, strict: bool) -> list[Suite]:
+    """The suites of a command line. `--data-root` is for those of mteb's tasks; TaskError if none is of them."""
+    from valens.builtin import from_mteb, suite_named
+
+    mirrored = [name for name in names if from_mteb(name)] or names
+    return [suite_named(name, data_root=data_root if name in mirrored else None, strict=strict) for name in names]
 
 
 def read_lines(path: Path) -> list[str]:
