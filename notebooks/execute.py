@@ -18,11 +18,15 @@ from pathlib import Path
 import nbclient
 import nbformat
 from PIL import Image
+from traitlets.config import Config
 
 HERE = Path(__file__).resolve().parent
 SECONDS_A_CELL = 1800
 COLOURS = 256
 """Enough for bands, maps and smooth letters; a picture has a third of its bytes with them."""
+
+ENCRYPTED = Config({"KernelManager": {"transport_encryption": "auto"}})
+"""Otherwise each kernel warns that others on the machine could listen."""
 
 PNG = "image/png"
 
@@ -51,6 +55,7 @@ def executed(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.Notebook
         record_timing=False,
         store_widget_state=False,
         resources={"metadata": {"path": str(folder)}},
+        config=ENCRYPTED,
     )
     client.execute()
     for cell in notebook.cells:
