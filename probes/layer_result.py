@@ -15,7 +15,7 @@ from valens.chosen import model_facts
 from valens.layers import LayerSet
 from valens.results import records, replace, write_json
 from valens.selectors import AVERAGE, Choice
-from valens.showing import with_interval
+from valens.wording import with_interval
 
 KIND = "layer-sweep"
 LAYERS = "layers.json"

@@ -14,8 +14,8 @@ from probes.drawn import Drawn
 from probes.lens_tables import METRIC, ONE_NORM, OTHER_HALF, on_other_half
 from valens.errors import ResultError
 from valens.lens_scores import reciprocal
-from valens.showing import with_interval
 from valens.statistics import compare_paired
+from valens.wording import with_interval
 
 KIND = "logit-lens"
 

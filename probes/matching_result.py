@@ -12,8 +12,8 @@ from probes.drawn import Drawn
 from probes.matching_metrics import score_of
 from valens.errors import ResultError
 from valens.recall import DIRECTIONS
-from valens.showing import with_interval
 from valens.statistics import compare_paired
+from valens.wording import with_interval
 
 KIND = "segment-matching"
 
@@ -46,6 +46,10 @@ class SegmentMatching(Drawn):
         """What was measured at single layers, in the order in which it was asked for."""
         return tuple(dict.fromkeys(self.table.representation[self.table.layer.notna()]))
 
+    def forward(self, metric: str) -> pd.DataFrame:
+        """The rows of a metric for each beginning looking for its end, the first of the directions."""
+        return self.table[(self.table.direction == DIRECTIONS[0]) & (self.table.metric == metric)]
+
     def compare(
         self,
         first: str,
@@ -76,8 +80,9 @@ class SegmentMatching(Drawn):
 
     def findings(self) -> dict[str, str]:
         """Each representation's best layer, in the first direction."""
-        table, metric, direction = self.table, self.main_metric, self.table.direction.iloc[0]
-        rows = table[(table.metric == metric) & (table.direction == direction) & table.layer.notna()]
+        metric, direction = self.main_metric, DIRECTIONS[0]
+        rows = self.forward(metric)
+        rows = rows[rows.layer.notna()]
         best = rows.loc[rows.groupby("representation", sort=False).score.idxmax()]
         found = best[["representation", "layer", "score", "low", "high"]].itertuples(index=False)
         return {

@@ -12,7 +12,7 @@ import pandas as pd
 from probes.drawn import Drawn
 from probes.next_token_scores import ACCURACY, VALIDATION, Site, compared
 from valens.errors import ResultError
-from valens.showing import with_interval
+from valens.wording import with_interval
 
 KIND = "next-token"
 

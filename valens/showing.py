@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterator, Mapping
 from html import escape
@@ -70,12 +69,6 @@ def origin(provenance: Mapping[str, Any]) -> dict[str, str]:
     parts = [str(provenance[name]) for name in ("date",) if name in provenance]
     parts += [f"valens {provenance['valens']}"] if "valens" in provenance else []
     return {"made": ", ".join(parts)} if parts else {}
-
-
-def with_interval(score: float, low: float | None, high: float | None) -> str:
-    """`0.788 [0.742, 0.834]`; an interval that is missing is left out."""
-    missing = low is None or high is None or math.isnan(low) or math.isnan(high)
-    return f"{score:.3f}" if missing else f"{score:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _model(table: pd.DataFrame, provenance: Mapping[str, Any]) -> str:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from valens.commands.tables import plain_table
 from valens.probes import UNIGRAM, LogitLens
+from valens.wording import LEVEL, at_layers, with_interval
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _TOLD = (("VA", "LHS"), ("VA", "WHS"), ("VA-uniform", "LHS"), ("VA-sum", "LHS"), ("VA", UNIGRAM), ("VA-sum", UNIGRAM))
 """The pairs that are put into words, with the final norm."""
-
-_LEVEL = 0.05
 
 
 def best_table(found: LogitLens) -> Table:
@@ -38,11 +37,10 @@ def words(found: LogitLens) -> Iterator[str]:
         here = best[best.offset == offset]
         lines = here[here.representation != UNIGRAM]
         leader, frequent = lines.loc[lines.score.idxmax()], here[here.representation == UNIGRAM].iloc[0]
-        layers = f"layers {leader.layers}" if "," in leader.layers else f"layer {leader.layers}"
         setting = "with" if leader.norm else "without"
         yield (
-            f"offset {offset}: {leader.representation} is highest, {leader.score:.3f} [{leader.low:.3f}, {leader.high:.3f}] "
-            f"({layers}, {setting} the final norm); token frequencies alone reach {frequent.score:.3f}"
+            f"offset {offset}: {leader.representation} is highest, {with_interval(leader.score, leader.low, leader.high)} "
+            f"({at_layers(leader.layers)}, {setting} the final norm); token frequencies alone reach {frequent.score:.3f}"
         )
         pairs = differences[(differences.offset == offset) & differences.norm]
         for first, second in _TOLD:
@@ -51,7 +49,7 @@ def words(found: LogitLens) -> Iterator[str]:
 
 
 def _verdict(row: Any) -> str:
-    gap = f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
-    if not row.p_holm < _LEVEL:
+    gap = with_interval(row.difference, row.low, row.high, signed=True)
+    if not row.p_holm < LEVEL:
         return f"{row['first']} and {row['second']} cannot be told apart: {gap}"
     return f"{row['first']} is {'ahead of' if row.difference > 0 else 'behind'} {row['second']}: {gap}"

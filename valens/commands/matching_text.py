@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,12 +11,11 @@ from valens.commands.tables import plain_table
 from valens.layers import LayerSet
 from valens.lexical import LEXICAL
 from valens.probes import CHANCE, SegmentMatching
-from valens.recall import DIRECTIONS
+from valens.wording import LEVEL, ahead_and_behind, layers_named, p_value, with_interval
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_LEVEL = 0.05
 _ROOM = 3
 """So many representations fit into 80 columns with their intervals."""
 
@@ -41,7 +40,10 @@ def layer_table(found: SegmentMatching, metric: str) -> Table:
     if len(names) == 2:  # noqa: PLR2004
         columns += [f"{names[0]} − {names[1]}", "p (Holm)"]
         compared = found.compare(*names, metric=metric)
-        gaps = {row.layer: [_signed(row), _p(row.p_holm)] for row in compared.itertuples()}
+        gaps = {
+            row.layer: [with_interval(row.difference, row.low, row.high, digits=2, signed=True), p_value(row.p_holm)]
+            for row in compared.itertuples()
+        }
     layers = sorted({layer for by_layer in cells.values() for layer in by_layer})
     rows = [[str(n), *[cells[name].get(n, "–") for name in names], *gaps.get(n, ["", ""])] for n in layers]
     return plain_table(columns, [row[: len(columns)] for row in rows], right=columns)
@@ -51,10 +53,10 @@ def best_table(found: SegmentMatching) -> Table:
     """Each metric at each representation's best layer, what words and chance score, and the layers as good as the best."""
     rows = []
     for metric in found.metrics:
-        part = _forward(found, metric)
+        part = found.forward(metric)
         rows += [(metric, *_best(part[part.representation == name])) for name in found.representations]
         lines = {row.representation: row for row in part[part.layer.isna()].itertuples()}
-        rows.append((metric, LEXICAL, "–", _with_interval(lines[LEXICAL], 3), ""))
+        rows.append((metric, LEXICAL, "–", _interval(lines[LEXICAL], 3), ""))
         rows.append((metric, CHANCE, "–", f"{lines[CHANCE].score:.3f}", ""))
     columns = ("metric", "of", "best layer", "score", "layers not told from it")
     return plain_table(columns, rows, right=columns[2:4])
@@ -66,44 +68,29 @@ def words(found: SegmentMatching) -> Iterator[str]:
     for other in others:
         compared = {metric: found.compare(first, other, metric=metric) for metric in found.metrics}
         n_layers = len(next(iter(compared.values())))
-        yield f"{first} against {other}, paired by document (p < {_LEVEL}, Holm's correction over {_layers_in(n_layers)}):"
+        yield f"{first} against {other}, paired by document (p < {LEVEL}, Holm's correction over {_layers_in(n_layers)}):"
         for metric, table in compared.items():
-            sure = table[table.p_holm < _LEVEL]
-            ahead, behind = (sure.layer[sign * sure.difference > 0].tolist() for sign in (1, -1))
-            yield f"  {metric}: {first} is ahead in {_layers(ahead)}, behind in {_layers(behind)}"
+            ahead, behind = ahead_and_behind(table)
+            yield f"  {metric}: {first} is ahead in {layers_named(ahead)}, behind in {layers_named(behind)}"
     for metric in found.metrics:
-        yield _against_words(_forward(found, metric), metric)
+        yield _against_words(found.forward(metric), metric)
     spread = found.table.between_draws
     if spread.notna().any():
         draws = found.provenance["draws"]
         yield f"Over {draws} draws of the cuts a score has a standard deviation of {spread.median():.3f} (median of all)."
 
 
-def _forward(found: SegmentMatching, metric: str) -> pd.DataFrame:
-    table = found.table
-    return table[(table.direction == DIRECTIONS[0]) & (table.metric == metric)]
-
-
 def _best(curve: pd.DataFrame) -> tuple[str, str, str, str]:
     row = curve.loc[curve.score.idxmax()]
     among = LayerSet.of([int(layer) for layer in curve.layer[curve.among_best]])
-    return str(row.representation), str(row.layer), _with_interval(row, 3), str(among)
+    return str(row.representation), str(row.layer), _interval(row, 3), str(among)
 
 
 def _against_words(part: pd.DataFrame, metric: str) -> str:
     words_alone = float(part.score[part.representation == LEXICAL].iloc[0])
     above = part[part.layer.notna() & (part.score > words_alone)]
-    found = [
-        f"{name} in {_layers([int(layer) for layer in curve.layer])}"
-        for name, curve in above.groupby("representation", sort=False)
-    ]
+    found = [f"{name} in {layers_named(curve.layer)}" for name, curve in above.groupby("representation", sort=False)]
     return f"{metric}: words alone ({LEXICAL}) score {words_alone:.3f}; above that: {', '.join(found) or 'no layer'}"
-
-
-def _layers(layers: Sequence[int]) -> str:
-    if not layers:
-        return "no layer"
-    return f"{'layer' if len(layers) == 1 else 'layers'} {LayerSet.of(layers)}"
 
 
 def _layers_in(n: int) -> str:
@@ -111,18 +98,10 @@ def _layers_in(n: int) -> str:
 
 
 def _cells(found: SegmentMatching, name: str, metric: str, *, interval: bool) -> dict[int, str]:
-    part = _forward(found, metric)
+    part = found.forward(metric)
     rows = part[(part.representation == name) & part.layer.notna()].itertuples()
-    return {int(row.layer): _with_interval(row, 2) if interval else f"{row.score:.2f}" for row in rows}
+    return {int(row.layer): _interval(row, 2) if interval else f"{row.score:.2f}" for row in rows}
 
 
-def _with_interval(row: Any, digits: int) -> str:
-    return f"{row.score:.{digits}f} [{row.low:.{digits}f}, {row.high:.{digits}f}]"
-
-
-def _signed(row: Any) -> str:
-    return f"{row.difference:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"
-
-
-def _p(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}"  # noqa: PLR2004
+def _interval(row: Any, digits: int) -> str:
+    return with_interval(row.score, row.low, row.high, digits=digits)

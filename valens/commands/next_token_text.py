@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from valens.commands.tables import plain_table
-from valens.layers import LayerSet
 from valens.probes import NextToken
+from valens.wording import LEVEL, ahead_and_behind, at_layers, layers_named, with_interval
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _METRICS = ("accuracy", "top-5 accuracy", "cross-entropy")
-_LEVEL = 0.05
 _SHOWN = 0.05
 """The smallest difference in accuracy points that is not shown as 0.0."""
 _SHORT = {"most frequent token": "most frequent", "model, all tokens": "model, all", "top-5 accuracy": "top 5"}
@@ -61,8 +60,8 @@ def words(found: NextToken) -> Iterator[str]:
             found.compare_best(first, other, metric=metric).iloc[0] for metric in (_METRICS[0], _METRICS[2])
         )
         yield (
-            f"{first} ({_at(accuracy.first_layers)}) is {_apart(accuracy.difference)} {other} "
-            f"({_at(accuracy.second_layers)}): {accuracy.difference * 100:+.1f} "
+            f"{first} ({at_layers(accuracy.first_layers)}) is {_apart(accuracy.difference)} {other} "
+            f"({at_layers(accuracy.second_layers)}): {accuracy.difference * 100:+.1f} "
             f"[{accuracy.low * 100:+.1f}, {accuracy.high * 100:+.1f}], p = {accuracy.p:.2g}; cross-entropy "
             f"{loss.difference:+.2f} [{loss.low:+.2f}, {loss.high:+.2f}] nats."
         )
@@ -80,22 +79,11 @@ def _apart(difference: float) -> str:
 
 def _by_layer(compared: pd.DataFrame, first: str, other: str) -> str:
     single = compared[compared.first_layers.str.isdecimal()]
-    sure = single[single.p_holm < _LEVEL]
-    ahead, behind = (sure.first_layers[sign * sure.difference > 0].astype(int).tolist() for sign in (1, -1))
+    ahead, behind = ahead_and_behind(single, at="first_layers")
     return (
-        f"Layer by layer, {first} is ahead of {other} in {_layers(ahead)} and behind in {_layers(behind)} of {len(single)} "
-        f"(accuracy, paired by document, p < {_LEVEL} after Holm's correction)."
+        f"Layer by layer, {first} is ahead of {other} in {layers_named(ahead)} and behind in {layers_named(behind)} of "
+        f"{len(single)} (accuracy, paired by document, p < {LEVEL} after Holm's correction)."
     )
-
-
-def _layers(layers: list[int]) -> str:
-    if not layers:
-        return "no layer"
-    return _at(str(LayerSet.of(layers)))
-
-
-def _at(layers: str) -> str:
-    return f"{'layer' if layers.isdecimal() else 'layers'} {layers}"
 
 
 def _cell(by_metric: pd.DataFrame, metric: str) -> str:
@@ -104,4 +92,4 @@ def _cell(by_metric: pd.DataFrame, metric: str) -> str:
         return ""
     row: Any = by_metric.loc[metric]
     whole = metric in {_METRICS[0], _METRICS[2]}
-    return f"{row.score:.2f}" + (f" [{row.low:.2f}, {row.high:.2f}]" if whole else "")
+    return with_interval(row.score, row.low, row.high, digits=2) if whole else f"{row.score:.2f}"

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from valens.commands.tables import as_said
 from valens.selectors import AVERAGE, Choice
+from valens.wording import at_layers, with_interval
 
 _SETS = {"chosen": "chosen set", "best": "best layer", "half": "deep half", "all": "all layers"}
 _METRICS = {"spearman": "Spearman", "ndcg_at_10": "nDCG@10", "map": "MAP", "v_measure": "V-measure"}
@@ -49,8 +50,8 @@ def sweep_table(table: pd.DataFrame, sets: pd.DataFrame, representation: str, ch
 
 def reasons(choice: Choice) -> list[str | Text]:
     """The chosen set, a line for each of its layers that says why it is in, and one for how many are out."""
-    layers = "layer" if len(choice.layers) == 1 else "layers"
-    head = Text.assemble(f"The `{choice.selector}` rule chooses {layers} ", (str(choice.layers), "bold"), ":")
+    word, _, layers = at_layers(str(choice.layers)).partition(" ")
+    head = Text.assemble(f"The `{choice.selector}` rule chooses {word} ", (layers, "bold"), ":")
     inside = [f"  {layer}: {choice.reasons[layer]}" for layer in choice.layers]
     n_outside = len(set(choice.reasons) - set(choice.layers))
     outside = [f"  The other {n_outside} are out; layers.json says why for each."] if n_outside else []
@@ -72,7 +73,7 @@ def rule_table(rules: pd.DataFrame, representation: str, select: str) -> Table:
         out.add_column(name, justify="right", no_wrap=True)
     for row in ours.itertuples():
         asked = row.selector == select
-        gap = _gap(row.chosen_minus_this, row.chosen_minus_this_low, row.chosen_minus_this_high)
+        gap = with_interval(row.chosen_minus_this, row.chosen_minus_this_low, row.chosen_minus_this_high, signed=True)
         cells = [f"{'> ' if asked else ''}{row.selector}", row.layers, _number(row.score), "" if asked else gap]
         cells += [_number(half) for half in (row.seen_half, row.new_half)] if nested else []
         out.add_row(*map(as_said, cells), style="bold" if asked else None)
@@ -92,7 +93,7 @@ def rivalry(rivals: pd.DataFrame) -> list[str]:
     rows = rivals[rivals.task_type == AVERAGE].drop_duplicates(["first_layers", "second_layers"])
     return [
         f"{row.first} − {row.second}, {_RIVALS[row.set]} ({row.first_layers} and {row.second_layers}): "
-        f"{_gap(row.difference, row.low, row.high)}"
+        f"{with_interval(row.difference, row.low, row.high, signed=True)}"
         for row in rows.itertuples()
     ]
 
@@ -120,10 +121,6 @@ def _cell(score: float, *, best: bool = False) -> Text:
 
 def _number(score: float) -> str:
     return "–" if pd.isna(score) else f"{score:.3f}"
-
-
-def _gap(difference: float, low: float, high: float) -> str:
-    return f"{difference:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def _label(name: str, layers: str) -> str:

@@ -11,6 +11,7 @@ from valens.errors import ResultError
 from valens.plotting.axes import Labels, curve, label_panels, last_score, layer_axis, n_layers_of, panels, references
 from valens.plotting.labels import head
 from valens.plotting.style import GREY, Width, colours_of, style
+from valens.wording import at_layers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,7 +94,7 @@ def _best(table: pd.DataFrame) -> dict[str, str]:
 
 def _at(best: tuple[str, str]) -> str:
     name, layers = best
-    return f"{name}, {'layer' if layers.isdecimal() else 'layers'} {layers}"
+    return f"{name}, {at_layers(layers)}"
 
 
 def _of(table: pd.DataFrame, name: str, layers: str, metric: str) -> pd.DataFrame:

@@ -29,7 +29,7 @@ def tell(found: SegmentMatching) -> Told:
 
 
 def _findings(found: SegmentMatching, metric: str) -> Iterator[str]:
-    forward = _forward(found, metric)
+    forward = found.forward(metric)
     best = {}
     for name in found.representations:
         curve = forward[forward.representation == name]
@@ -59,7 +59,7 @@ def _compared(found: SegmentMatching, metric: str, best: dict[str, int]) -> str:
 
 def _by_layer(found: SegmentMatching, metric: str) -> View:
     """The main metric, a row a layer, with the paired difference of the first two representations."""
-    forward = _forward(found, metric)
+    forward = found.forward(metric)
     columns: dict[str, pd.Series] = {}
     for name in found.representations:
         curve = forward[forward.representation == name].set_index("layer")
@@ -72,8 +72,3 @@ def _by_layer(found: SegmentMatching, metric: str) -> View:
         table[[name, f"{name}_low", f"{name}_high", "p_holm"]] = gap[["difference", "low", "high", "p_holm"]]
     note = "With 95 % intervals over documents; layer 0 is what enters the first block."
     return view(table.sort_index().reset_index(), f"{metric} by layer, {DIRECTIONS[0]}", note=note)
-
-
-def _forward(found: SegmentMatching, metric: str) -> pd.DataFrame:
-    table = found.table
-    return table[(table.direction == DIRECTIONS[0]) & (table.metric == metric)]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from probes.layer_comparison import curve_of
 from valens.layers import LayerSet
+from valens.plotting.axes import n_layers_of
 from valens.probes import LEXICAL, Sweep
 from valens.report.told import SetTold, Told, as_good, at_layers, layer_by_layer, pictured
 from valens.report.views import View, number, view, with_interval
@@ -100,7 +101,7 @@ def _rivalry(rivals: pd.DataFrame) -> Iterator[str]:
 
 
 def _set_told(found: Sweep, name: str, choice: Choice) -> SetTold:
-    n_layers = _n_layers(found.table)
+    n_layers = n_layers_of(found.table) or 0
     return SetTold(
         name, choice.selector, choice.layers, n_layers, _rules(found, name, n_layers), _reasons(name, choice)
     )
@@ -145,9 +146,3 @@ def _by_layer(found: Sweep, name: str) -> View:
     metrics = single.drop_duplicates("task").itertuples()
     told = "; ".join(f"{row.task}: {row.task_type}, {row.metric}" for row in metrics)
     return view(pd.DataFrame(columns).reset_index(), f"{name}: score by layer", note=f"{told}. With 95 % intervals.")
-
-
-def _n_layers(table: pd.DataFrame) -> int:
-    """L, from the deepest layer and its depth."""
-    deepest = table.loc[table.layer.astype("Float64").idxmax()]
-    return round(float(deepest.layer) / float(deepest.depth))

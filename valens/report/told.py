@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from valens import wording
 from valens.layers import LayerSet
 from valens.report.views import View
+from valens.wording import LEVEL, ahead_and_behind, layers_named
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -56,32 +56,24 @@ def pictured(figures: Mapping[str, Callable[[], Figure]], captions: Mapping[str,
     return tuple(Picture(draw, captions.get(name, name)) for name, draw in figures.items())
 
 
-def layers_named(layers: Iterable[int]) -> str:
-    """`layer 30`, `layers 12–14, 22`, `no layer`."""
-    found = list(layers)
-    if not found:
-        return "no layer"
-    return at_layers(str(LayerSet.of(found)))
-
-
 def layer_by_layer(compared: pd.DataFrame, first: str, second: str, how: str) -> str:
     """At which layers the first is ahead of the second and at which behind; `how` says what is paired."""
-    sure = compared[compared.p_holm < _LEVEL]
-    ahead, behind = (sure.layer[sign * sure.difference > 0] for sign in (1, -1))
+    ahead, behind = ahead_and_behind(compared)
+    where = [typeset(layers_named(layers)) for layers in (ahead, behind)]
     return (
-        f"{first} is ahead of {second} at {len(ahead)} of {len(compared)} layers ({layers_named(ahead)}) and behind at "
-        f"{len(behind)} ({layers_named(behind)}): {how}, p < {_LEVEL} after Holm’s correction over the layers."
+        f"{first} is ahead of {second} at {len(ahead)} of {len(compared)} layers ({where[0]}) and behind at "
+        f"{len(behind)} ({where[1]}): {how}, p < {LEVEL} after Holm’s correction over the layers."
     )
 
 
 def typeset(layers: str) -> str:
     """The notation of a layer set with the dashes and spaces of running text."""
-    return layers.replace("-", "–").replace(" ", "").replace(",", ", ")
+    return layers.replace("-", "–").replace(", ", ",").replace(",", ", ")
 
 
 def at_layers(layers: str) -> str:
     """The same with what it is: `layer 30`, `layers 26, 27`."""
-    return f"{'layer' if layers.isdecimal() else 'layers'} {typeset(layers)}"
+    return typeset(wording.at_layers(layers))
 
 
 def as_good(best: int, among: Iterable[int]) -> str:

@@ -1,0 +1,37 @@
+"""Words about results: layers by number, intervals with their signs, and who is surely ahead where."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from valens.wording import ahead_and_behind, at_layers, layers_named, p_value, with_interval
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"), [([], "no layer"), ([30], "layer 30"), ([31, 29, 30, 26], "layers 26,29-31"), ([0], "layer 0")]
+)
+def test_layers_are_named_by_their_number(layers: list[int], said: str) -> None:
+    assert layers_named(layers) == said
+    if layers:
+        assert at_layers(said.split()[1]) == said
+
+
+def test_an_interval_shares_digits_and_signs_with_its_number() -> None:
+    assert with_interval(0.7884, 0.742, 0.8336) == "0.788 [0.742, 0.834]"
+    assert with_interval(0.046, -0.004, 0.082, digits=2, signed=True) == "+0.05 [-0.00, +0.08]"
+    assert with_interval(0.5, None, None) == with_interval(0.5, math.nan, math.nan) == "0.500"
+
+
+def test_a_p_value_is_never_said_to_be_nothing() -> None:
+    assert (p_value(0.0), p_value(0.0005), p_value(0.0321)) == ("<0.001", "<0.001", "0.032")
+
+
+def test_only_what_is_sure_after_correction_is_ahead_or_behind() -> None:
+    rows = [(1, 0.2, 0.01), (2, -0.2, 0.04), (3, 0.3, 0.06), (4, 0.1, 0.049), (5, 0.1, math.nan)]
+    compared = pd.DataFrame(rows, columns=["layer", "difference", "p_holm"])
+    assert ahead_and_behind(compared) == ([1, 4], [2])
+    written = compared.rename(columns={"layer": "first_layers"}).astype({"first_layers": str})
+    assert ahead_and_behind(written, at="first_layers") == ([1, 4], [2])
