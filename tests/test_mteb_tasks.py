@@ -407,11 +407,11 @@ def test_a_suite_cut_down_knows_it_and_names_no_number_that_was_not_used(root):
 
 def test_what_is_not_compared_with_the_selection_is_said_or_refused(root):
     suite = suite_named("mteb:STS15", data_root=root)
-    (lacking, shared) = _cautions(suite, "mteb:STS15,SciFact", root, strict=False)
+    (lacking, shared) = _cautions(suite, [suite_named("mteb:STS15,SciFact", data_root=root)])
     assert lacking.startswith("SciFact is not compared with the selection. SciFact: the mirror")
     assert "mteb:STS15 and mteb:STS15,SciFact have texts in common" in shared
     with pytest.raises(TaskDataError, match="no folder mteb/scifact"):
-        _cautions(suite, "mteb:STS15,SciFact", root, strict=True)
+        suite_named("mteb:STS15,SciFact", data_root=root, strict=True)
 
 
 def test_without_mteb_the_package_is_named(monkeypatch):
