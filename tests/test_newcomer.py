@@ -123,7 +123,7 @@ def own_model(tmp_path: Path) -> Path:
 
 
 def test_the_walk(newcomer: Newcomer, own_model: Path) -> None:
-    """One test, since each step needs those before it; the first takes half of the time."""
+    """One test, since each step needs those before it; the first takes the most time."""
     as_cloned = git(newcomer.clone, "status", "--porcelain")
     demo = newcomer.reads(r"^## Start\n.*?^```bash\n(make demo)\n```$")
     check_what_is_printed(newcomer, newcomer.types(f'{demo} DEMO_FLAGS="{FEWER}"', activated=False))
