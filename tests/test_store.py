@@ -324,10 +324,10 @@ class TestBrokenShards:
 class TestTemporaries:
     def test_what_a_killed_writer_left_is_cleared_and_a_living_one_is_not_touched(self, collection: Collection) -> None:
         collection.write(texts(1), {"values/mean": vectors(1)})
-        dead = collection.folder / f".{shards.socket.gethostname()}-{2**22 + 1}-ab.tmp"
-        living = collection.folder / f".{shards.socket.gethostname()}-{os.getpid()}-cd.tmp"
-        strange = collection.folder / ".other-host-17-ef.tmp"
-        old = collection.folder / ".other-host-17-aa.tmp"
+        dead = collection.folder / f".{shards.socket.gethostname()}-{2**22 + 1}-{'ab' * 16}.tmp"
+        living = collection.folder / f".{shards.socket.gethostname()}-{os.getpid()}-{'cd' * 16}.tmp"
+        strange = collection.folder / f".other-host-17-{'ef' * 16}.tmp"
+        old = collection.folder / f".other-host-17-{'aa' * 16}.tmp"
         for path in (dead, living, strange, old):
             path.touch()
         os.utime(old, (0, 0))
@@ -344,7 +344,7 @@ class TestTemporaries:
 
         monkeypatch.setattr(os, "utime", refuse)
         monkeypatch.setattr(pathlib.Path, "unlink", refuse)
-        (collection.folder / f".{shards.socket.gethostname()}-{2**22 + 1}-ab.tmp").touch()
+        (collection.folder / f".{shards.socket.gethostname()}-{2**22 + 1}-{'ab' * 16}.tmp").touch()
         again = reopened(collection)
         again.begin()
         assert again.read("values/mean", 0, rows(1)).shape == (1, 4)
