@@ -16,7 +16,6 @@ FIGURES = {"segment-matching": "2", "layer-sweep": "3", "next-token": "6", "logi
 
 EARLIER_COMMITS = {
     "layer-sweep-smollm2-135m": "c435a56",
-    "layer-sweep-smollm2-135m-mteb": "3b39525",
     "logit-lens-longbench-v2-heads": "c7e7a04",
     "next-token-peps": "98830b5",
     "segment-matching-longbench-v2-heads": "98830b5",
