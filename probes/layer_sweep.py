@@ -136,7 +136,7 @@ def plan(
         model,
         list(text_places(suite)),
         [representation.reading for representation in representations],
-        store=store if isinstance(store, ActivationStore) else ActivationStore(store),
+        store=ActivationStore.of(store),
         prompt=prompts.pop(),
         max_tokens=max_tokens,
         on_long=on_long,

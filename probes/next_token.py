@@ -31,14 +31,13 @@ from probes.next_token_scores import (
 from probes.next_token_training import Bench, Probed, probed_sites
 from valens import extract
 from valens.corpora import Corpus
-from valens.errors import CorpusError, ProbeError, SelectionError
+from valens.errors import CorpusError, ProbeError
 from valens.extract import Job, token_limit
 from valens.layers import LayerSet
 from valens.models import Model
-from valens.prompts import PLAIN
 from valens.provenance import provenance
 from valens.ranks import Unembedding
-from valens.representations import HS, LT, VA, Representation
+from valens.representations import HS, LT, VA, Representation, refuse_prompts
 from valens.softmax_probes import Recipe
 from valens.store import ActivationStore
 
@@ -168,15 +167,12 @@ def _extraction(
     store: ActivationStore | str | Path,
     max_tokens: int | None,
 ) -> Job:
-    prompted = [name for name in representations if name.prompt != PLAIN]
-    if prompted or not representations:
-        what = f"{prompted[0]} has a prompt" if prompted else "none was given"
-        raise SelectionError(f"Prefixes are of plain text, so a representation may have no prompt; {what}.")
+    refuse_prompts(representations, "Prefixes are of plain text")
     return extract.plan(
         model,
         drawn.tokens,
         [*(made.reading for made in representations), LT.reading],
-        store=store if isinstance(store, ActivationStore) else ActivationStore(store),
+        store=ActivationStore.of(store),
         max_tokens=max_tokens,
         prefixes=drawn.lengths,
     )

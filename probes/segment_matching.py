@@ -16,14 +16,13 @@ from probes.matching_result import KIND, SegmentMatching
 from probes.matching_scores import Measured
 from valens import extract
 from valens.corpora import Corpus
-from valens.errors import CorpusError, ResultError, SelectionError
+from valens.errors import CorpusError, ResultError
 from valens.extract import Job, token_limit
 from valens.layers import LayerSet
 from valens.models import Model
-from valens.prompts import PLAIN
 from valens.provenance import provenance
 from valens.recall import SIMILARITIES
-from valens.representations import HS, VA, Representation
+from valens.representations import HS, VA, Representation, refuse_prompts
 from valens.segments import Segments, cut
 from valens.store import ActivationStore
 
@@ -118,16 +117,13 @@ def plan(
     max_tokens: int | None = None,
 ) -> Job:
     """What a matching has to read; `Job.estimate` says what that costs."""
-    prompted = [name for name in representations if name.prompt != PLAIN]
-    if prompted or not representations:
-        what = f"{prompted[0]} has a prompt" if prompted else "none was given"
-        raise SelectionError(f"Segments are cut from plain text, so a representation may have no prompt; {what}.")
+    refuse_prompts(representations, "Segments are cut from plain text")
     passages = segments.passages()
     return extract.plan(
         model,
         [tokens for tokens, _ in passages],
         [representation.reading for representation in representations],
-        store=store if isinstance(store, ActivationStore) else ActivationStore(store),
+        store=ActivationStore.of(store),
         max_tokens=_limit(model, max_tokens),
         prefixes=[ends for _, ends in passages],
     )

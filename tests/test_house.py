@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Read as a text: a module imports only from those before it. `probes` stands for everything in probes/ and its re-export.
 ORDER = """
 errors
-sites layers poolings wheels progress printable strict_json lens_scores showing wording seeds
+sites layers poolings wheels progress printable strict_json lens_scores showing wording seeds nearest
 catalog fingerprints kernels
 models
 prompts representations chosen shards

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from hashlib import sha256
 from itertools import chain, combinations, groupby
@@ -18,6 +17,7 @@ from typing import TypeVar
 
 from valens.corpora import Article, lee, wikipedia
 from valens.errors import TaskError
+from valens.nearest import did_you_mean
 from valens.tasks import Classification, Clustering, Reranking, Retrieval, Sts, Suite, Task
 
 T = TypeVar("T")
@@ -67,10 +67,8 @@ def from_mteb(name: str) -> bool:
 def task_named(name: str) -> Task:
     """The built-in task of this name; TaskError with the nearest names, and with all there are."""
     if name not in _BUILDERS:
-        near = get_close_matches(name.lower(), [known.lower() for known in _BUILDERS])
-        hint = " or ".join(known for known in _BUILDERS if known.lower() in near)
         raise TaskError(
-            f"There is no built-in task {name!r}.{f' Did you mean {hint}?' if hint else ''} "
+            f"There is no built-in task {name!r}. {did_you_mean(name, _BUILDERS, n=3)}"
             f"The tasks are {', '.join(_BUILDERS)}; the suite `builtin` is all of them. The paper's suite is `paper`, and "
             "tasks of MTEB are named as in `mteb:STS15,SciFact@train`."
         )

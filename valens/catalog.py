@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import os.path
 from dataclasses import dataclass
 from pathlib import Path
 
 from valens.errors import ModelError
+from valens.nearest import did_you_mean
 from valens.wheels import find_in_wheel
 
 
@@ -92,9 +92,8 @@ def locate(name: str) -> tuple[str, str | None]:
 
 def _unknown(name: str) -> ModelError:
     """The error for a name that is no alias, no hub name and no path, with the aliases nearest to it."""
-    near = difflib.get_close_matches(name.lower(), CATALOG, n=3, cutoff=0.4)
-    hint = f"Did you mean {' or '.join(near)}? " if near else ""
     return ModelError(
-        f"There is no model {name!r}. {hint}Give an alias (`valens models` lists them), a hub name with its owner "
+        f"There is no model {name!r}. {did_you_mean(name, CATALOG, n=3, cutoff=0.4)}"
+        "Give an alias (`valens models` lists them), a hub name with its owner "
         "(Qwen/Qwen3-8B), a folder with config.json, or a .gguf file."
     )

@@ -20,11 +20,9 @@ import numpy as np
 from jaxtyping import Shaped
 
 from valens.errors import StoreError
-from valens.fingerprints import digest
+from valens.fingerprints import key_of
 from valens.shards import Row, sweep_temporaries, write_bytes
 from valens.strict_json import to_json
-
-_KEY_LENGTH = 32
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Checkpoints:
     @classmethod
     def of(cls, folder: str | Path, identity: Mapping[str, Any]) -> Checkpoints:
         """Those of this identity in a folder; nothing is made or written yet."""
-        return cls(Path(folder).expanduser() / digest(identity)[:_KEY_LENGTH], dict(identity))
+        return cls(Path(folder).expanduser() / key_of(identity), dict(identity))
 
     def begin(self) -> None:
         """Make the folder, say in it what it holds, and clear what killed writers left; StoreError if it cannot be."""

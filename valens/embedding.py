@@ -87,7 +87,7 @@ def averaged(
 def _kept(store: ActivationStore | str | Path | None) -> Iterator[ActivationStore]:
     """The store, or one that is gone on leaving."""
     if store is not None:
-        yield store if isinstance(store, ActivationStore) else ActivationStore(store)
+        yield ActivationStore.of(store)
         return
     with tempfile.TemporaryDirectory(prefix="valens-") as folder:
         yield ActivationStore(folder)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+_KEY_LENGTH = 32
+
 # What a configuration records of its own history, and switches that change no hidden number.
 _CONFIG_NOISE = frozenset(
     {
@@ -38,6 +40,11 @@ _CONFIG_NOISE = frozenset(
 def digest(value: object) -> str:
     """The sha256 of a JSON-able value, in hexadecimal; the order of keys does not matter."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def key_of(identity: Mapping[str, Any]) -> str:
+    """What a folder is called whose numbers were made in this way: as much of the digest as nobody meets twice."""
+    return digest(identity)[:_KEY_LENGTH]
 
 
 def of_weights(model: nn.Module, *, without: Collection[str] = ()) -> str:

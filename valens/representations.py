@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from valens.errors import RepresentationError, SiteError
+from valens.errors import RepresentationError, SelectionError, SiteError
+from valens.nearest import did_you_mean
 from valens.poolings import OwnPooling, Pooling
 from valens.prompts import PLAIN, Prompt
 from valens.sites import Site, Stream, layers_of
@@ -91,9 +92,16 @@ def representation(name: str) -> Representation:
         if reading.stream is Stream.PATTERN:
             raise RepresentationError("Attention patterns are as wide as a text is long; they make no embedding.")
         return Representation(str(reading), reading)
-    near = difflib.get_close_matches(name.upper(), REPRESENTATIONS, n=1)
-    hint = f"Did you mean {near[0]}? " if near else ""
     raise RepresentationError(
-        f"There is no representation {name!r}. {hint}Choose of {', '.join(REPRESENTATIONS)}, or write a reading such as "
+        f"There is no representation {name!r}. {did_you_mean(name, REPRESENTATIONS)}"
+        f"Choose of {', '.join(REPRESENTATIONS)}, or write a reading such as "
         "values/weighted."
     )
+
+
+def refuse_prompts(representations: Sequence[Representation], why: str) -> None:
+    """Raise SelectionError unless there are representations and none has a prompt; `why` begins the reason."""
+    prompted = [made for made in representations if made.prompt != PLAIN]
+    if prompted or not representations:
+        what = f"{prompted[0]} has a prompt" if prompted else "none was given"
+        raise SelectionError(f"{why}, so a representation may have no prompt; {what}.")

@@ -25,7 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from valens.errors import StoreError
-from valens.fingerprints import digest
+from valens.fingerprints import key_of
 from valens.prompts import Tokens
 from valens.shards import SUFFIX, TEMPORARY, Row, Shard, sweep_temporaries, write_bytes, write_shard
 
@@ -33,8 +33,6 @@ FORMAT = 1
 """The version of the layout above; it is part of every collection's identity."""
 
 MANIFEST = "manifest.json"
-
-_KEY_LENGTH = 32
 
 Part = tuple[Shard, slice | list[int], slice | list[int]]
 """A shard, the places of an answer that it fills, and the rows of it that fill them."""
@@ -54,10 +52,14 @@ class ActivationStore:
         object.__setattr__(self, "check", check)
         _refuse_foreign(self.path)
 
+    @classmethod
+    def of(cls, store: ActivationStore | str | Path) -> ActivationStore:
+        """The store itself, or the one at a path."""
+        return store if isinstance(store, ActivationStore) else cls(store)
+
     def collection(self, identity: Mapping[str, Any], about: Mapping[str, Any]) -> Collection:
         """The collection of what was read in this way; `identity` is all that could change a number, `about` is not."""
-        key = digest(identity)[:_KEY_LENGTH]
-        return Collection(self.path / key, dict(identity), dict(about), check=self.check)
+        return Collection(self.path / key_of(identity), dict(identity), dict(about), check=self.check)
 
     def collections(self) -> list[Collection]:
         """Every collection there is, in order of key."""

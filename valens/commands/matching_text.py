@@ -89,7 +89,9 @@ def _best(curve: pd.DataFrame) -> tuple[str, str, str, str]:
 def _against_words(part: pd.DataFrame, metric: str) -> str:
     words_alone = float(part.score[part.representation == LEXICAL].iloc[0])
     above = part[part.layer.notna() & (part.score > words_alone)]
-    found = [f"{name} in {layers_named(curve.layer.tolist())}" for name, curve in above.groupby("representation", sort=False)]
+    found = [
+        f"{name} in {layers_named(curve.layer.tolist())}" for name, curve in above.groupby("representation", sort=False)
+    ]
     return f"{metric}: words alone ({LEXICAL}) score {words_alone:.3f}; above that: {', '.join(found) or 'no layer'}"
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 import typer
+
+from valens.nearest import nearest
 
 Misuse: type[Exception] = typer.BadParameter.__mro__[1]
 """The base of all that typer raises for a command line it cannot read; typer exports this one kind alone."""
@@ -44,7 +45,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A sentence with the names nearest to a word, and the space after it; empty if none is near."""
     names = {name.lstrip("-"): name for name in known}
     bare = word.lstrip("-")
-    near = [name for name in names if bare and name.startswith(bare)] or get_close_matches(bare, names, n=2, cutoff=0.5)
+    near = [name for name in names if bare and name.startswith(bare)] or nearest(bare, names, n=2, cutoff=0.5)
     return f"Did you mean {' or '.join(names[name] for name in near)}? " if near else ""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from valens.corpora.files import FORMS, corpus_at
 from valens.corpora.longbench import longbench_v2
 from valens.corpora.wikipedia_sample import wikipedia_corpus
 from valens.errors import CorpusError
+from valens.nearest import did_you_mean
 
 CORPORA = ("wikipedia", "longbench-v2")
 _SHOWN = 120
@@ -72,7 +72,6 @@ def _short(name: str | Path) -> str:
 def _not_found(name: str | Path) -> str:
     if isinstance(name, Path) or os.sep in name or Path(name).suffix:
         return f"There is no file or folder {name}. A corpus is {', '.join(CORPORA)}, {FORMS}."
-    near = difflib.get_close_matches(name.lower(), CORPORA, n=1)
-    hint = f"Did you mean {near[0]}? " if near else ""
+    hint = did_you_mean(name, CORPORA)
     known = ", ".join(CORPORA)
     return f"There is no corpus {name!r}, and no such file or folder. {hint}Give {known} or a path: {FORMS}."

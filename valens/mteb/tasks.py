@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from valens.errors import TaskDataError, TaskError
 from valens.mteb import conversion
 from valens.mteb.library import guest, reading_afresh
 from valens.mteb.reference import Reference
+from valens.nearest import did_you_mean
 from valens.tasks import Task
 
 _ALSO_CALLED = {"validation": "dev", "dev": "validation"}
@@ -60,9 +60,8 @@ def _found(mteb: Any, wanted: Reference) -> Any:
     try:
         return mteb.get_task(wanted.name)
     except KeyError as error:
-        known = {task.metadata.name.lower(): task.metadata.name for task in _all_tasks(mteb)}
-        near = [known[name] for name in get_close_matches(wanted.name.lower(), known)]
-        hint = f"Did you mean {' or '.join(near)}?" if near else "mteb.get_tasks() lists all there are."
+        near = did_you_mean(wanted.name, (task.metadata.name for task in _all_tasks(mteb)), n=3)
+        hint = near.strip() or "mteb.get_tasks() lists all there are."
         raise TaskError(f"mteb {version('mteb')} has no task {wanted.name!r}. {hint}") from error
 
 

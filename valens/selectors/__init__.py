@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-
 from valens.errors import SelectionError
 from valens.layers import LayerSet
+from valens.nearest import did_you_mean
 from valens.selectors.contiguous import Contiguous
 from valens.selectors.contract import (
     AVERAGE,
@@ -64,8 +63,7 @@ def selector(name: str) -> Selector:
     """The selector of this name with its default settings; SelectionError with the names there are."""
     if name in SELECTORS:
         return SELECTORS[name]
-    near = difflib.get_close_matches(name, SELECTORS, n=1)
-    hint = f"Did you mean {near[0]}? " if near else ""
+    hint = did_you_mean(name, SELECTORS)
     raise SelectionError(f"There is no selector {name!r}. {hint}Choose one of {', '.join(SELECTORS)}.")
 
 
