@@ -31,14 +31,16 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def rounds(ours: Callable[[], object], rival: Callable[[], object], repeats: int) -> list[float]:
-    """Ours over the rival's time, round by round; who goes first alternates, and the first round warms both up."""
+def rounds(
+    ours: Callable[[], object], rival: Callable[[], object], repeats: int, *, warm_up: bool = True
+) -> list[float]:
+    """Ours over the rival's time, round by round; who goes first alternates, and a round before warms both up."""
     ratios = []
-    for turn in range(repeats + 1):
+    for turn in range(repeats + warm_up):
         pair = (ours, rival) if turn % 2 else (rival, ours)
         times = {call: seconds(call) for call in pair}
         ratios.append(times[ours] / times[rival])
-    return ratios[1:]
+    return ratios[warm_up:]
 
 
 @contextlib.contextmanager
