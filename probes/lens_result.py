@@ -11,9 +11,9 @@ import pandas as pd
 from jaxtyping import Float
 
 from probes.drawn import Drawn
-from probes.lens_tables import METRIC, ONE_NORM, OTHER_HALF, on_other_half
+from probes.lens_tables import on_other_half
 from valens.errors import ResultError
-from valens.lens_scores import reciprocal
+from valens.lens_scores import METRIC, ONE_NORM, OTHER_HALF, reciprocal
 from valens.statistics import compare_paired
 from valens.wording import with_interval
 

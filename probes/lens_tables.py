@@ -18,22 +18,27 @@ from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
 from valens.crossfit import score_on_other_half
-from valens.lens_scores import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS, reciprocal
+from valens.lens_scores import (
+    BEST,
+    LHS,
+    METRIC,
+    NAMES,
+    NORMS,
+    ONE_NORM,
+    OTHER_HALF,
+    UNIGRAM,
+    VA,
+    VA_SUM,
+    VA_UNIFORM,
+    WHS,
+    reciprocal,
+)
 from valens.statistics import bootstrap_means, compare_paired, half_units, percentile_interval
 
 if TYPE_CHECKING:
     from valens.continuations import Continuations
 
-UNIGRAM = "unigram"
-"""The baseline that knows how frequent tokens are, counted in the other half of the documents, and nothing else."""
-
-METRIC = "MRR@100"
-BEST, OTHER_HALF = "best layer", "other half"
-"""How the layer of a line was chosen: as the one with the highest score, or on the documents that are not scored."""
-
 PAIRS = ((VA, LHS), (VA, WHS), (VA, UNIGRAM), (VA_UNIFORM, LHS), (VA_SUM, LHS), (VA_SUM, UNIGRAM), (WHS, LHS))
-ONE_NORM = {LHS: True, UNIGRAM: False}
-"""What has one setting of the final norm: the model's own readout has it, and frequencies have none."""
 
 Ranks = Int[np.ndarray, "document representation norm layer prefix offset"]
 """Every document's `valens.lens.TextRanks`."""

@@ -2,8 +2,7 @@
 
 Appendix E of arXiv 2602.01572. Of each document some prefixes x_1 … x_t are drawn; for each offset o the query x_{t+o-1}
 attends to the prefix alone (see `valens.restricted`), vectors at every layer go through the model's own unembedding, and
-the rank of the true token x_{t+o} is kept. The vectors are named in
-`valens.lens`.
+the rank of the true token x_{t+o} is kept. The vectors are named in `valens.lens`.
 
 The data flow: text ─tokens─▶ one packed pass ─▶ vectors [layer, prefix, offset, d], as they are and after the final norm
 ─unembedding, in chunks─▶ ranks, kept text by text ─▶ MRR@100 with intervals over documents. Vectors and logits of one
@@ -27,10 +26,10 @@ from valens.checkpoints import Checkpoints
 from valens.continuations import Continuations, draw_prefixes
 from valens.corpora import Corpus
 from valens.errors import CaptureError, CorpusError, ProbeError
-from valens.extract import about_of, how_read
 from valens.kernels import BRIDGE_KERNEL
 from valens.lens import TextRanks, text_ranks
 from valens.lens_scores import NAMES, NORMS
+from valens.manifest import about_of, how_read
 from valens.models import Model
 from valens.progress import progress
 from valens.prompts import PLAIN

@@ -16,8 +16,9 @@ from valens import embedding, models
 from valens.chosen import layers_for, model_facts, read_chosen, rounded_weights
 from valens.embedding import averaged, encode, listed
 from valens.errors import LayerSetError, PromptError, RepresentationError, ResultError, SiteError
-from valens.extract import about_of, plan
+from valens.extract import plan
 from valens.layers import LayerSet
+from valens.manifest import about_of
 from valens.models import Model
 from valens.prompts import Prompt
 from valens.representations import HS, VA, WVA, Representation

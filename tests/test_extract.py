@@ -18,11 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import one_thread  # noqa: F401  a forked child can use one thread of the many that its parent had
 
-from valens import extract, models
+from valens import manifest, models
 from valens.capture import Batch, capturing
 from valens.errors import CaptureError, PromptError, StoreError
 from valens.extract import Extraction, Job, plan
 from valens.models import Model
+from valens.passages import Passage, fill_batches
 from valens.prompts import Prompt, Tokens, tokenize
 from valens.representations import HS, LT, VA, WMP, Reading
 from valens.shards import intact
@@ -124,16 +125,16 @@ def test_a_new_reading_reads_again_and_keeps_only_what_was_lacking(model: Model,
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=60), st.integers(1, 300))
 def test_batches_keep_to_the_budget_and_hold_every_passage_once(lengths: list[int], budget: int) -> None:
     passages = [
-        extract.Passage(Tokens((number, *range(length - 1)), (True,) * length, truncated=False), (length,))
+        Passage(Tokens((number, *range(length - 1)), (True,) * length, truncated=False), (length,))
         for number, length in enumerate(lengths)
     ]
-    batches = extract.fill_batches(passages, budget, max_rows=7)
+    batches = fill_batches(passages, budget, max_rows=7)
     assert sorted(passage.tokens.ids for batch in batches for passage in batch) == sorted(
         p.tokens.ids for p in passages
     )
     for batch in batches:
         assert len(batch) == 1 or (len(batch) * max(map(len, batch)) <= budget and len(batch) <= 7)
-    assert extract.fill_batches(passages[::-1], budget, max_rows=7) == batches
+    assert fill_batches(passages[::-1], budget, max_rows=7) == batches
 
 
 def test_real_lengths_make_little_padding(model: Model, store: ActivationStore) -> None:
@@ -301,8 +302,8 @@ class TestKeys:
     def test_the_libraries(
         self, model: Model, store: ActivationStore, library: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        before, real = self.key(model, store), extract.version
-        monkeypatch.setattr(extract, "version", lambda name: "0.0" if name == library else real(name))
+        before, real = self.key(model, store), manifest.version
+        monkeypatch.setattr(manifest, "version", lambda name: "0.0" if name == library else real(name))
         assert self.key(model, store) != before
 
     def test_one_changed_weight_and_one_changed_number_of_the_config(self, store: ActivationStore) -> None:

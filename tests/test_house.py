@@ -23,6 +23,7 @@ models
 prompts representations chosen shards
 capture ranks restricted lens
 store upkeep checkpoints
+manifest passages
 extract tokenwise
 overlap corpora segments continuations tasks contamination
 metrics draws recall statistics crossfit softmax_probes dimension lexical embedding

@@ -20,7 +20,7 @@ from tiny import one_thread  # noqa: F401
 
 from probes import logit_lens as lens_module
 from probes.lens_result import LogitLens
-from probes.lens_tables import BEST, OTHER_HALF, UNIGRAM, LensTables, curves_of, rank_table, unigram_ranks
+from probes.lens_tables import LensTables, curves_of, rank_table, unigram_ranks
 from probes.logit_lens import LensJob, logit_lens, plan
 from valens import cli, models
 from valens.commands.lens_text import words
@@ -28,6 +28,7 @@ from valens.continuations import Continuations
 from valens.corpora import Corpus
 from valens.errors import CaptureError, CorpusError, ModelError, ProbeError, ResultError
 from valens.lens import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS, text_ranks
+from valens.lens_scores import BEST, OTHER_HALF, UNIGRAM
 from valens.models import Model
 from valens.prompts import Tokens
 from valens.restricted import pack, read_restricted

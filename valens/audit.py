@@ -19,8 +19,9 @@ from transformers import PreTrainedModel
 
 from valens.capture import Batch, Vectors, capturing
 from valens.errors import StoreError
-from valens.extract import MAX_TOKENS, about_of, how_read
+from valens.extract import MAX_TOKENS
 from valens.kernels import BRIDGE_KERNEL, body_of
+from valens.manifest import about_of, how_read
 from valens.models import Model, fetch, load, short_name, wrap
 from valens.poolings import OWN_MARK, Pooling
 from valens.prompts import Prompt, Tokens, tokenize

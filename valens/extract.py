@@ -11,8 +11,6 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -21,13 +19,15 @@ from jaxtyping import Float
 
 from valens.capture import Batch, Vectors, capturing, vector_count
 from valens.errors import CaptureError, PromptError
+from valens.manifest import about_of, how_read
 from valens.models import DTYPES, Model
+from valens.passages import Passage, fill_batches, without_spare_rows
 from valens.progress import progress
 from valens.prompts import PLAIN, Prompt, Tokens, tokenize
 from valens.representations import Reading
-from valens.shards import Row, row_of
+from valens.shards import Row
 from valens.sites import Stream
-from valens.store import FORMAT, ActivationStore, Collection
+from valens.store import ActivationStore, Collection
 
 MAX_TOKENS = 512
 """The default limit of tokens a text, as is usual for MTEB tasks; the model's context, where that is shorter."""
@@ -37,30 +37,6 @@ BATCH_TOKENS = 4096
 
 _MEASURED_TOKENS = 1024
 _BATCH_BYTES = 512 * 2**20
-
-
-@dataclass(frozen=True)
-class Passage:
-    """What one forward pass reads of one text, and the rows that it gives: one for each end, as a rule the whole."""
-
-    tokens: Tokens
-    ends: tuple[int, ...]
-    """How many tokens each row has: several for the prefixes of a text, which one pass gives at once."""
-
-    @property
-    def parts(self) -> tuple[Tokens, ...]:
-        """What each row is of: the text up to each end."""
-        ids, speaks = self.tokens.ids, self.tokens.speaks
-        return tuple(Tokens(ids[:end], speaks[:end], truncated=end < len(ids)) for end in self.ends)
-
-    @cached_property
-    def rows(self) -> tuple[Row, ...]:
-        """What each row is kept under: the same as if that prefix had been read alone."""
-        return tuple(map(row_of, self.parts))
-
-    def __len__(self) -> int:
-        """How many tokens a pass reads."""
-        return len(self.tokens)
 
 
 @dataclass(frozen=True)
@@ -211,7 +187,7 @@ class Job:
         rows = [row for passage in passages for row in passage.rows]
         wanted = [reading for reading in self.readings if self.collection.lacks(str(reading), rows)]
         with capturing(self.model, wanted) as read:
-            vectors = _without_spare_rows(read(self._batch(passages)), passages)
+            vectors = without_spare_rows(read(self._batch(passages)), passages)
         self._refuse_non_finite(passages, vectors)
         kept = {str(reading): self._as_stored(reading, part) for reading, part in vectors.items()}
         self.collection.write([part for passage in passages for part in passage.parts], kept)
@@ -298,36 +274,6 @@ def _tokenized(model: Model, texts: Sequence[str | Tokens], prompt: Prompt, limi
     return tokens
 
 
-def how_read(model: Model, *, prompt: Prompt, max_tokens: int, stored: str) -> dict[str, Any]:
-    """All that can change a number besides the text and the reading. Its hash is the collection's key."""
-    return {
-        "format": FORMAT,
-        "weights": model.weights,
-        "config": model.config,
-        "tokenizer": model.tokens,
-        "revision": model.revision,
-        "dtype": model.dtype,
-        "kernel": model.kernel,
-        "prompt": prompt.identity(),
-        "truncation": {"max_tokens": max_tokens, "keep": "beginning"},
-        "stored": stored,
-        "libraries": {name: version(name) for name in ("torch", "transformers", "transformer-lens")},
-    }
-
-
-def about_of(model: Model) -> dict[str, Any]:
-    """What a reader of a collection wants to know that changes no number."""
-    sizes = model.sizes
-    return {
-        "model": model.name,
-        "n_layers": sizes.n_layers,
-        "d_model": sizes.d_model,
-        "n_heads": sizes.n_heads,
-        "n_kv_heads": sizes.n_kv_heads,
-        "d_head": sizes.d_head,
-    }
-
-
 def token_limit(model: Model, max_tokens: int | None) -> int:
     """How many tokens of a text are read; PromptError for a limit that the model cannot read."""
     if max_tokens is None:
@@ -358,28 +304,3 @@ def _ends(text: Tokens, place: int, prefixes: Sequence[int] | None) -> tuple[int
             f"Text {place} (from 0) has {len(text)} tokens; {what} was asked for. Ask for 1 to {len(text)}."
         )
     return tuple(prefixes)
-
-
-def fill_batches(passages: Sequence[Passage], batch_tokens: int, *, max_rows: int) -> tuple[tuple[Passage, ...], ...]:
-    """The different passages in batches, the longest first.
-
-    A batch has at most `batch_tokens` tokens, padding counted, and at most `max_rows` rows, unless it is one passage.
-    """
-    batches: list[list[Passage]] = []
-    for passage in sorted(set(passages), key=lambda passage: (-len(passage), passage.rows)):
-        last = batches[-1] if batches else []
-        n_rows = (len(last) + 1) * max(len(member.ends) for member in [*last, passage])
-        if last and (len(last) + 1) * len(last[0]) <= batch_tokens and n_rows <= max_rows:
-            last.append(passage)
-        else:
-            batches.append([passage])
-    return tuple(map(tuple, batches))
-
-
-def _without_spare_rows(vectors: Vectors, passages: Sequence[Passage]) -> Vectors:
-    """Drop the rows that fill up texts with fewer ends than the one with most."""
-    most = max(len(passage.ends) for passage in passages)
-    keep = [text * most + end for text, passage in enumerate(passages) for end in range(len(passage.ends))]
-    if len(keep) == most * len(passages):
-        return vectors
-    return {reading: part[:, keep] for reading, part in vectors.items()}

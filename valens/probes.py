@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from probes.layer_sweep import layer_sweep
     from probes.layer_sweep import plan as sweep_plan
     from probes.lens_result import LogitLens
-    from probes.lens_tables import BEST, OTHER_HALF, UNIGRAM
     from probes.logit_lens import Estimate as LensEstimate
     from probes.logit_lens import logit_lens
     from probes.logit_lens import plan as lens_plan
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from probes.segment_matching import cut_corpus, segment_matching
     from probes.segment_matching import plan as matching_plan
     from probes.segment_matching import refuse_settings as refuse_matching
+    from valens.lens_scores import BEST, OTHER_HALF, UNIGRAM
     from valens.lexical import LEXICAL
 
 _HOMES = {
@@ -39,7 +39,7 @@ _HOMES = {
     "layer_sweep": "probes.layer_sweep",
     "sweep_plan": "probes.layer_sweep:plan",
     "LogitLens": "probes.lens_result",
-    **dict.fromkeys(("BEST", "OTHER_HALF", "UNIGRAM"), "probes.lens_tables"),
+    **dict.fromkeys(("BEST", "OTHER_HALF", "UNIGRAM"), "valens.lens_scores"),
     "LensEstimate": "probes.logit_lens:Estimate",
     "logit_lens": "probes.logit_lens",
     "lens_plan": "probes.logit_lens:plan",

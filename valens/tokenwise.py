@@ -19,8 +19,10 @@ from torch import Tensor
 
 from valens.capture import Batch, lent_hooks
 from valens.errors import CaptureError, RepresentationError
-from valens.extract import BATCH_TOKENS, Passage, about_of, fill_batches, how_read, token_limit
+from valens.extract import BATCH_TOKENS, token_limit
+from valens.manifest import about_of, how_read
 from valens.models import Model
+from valens.passages import Passage, fill_batches
 from valens.progress import progress
 from valens.prompts import PLAIN, Prompt, Tokens, tokenize
 from valens.shards import row_of

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from valens.errors import ResultError
+from valens.lens_scores import BEST, LHS, ONE_NORM, OTHER_HALF, UNIGRAM, VA, VA_SUM, VA_UNIFORM, WHS
 from valens.plotting.axes import (
     Labels,
     curve,
@@ -39,13 +40,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LENS_COLOURS = {"VA": BLUE, "VA-uniform": SKY, "VA-sum": GREEN, "WHS": ORANGE, "LHS": VERMILLION, "unigram": GREY}
-
-_ONE_NORM = {"LHS": True, "unigram": False}
-"""Lines that are drawn alike in both settings: the model's own readout has its final norm, and frequencies have none."""
+LENS_COLOURS = {VA: BLUE, VA_UNIFORM: SKY, VA_SUM: GREEN, WHS: ORANGE, LHS: VERMILLION, UNIGRAM: GREY}
 
 _SETTINGS = {False: "without the final norm", True: "with the final norm"}
-_OTHER_HALF, _BEST = "other half", "best layer"
 
 
 def lens_by_offset(best: pd.DataFrame, *, width: Width = "two") -> Figure:
@@ -116,7 +113,7 @@ def lens_map(table: pd.DataFrame, *, width: Width = "two") -> Figure:
         titles = [f"{name}, {_SETTINGS[norm]}" for name, norm in order]
         figure, axes, _ = panels(titles, width=width, most=2, height=0.12 * shown.offset.nunique() + 0.03, stacked=True)
         for axis, (name, norm) in zip(axes, order, strict=True):
-            part = shown[(shown.representation == name) & (shown.norm == _ONE_NORM.get(name, norm))]
+            part = shown[(shown.representation == name) & (shown.norm == ONE_NORM.get(name, norm))]
             image = _heat(axis, part, _highest(shown.assign(high=shown.score)))
             layer_axis(axis, int(shown.layer.min()), int(shown.layer.max()), None)
         _scale(figure, image, axes)
@@ -128,20 +125,20 @@ def lens_map(table: pd.DataFrame, *, width: Width = "two") -> Figure:
 def _lines(table: pd.DataFrame, norm: bool) -> Iterator[tuple[str, pd.DataFrame]]:
     """Each representation's rows in this setting of the norm."""
     for name in dict.fromkeys(table.representation):
-        yield name, table[(table.representation == name) & (table.norm == _ONE_NORM.get(name, norm))]
+        yield name, table[(table.representation == name) & (table.norm == ONE_NORM.get(name, norm))]
 
 
 def _label(name: str, norm: bool) -> str:
     """What a line is called where the others have this setting of the norm."""
-    return f"{name} (with norm)" if _ONE_NORM.get(name, norm) and not norm else name
+    return f"{name} (with norm)" if ONE_NORM.get(name, norm) and not norm else name
 
 
 def _offset_lines(axis: Axes, best: pd.DataFrame, norm: bool, colours: dict[str, str]) -> Labels:
     """Draw the lines of one setting; gives what is written at their ends."""
     ends = {}
     for name, line in _lines(best, norm):
-        honest = line[line.choice == _OTHER_HALF].sort_values("offset")
-        highest = line[line.choice == _BEST].sort_values("offset")
+        honest = line[line.choice == OTHER_HALF].sort_values("offset")
+        highest = line[line.choice == BEST].sort_values("offset")
         curve(axis, honest.offset, honest, colours[name])
         if (highest.score.to_numpy() != honest.score.to_numpy()).any():
             axis.plot(highest.offset, highest.score, "o", color=colours[name], markersize=3, markerfacecolor="white")
@@ -213,7 +210,7 @@ def _legend(figure: Figure, colours: dict[str, str]) -> None:
                 [],
                 color=colour,
                 label=_label(name, norm=False),
-                linestyle=DASHED if name in _ONE_NORM else stroke(colour),
+                linestyle=DASHED if name in ONE_NORM else stroke(colour),
             )
             for name, colour in colours.items()
         ],
