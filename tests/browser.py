@@ -16,11 +16,14 @@ import pytest
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 """Where Debian's packages chromium and chromium-driver put them."""
 
 _QUIET = ("quic", "gpu", "background-networking", "component-update", "sync", "dev-shm-usage")
+
+_WHOLE = "return document.readyState === 'complete' && location.href === arguments[0]"
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,11 @@ class Browser:
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
         )
         self._medium("screen", dark=dark)
+        self.driver.get("about:blank")  # else the page before, of the same address, could answer for this one
         for log in ("browser", "performance"):
             self.driver.get_log(log)
         self.driver.get(page.as_uri())
+        WebDriverWait(self.driver, 60).until(lambda _: self.ask(_WHOLE, page.as_uri()))
 
     def ask(self, script: str, *arguments: object) -> Any:
         """What a piece of JavaScript returns."""
