@@ -15,6 +15,7 @@ from torch import Tensor
 
 import valens as vl
 from valens import probes
+from valens.wording import ahead_and_behind
 
 PAIRS = (("VA", "HS"), ("VA", "HS but first"), ("HS but first", "HS"), ("VA but first", "VA"))
 
@@ -37,9 +38,7 @@ def main(store: str = "activations") -> None:
     )
     console = Console()
     for first, second in PAIRS:
-        found = sweep.compare(first, second)
-        sure = found[found.p_holm < 0.05]
-        ahead, behind = (sure.layer[sure.difference * sign > 0].tolist() for sign in (1, -1))
+        ahead, behind = ahead_and_behind(sweep.compare(first, second))
         console.print(f"{first} − {second}: ahead at layers {ahead}, behind at {behind}", highlight=False)
     console.print(str(sweep), highlight=False)
 
