@@ -10,7 +10,7 @@ from typing import Any
 from typer.main import get_command
 
 from valens.cli import app
-from valens.commands.layout import examples_of, paragraphs
+from valens.terminal.help import examples_of, paragraphs
 
 PAGE = Path(__file__).with_name("commands.md")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from valens.plotting import Width, figure_script, lens_by_layer, lens_by_offset, lens_map
-from valens.results import Result
+from valens.results.result import Result
 
 
 def draw(results: Sequence[Result], width: Width) -> Mapping[str, Figure]:

@@ -8,8 +8,9 @@ import tiny
 import transformers as hf
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from valens.catalog import known
-from valens.models import Model, short_name, wrap
+from valens.model.catalog import known
+from valens.model.loading import short_name, wrap
+from valens.model.model import Model
 
 _BYTES = {character: place for place, character in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
 CONTEXT = 192

@@ -8,16 +8,18 @@ import pytest
 import tiny
 import torch
 
-from valens import audit, models
 from valens.errors import StoreError
-from valens.extract import plan
-from valens.models import Model
-from valens.poolings import OwnPooling
-from valens.representations import HS, VA, Reading
-from valens.shards import Shard, write_shard
-from valens.sites import Stream
-from valens.store import ActivationStore
-from valens.tokenwise import TokenReading, plan_tokens
+from valens.extraction import audit
+from valens.extraction.extract import plan
+from valens.extraction.per_token import TokenReading, plan_tokens
+from valens.layers.sites import Stream
+from valens.model import loading
+from valens.model.model import Model
+from valens.representations.named import HS, VA
+from valens.representations.poolings import OwnPooling
+from valens.representations.readings import Reading
+from valens.store.shards import Shard, write_shard
+from valens.store.store import ActivationStore
 
 TEXTS = ["w5 w6 w7 w8 w9", "w6 w7 " * 9, "w9"]
 
@@ -59,7 +61,7 @@ def test_a_model_that_is_not_the_same_when_padded_is_found_out(folder: Path, mon
 
 @pytest.fixture
 def model() -> Model:
-    return models.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
+    return loading.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
 
 
 def test_no_drift_where_nothing_changed_and_drift_where_a_vector_did(model: Model, tmp_path: Path) -> None:
@@ -100,6 +102,6 @@ def test_what_cannot_be_read_again_is_named_and_passed_over(model: Model, tmp_pa
 def test_a_store_made_by_another_model_is_refused(model: Model, tmp_path: Path) -> None:
     store = ActivationStore(tmp_path)
     plan(model, TEXTS, [VA.reading], store=store).run()
-    other = models.wrap(tiny.network("llama", seed=1), tiny.tokenizer(), name="another")
+    other = loading.wrap(tiny.network("llama", seed=1), tiny.tokenizer(), name="another")
     with pytest.raises(StoreError, match=r"was made by tiny; another as loaded here differs in weights"):
         audit.drift(store.collections()[0], other)

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import ndcg_score
 
-from valens.builtin import builtin, pool, suite_named, task_named
 from valens.corpora import lee, wikipedia
 from valens.errors import TaskError
-from valens.lexical import tfidf
+from valens.evaluation.tfidf import tfidf
+from valens.suites.named import builtin, suite_named, task_named
+from valens.suites.pool import pool
 from valens.tasks import Task
 
 NAMES = ["LeeSTS", "WikiRetrieval", "WikiReranking", "WikiClustering", "WikiClassification"]
@@ -136,7 +137,7 @@ def test_words_alone_find_much_and_not_all() -> None:
 
 def test_the_suite_is_the_same_in_another_process() -> None:
     program = (
-        "from hashlib import sha256; from valens.builtin import builtin; "
+        "from hashlib import sha256; from valens.suites.builtin import builtin; "
         "print(sha256(repr(builtin()).encode()).hexdigest())"
     )
     command = [sys.executable, "-c", program]

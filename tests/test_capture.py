@@ -15,14 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import one_thread  # noqa: F401
 
-from valens import models, prompts
-from valens.capture import Batch, capturing, vector_count
 from valens.errors import CaptureError
-from valens.models import Model
-from valens.poolings import Pooling, pooling_weights
-from valens.prompts import Tokens
-from valens.representations import HS, VA, Reading
-from valens.sites import HOOKS, Stream
+from valens.extraction.capture import Batch, capturing, vector_count
+from valens.layers.sites import HOOKS, Stream
+from valens.model import loading
+from valens.model.model import Model
+from valens.representations import prompts
+from valens.representations.named import HS, VA
+from valens.representations.poolings import Pooling, pooling_weights
+from valens.representations.prompts import Tokens
+from valens.representations.readings import Reading
 
 # Float32 sums taken in another order: about 5e-7 after three layers; the promise of the store is 2e-5.
 SAME = 2e-5
@@ -58,7 +60,7 @@ def pair(architecture: str, kernel: str = "auto") -> Pair:
     network, tokenizer = tiny.network(architecture), tiny.tokenizer()
     bare = copy.deepcopy(network)
     bare.set_attn_implementation("eager")
-    model = models.wrap(network, tokenizer, name=architecture, kernel=kernel)
+    model = loading.wrap(network, tokenizer, name=architecture, kernel=kernel)
     return Pair(model, bare, prompts.tokenize(tokenizer, TEXTS, max_tokens=128))
 
 
@@ -155,7 +157,7 @@ def test_widths_are_the_configurations_and_values_are_never_repeated(architectur
 def test_repeating_the_key_value_heads_changes_no_function(architecture):
     """Multi-head attention with every KV head repeated computes what grouped-query attention does, exactly."""
     model, bare, texts = pair(architecture)
-    wide = models.wrap(with_repeated_heads(architecture, bare), tiny.tokenizer(), name="wide")
+    wide = loading.wrap(with_repeated_heads(architecture, bare), tiny.tokenizer(), name="wide")
     assert wide.sizes.n_kv_heads == wide.sizes.n_heads == 2 * model.sizes.n_kv_heads
     (found,), (wanted,) = read(wide, READINGS, Batch.of(texts)), read(model, READINGS, Batch.of(texts))
     for reading in READINGS:
@@ -217,7 +219,7 @@ def test_half_precision_is_pooled_in_float32():
     """Against a bare forward in bfloat16: sums in bfloat16 would be off by about 1 %, the format's 8 bits."""
     bare = tiny.network("llama").to(torch.bfloat16)
     bare.set_attn_implementation("eager")
-    model = models.wrap(copy.deepcopy(bare), tiny.tokenizer(), name="half", kernel="eager")
+    model = loading.wrap(copy.deepcopy(bare), tiny.tokenizer(), name="half", kernel="eager")
     assert model.dtype == "bfloat16"
     text = pair("llama").texts[0]
     (found,) = read(model, [HS.reading], Batch.of([text]))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from valens.catalog import CATALOG, known, locate
 from valens.errors import MissingPackageError, ModelError
-from valens.layers import LayerSet
-from valens.wheels import find_in_wheel
+from valens.files.wheels import find_in_wheel
+from valens.layers.layer_set import LayerSet
+from valens.model.catalog import CATALOG, known, locate
 
 
 @pytest.mark.parametrize("alias", CATALOG)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from valens.checkpoints import Checkpoints
 from valens.errors import StoreError
+from valens.store.partial_results import Checkpoints
 
 ROW = bytes(range(32))
 ARRAY = np.arange(12, dtype=np.int32).reshape(3, 4)

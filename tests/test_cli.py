@@ -19,11 +19,11 @@ import torch
 import transformers as hf
 from tiny import one_thread  # noqa: F401
 
-from valens import cli, models
-from valens.catalog import CATALOG
-from valens.layers import LayerSet
-from valens.models import Model
-from valens.results import read_result
+from valens import cli
+from valens.layers.layer_set import LayerSet
+from valens.model.catalog import CATALOG
+from valens.model.model import Model
+from valens.results.result import read_result
 from valens.selectors import SELECTORS
 
 DETAILS = ("choices", "dimension", "gaps", "replicates", "rivals", "rules", "samples", "scores", "sets")

@@ -14,7 +14,7 @@ import tiny
 from tiny import one_thread  # noqa: F401
 
 from valens import cli
-from valens.store import ActivationStore
+from valens.store.store import ActivationStore
 
 LINES = ["w5 w6 w7 w8", "w9 w10", "", "w5 w6 w7 w8", "w11 w12 w13"]
 

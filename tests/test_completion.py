@@ -11,17 +11,19 @@ from pathlib import Path
 import pytest
 from shell import Shell, shell  # noqa: F401
 
-from valens import models, representations, selectors
-from valens.builtin import suite_named
-from valens.catalog import CATALOG
-from valens.commands import words
+from probes.segment_matching.recall import SIMILARITIES
+from valens import selectors
 from valens.corpora.named import CORPORA
 from valens.errors import TaskError
-from valens.kernels import KERNELS
-from valens.poolings import Pooling
-from valens.recall import SIMILARITIES
-from valens.sites import Stream
-from valens.softmax_probes import SCHEDULES
+from valens.layers.sites import Stream
+from valens.linear_probes.recipe import SCHEDULES
+from valens.model import loading
+from valens.model.attention import KERNELS
+from valens.model.catalog import CATALOG
+from valens.representations import named
+from valens.representations.poolings import Pooling
+from valens.suites.named import suite_named
+from valens.terminal import choices
 
 BIN = Path(sys.executable).parent
 SECONDS = 0.7
@@ -29,15 +31,15 @@ SECONDS = 0.7
 
 
 def test_the_words_are_those_of_the_registries() -> None:
-    assert list(words.MODELS) == list(CATALOG)
-    assert tuple(words.CORPORA) == CORPORA
-    assert list(words.REPRESENTATIONS) == list(representations.REPRESENTATIONS)
-    assert set(words.SELECTORS) == set(selectors.SELECTORS)
-    with pytest.raises(TaskError, match=f"The tasks are {', '.join(words.TASKS)};"):
+    assert list(choices.MODELS) == list(CATALOG)
+    assert tuple(choices.CORPORA) == CORPORA
+    assert list(choices.REPRESENTATIONS) == list(named.REPRESENTATIONS)
+    assert set(choices.SELECTORS) == set(selectors.SELECTORS)
+    with pytest.raises(TaskError, match=f"The tasks are {', '.join(choices.TASKS)};"):
         suite_named("?")
-    assert set(words.STREAMS) == set(Stream) - {Stream.PATTERN}
-    assert set(words.POOLINGS) == {str(pooling) for pooling in Pooling}
-    assert (words.SIMILARITIES, words.SCHEDULES) == (SIMILARITIES, SCHEDULES)
+    assert set(choices.STREAMS) == set(Stream) - {Stream.PATTERN}
+    assert set(choices.POOLINGS) == {str(pooling) for pooling in Pooling}
+    assert (choices.SIMILARITIES, choices.SCHEDULES) == (SIMILARITIES, SCHEDULES)
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def completed(shell: Shell, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
         ("sweep-layers --repr", ["--representations"]),
         ("sweep-layers --model ", list(CATALOG)),
         ("encode --model qwen3-0", ["qwen3-0.6b"]),
-        ("sweep-layers --suite ", [*words.SUITES, *words.TASKS]),
+        ("sweep-layers --suite ", [*choices.SUITES, *choices.TASKS]),
         ("sweep-layers --suite LeeSTS,WikiR", ["LeeSTS,WikiRetrieval", "LeeSTS,WikiReranking"]),
         ("sweep-layers --suite LeeSTS,pa", []),
         ("overlap paper WikiCl", ["WikiClustering", "WikiClassification"]),
@@ -71,8 +73,8 @@ def completed(shell: Shell, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
         ("next-token --representations VA,values/l", ["VA,values/last"]),
         ("sweep-layers --select h", ["half"]),
         ("logit-lens --corpus ", list(CORPORA)),
-        ("audit --device ", list(models.DEVICES)),
-        ("audit --dtype ", list(models.DTYPES)),
+        ("audit --device ", list(loading.DEVICES)),
+        ("audit --dtype ", list(loading.DTYPES)),
         ("encode --kernel ", list(KERNELS)),
         ("encode --on-long e", ["error"]),
         ("segment-matching --similarity c", ["cosine", "centered-cosine"]),

@@ -7,7 +7,7 @@ import pytest
 from mirrors import splits
 from shell import shell  # noqa: F401
 
-from valens.contamination import common, warning
+from valens.suites.contamination import common, warning
 from valens.tasks import Classification, Sts, Suite
 
 CHOOSING = Sts(

@@ -7,7 +7,7 @@ import random
 import pytest
 import tiny
 
-from valens.continuations import Continuations, draw_prefixes
+from probes.logit_lens.prefixes import Continuations, draw_prefixes
 from valens.corpora import Corpus
 from valens.errors import CorpusError, ProbeError
 
@@ -80,9 +80,9 @@ def test_what_is_no_seed(seed: int) -> None:
 def test_a_long_text_is_cut_before_it_is_tokenised_and_comes_out_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     long = " ".join(documents(300))
     whole = drawn(corpus(long, *documents(2)))
-    monkeypatch.setattr("valens.continuations._LETTERS", 10**6)
+    monkeypatch.setattr("probes.logit_lens.prefixes._LETTERS", 10**6)
     assert drawn(corpus(long, *documents(2))).texts == whole.texts
-    monkeypatch.setattr("valens.continuations._LETTERS", 2)  # too few: the whole is tokenised after all
+    monkeypatch.setattr("probes.logit_lens.prefixes._LETTERS", 2)  # too few: the whole is tokenised after all
     assert drawn(corpus(long, *documents(2))).texts == whole.texts
 
 

@@ -13,14 +13,14 @@ from jaxtyping import TypeCheckError
 from test_tasks import TASKS
 from tiny import one_thread  # noqa: F401
 
-from valens.contracts import check_pooling, check_result, check_selector, check_task
 from valens.errors import RepresentationError, ResultError, SelectionError, TaskError
-from valens.layers import LayerSet
-from valens.poolings import OwnPooling, Pooling, pooling_weights
-from valens.representations import Reading
-from valens.results import Result
+from valens.layers.layer_set import LayerSet
+from valens.layers.sites import Stream
+from valens.representations.poolings import OwnPooling, Pooling, pooling_weights
+from valens.representations.readings import Reading
+from valens.results.result import Result
 from valens.selectors import SELECTORS, Choice, LayerCurves, register, selector
-from valens.sites import Stream
+from valens.testing import check_pooling, check_result, check_selector, check_task
 
 
 def first(speaks: torch.Tensor) -> torch.Tensor:

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import valens as vl
-from valens import wheels
 from valens.corpora import CORPORA, Corpus, corpus, lee, wikipedia
 from valens.corpora.contract import gathered
 from valens.errors import CorpusError, MissingPackageError
+from valens.files import wheels
 
 
 @pytest.mark.parametrize("read", [lee, wikipedia])

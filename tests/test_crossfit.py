@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from valens.crossfit import score_on_other_half
 from valens.errors import ResultError
 from valens.statistics import half_units
+from valens.statistics.cross_fit import score_on_other_half
 
 
 def test_each_half_is_scored_at_the_layer_that_is_best_on_the_other():

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from valens.dimension import two_nn
 from valens.errors import ResultError
+from valens.metrics.two_nn import two_nn
 
 
 def cube(dimension: int, *, n: int = 2000, within: int = 40, seed: int = 0) -> np.ndarray:

@@ -23,7 +23,7 @@ from tiny import one_thread  # noqa: F401
 from typer.main import get_command
 
 from valens import cli
-from valens.results import write_json
+from valens.files.atomic import write_json
 from valens.selectors import SELECTORS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,7 +78,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     write_json(tmp_path / "results/qwen3-8b/layers.json", elsewhere)
     (tmp_path / "texts.txt").write_text("A text a line.\nAnother text, and a longer one.\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("valens.models.load", standins.load)
+    monkeypatch.setattr("valens.model.loading.load", standins.load)
     ours = dict(SELECTORS)
     yield tmp_path
     for name in SELECTORS.keys() - ours:

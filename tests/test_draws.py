@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from valens.draws import clustering_items, in_fewer_runs, training_items
+from valens.evaluation.draws import clustering_items, in_fewer_runs, training_items
 from valens.tasks import Classification, Clustering, Sts, Task
 
 TEXTS = tuple(f"text {n}" for n in range(12))

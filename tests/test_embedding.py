@@ -12,17 +12,18 @@ import tiny
 import torch
 from tiny import one_thread  # noqa: F401
 
-from valens import embedding, models
-from valens.chosen import layers_for, model_facts, read_chosen, rounded_weights
-from valens.embedding import averaged, encode, listed
 from valens.errors import LayerSetError, PromptError, RepresentationError, ResultError, SiteError
-from valens.extract import plan
-from valens.layers import LayerSet
-from valens.manifest import about_of
-from valens.models import Model
-from valens.prompts import Prompt
-from valens.representations import HS, VA, WVA, Representation
-from valens.store import ActivationStore
+from valens.extraction import embedding
+from valens.extraction.embedding import averaged, encode, listed
+from valens.extraction.extract import plan
+from valens.extraction.layers_file import layers_for, model_facts, read_chosen, rounded_weights
+from valens.extraction.manifest import about_of
+from valens.layers.layer_set import LayerSet
+from valens.model import loading
+from valens.model.model import Model
+from valens.representations.named import HS, VA, WVA, Representation
+from valens.representations.prompts import Prompt
+from valens.store.store import ActivationStore
 
 TEXTS = ["w5 w6 w7 w8", "w9 w10", "w5 w6 w7 w8", "w11 w12 w13", " ".join(f"w{i}" for i in range(20, 60))]
 TOLERANCE = 2e-5
@@ -31,7 +32,7 @@ TOLERANCE = 2e-5
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return models.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
+    return loading.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +184,7 @@ def test_a_folder_s_name_does_not_make_two_models_one(model: Model, tmp_path: Pa
     half, other = tiny.network("llama").to(torch.bfloat16), tiny.network("llama")
     with torch.no_grad():
         other.model.layers[0].mlp.up_proj.weight[0, 0] += 0.1
-    half, other = (models.wrap(network, tiny.tokenizer(), name="tiny") for network in (half, other))
+    half, other = (loading.wrap(network, tiny.tokenizer(), name="tiny") for network in (half, other))
     assert half.weights != model.weights
     assert layers_for(half, VA, path) == LayerSet.of([2, 3])
     with pytest.raises(
@@ -196,7 +197,7 @@ def test_the_unembedding_is_no_part_of_a_vector(model: Model) -> None:
     network = tiny.network("llama")
     with torch.no_grad():
         network.lm_head.weight += 1
-    assert rounded_weights(models.wrap(network, tiny.tokenizer(), name="tiny")) == rounded_weights(model)
+    assert rounded_weights(loading.wrap(network, tiny.tokenizer(), name="tiny")) == rounded_weights(model)
 
 
 def test_a_file_that_names_no_model_or_not_this_representation_is_refused(model: Model, tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_a_file_that_is_no_sweep_s_is_refused(model: Model, tmp_path: Path, cont
 
 
 def test_the_paper_s_sets_are_for_the_paper_s_models(model: Model) -> None:
-    named = {name: models.Model(**{**vars(model), "name": name}) for name in ("Qwen/Qwen3-8B", "smollm2-135m")}
+    named = {name: loading.Model(**{**vars(model), "name": name}) for name in ("Qwen/Qwen3-8B", "smollm2-135m")}
     with pytest.raises(LayerSetError, match=r"for qwen3-8b and llama-2-7b, not for tiny\..*transfer-layers"):
         layers_for(model, VA, "preset")
     with pytest.raises(LayerSetError, match="not for smollm2-135m"):
@@ -249,7 +250,7 @@ def test_the_paper_s_sets_are_for_the_paper_s_models(model: Model) -> None:
 
 @pytest.mark.parametrize(("name", "n_layers", "layers"), [("qwen3-8b", 36, "26,27,29-31"), ("llama-2-7b", 32, "20-27")])
 def test_the_paper_s_sets_by_alias(model: Model, name: str, n_layers: int, layers: str) -> None:
-    deep = models.Model(
+    deep = loading.Model(
         **{**vars(model), "name": name, "sizes": type(model.sizes)(**{**vars(model.sizes), "n_layers": n_layers})}
     )
     assert str(layers_for(deep, VA, "preset")) == layers

@@ -16,7 +16,7 @@ from tiny import one_thread  # noqa: F401
 import valens
 from valens.commands.encode import _to_standard_output
 from valens.errors import ResultError
-from valens.representations import HS
+from valens.representations.named import HS
 
 LINES = ["w5 w6 w7 w8", "w9 w10", "w5 w6 w7 w8", "w11 w12 w13"]
 

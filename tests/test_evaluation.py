@@ -9,9 +9,10 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score
 
-from valens import evaluation
 from valens.errors import TaskError
-from valens.evaluation import evaluate, stacked
+from valens.evaluation import evaluate
+from valens.evaluation.bootstrap import stacked
+from valens.evaluation.evaluate import evaluate
 from valens.tasks import Classification, Clustering, PairClassification, Reranking, Retrieval, Sts
 
 N = 60
@@ -298,7 +299,7 @@ def test_vectors_that_say_nothing_are_scored(task):
 
 
 def test_every_type_of_task_has_its_scorer():
-    assert {type(task) for task in TASKS} == set(evaluation._SCORERS)
+    assert {type(task) for task in TASKS} == set(evaluate._SCORERS)
 
 
 # --- what is resampled ------------------------------------------------------------------------------------------------

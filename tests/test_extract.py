@@ -18,16 +18,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import one_thread  # noqa: F401  a forked child can use one thread of the many that its parent had
 
-from valens import manifest, models
-from valens.capture import Batch, capturing
 from valens.errors import CaptureError, PromptError, StoreError
-from valens.extract import Extraction, Job, plan
-from valens.models import Model
-from valens.passages import Passage, fill_batches
-from valens.prompts import Prompt, Tokens, tokenize
-from valens.representations import HS, LT, VA, WMP, Reading
-from valens.shards import intact
-from valens.store import ActivationStore
+from valens.extraction import manifest
+from valens.extraction.batching import Passage, fill_batches
+from valens.extraction.capture import Batch, capturing
+from valens.extraction.extract import Extraction, Job, plan
+from valens.model import loading
+from valens.model.model import Model
+from valens.representations.named import HS, LT, VA, WMP
+from valens.representations.prompts import Prompt, Tokens, tokenize
+from valens.representations.readings import Reading
+from valens.store.shards import intact
+from valens.store.store import ActivationStore
 
 READINGS = [VA.reading, HS.reading, LT.reading]
 
@@ -37,7 +39,7 @@ TOLERANCE = 2e-5
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return models.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
+    return loading.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
 
 
 @pytest.fixture
@@ -192,7 +194,7 @@ class TestPrefixes:
 class TestRefusals:
     @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
     def test_a_number_that_is_none_names_text_and_layer(self, store: ActivationStore, bad: float) -> None:
-        model = models.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
+        model = loading.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
         block = model.bridge.original_model.base_model.layers[1]
         # What this hook changes is read where it enters the next block, at layer 3.
         block.register_forward_hook(lambda module, args, output: _spoilt(output, bad))
@@ -201,7 +203,7 @@ class TestRefusals:
         assert not store.path.exists()
 
     def test_float16_on_disk_refuses_what_it_cannot_hold(self, store: ActivationStore) -> None:
-        model = models.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
+        model = loading.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
         model.bridge.original_model.base_model.layers[1].register_forward_hook(
             lambda module, args, output: (
                 output * 1e6 if isinstance(output, torch.Tensor) else (output[0] * 1e6, *output[1:])
@@ -310,7 +312,7 @@ class TestKeys:
         def made(change) -> str:
             network = tiny.network("llama")
             change(network)
-            return self.key(models.wrap(network, tiny.tokenizer(), name="tiny"), store)
+            return self.key(loading.wrap(network, tiny.tokenizer(), name="tiny"), store)
 
         def nudge(network) -> None:
             with torch.no_grad():
@@ -343,7 +345,7 @@ class TestKeys:
             folder = tmp_path / place
             tiny.network("qwen2").save_pretrained(folder)
             tiny.tokenizer().save_pretrained(folder)
-            keys.add(self.key(models.load(str(folder)), store))
+            keys.add(self.key(loading.load(str(folder)), store))
         assert len(keys) == 1
 
 

@@ -20,7 +20,7 @@ from readable import assert_readable
 
 from valens.errors import ResultError
 from valens.plotting import write_figure
-from valens.results import read_result
+from valens.results.result import read_result
 
 FIGURES = Path(__file__).resolve().parents[1] / "figures"
 SCRIPTS = {
@@ -164,7 +164,7 @@ def test_two_sweeps_are_drawn_side_by_side_each_with_its_own_set() -> None:
 
 
 def test_stored_results_of_a_kind_must_be_there(tmp_path: Path) -> None:
-    from valens.plotting.script import _jobs
+    from figures.script import _jobs
 
     with pytest.raises(ResultError, match=r"has no folder next-token-…"):
         list(_jobs([], None, "next-token", tmp_path))

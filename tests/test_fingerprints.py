@@ -11,14 +11,14 @@ from tiny import one_thread  # noqa: F401
 from tokenizers import processors
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from valens import fingerprints, models
-from valens.models import Model
+from valens.model import fingerprints, loading
+from valens.model.model import Model
 
 TEXT = "w5 w6 w7"
 
 
 def wrapped(name: str = "tiny", **changes: object) -> Model:
-    return models.wrap(tiny.network("llama", **changes), tiny.tokenizer(), name=name)
+    return loading.wrap(tiny.network("llama", **changes), tiny.tokenizer(), name=name)
 
 
 def prints(model: Model) -> tuple[str, str, str]:
@@ -165,7 +165,7 @@ def test_neither_the_name_nor_the_kernel_nor_the_folder_is_identity(tmp_path):
     tiny.network("llama").save_pretrained(tmp_path / "a")
     tiny.tokenizer().save_pretrained(tmp_path / "a")
     (tmp_path / "a").rename(tmp_path / "b")
-    loaded = models.load(str(tmp_path / "b"), kernel="transformer_lens")
+    loaded = loading.load(str(tmp_path / "b"), kernel="transformer_lens")
     assert loaded.name == "b"
     assert prints(loaded) == prints(wrapped("other name"))
 
@@ -173,7 +173,7 @@ def test_neither_the_name_nor_the_kernel_nor_the_folder_is_identity(tmp_path):
 def test_wrapping_reads_the_fingerprints_of_what_was_given():
     network = tiny.network("phi3")
     given = fingerprints.of_weights(network), fingerprints.of_config(network.config)
-    model = models.wrap(network, tiny.tokenizer(), name="phi3")
+    model = loading.wrap(network, tiny.tokenizer(), name="phi3")
     assert (model.weights, model.config) == given
 
 

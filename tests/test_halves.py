@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import v_measure_score
 
 from valens import metrics
-from valens.evaluation import Evaluation, evaluate
+from valens.evaluation.bootstrap import Evaluation
+from valens.evaluation.evaluate import evaluate
 from valens.statistics import half_units
 from valens.tasks import Classification, Clustering, Reranking, Retrieval, Sts, Task
 

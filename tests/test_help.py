@@ -13,8 +13,8 @@ from typer.main import get_command
 
 from valens import __version__
 from valens.cli import app
-from valens.commands.layout import Group, examples_of, paragraphs
-from valens.commands.options import PANELS
+from valens.terminal.help import Group, examples_of, paragraphs
+from valens.terminal.options import PANELS
 
 WIDTH = 80
 ROOT: Any = get_command(app)

@@ -51,7 +51,7 @@ SOURCES = {
 
 
 def module_of(dotted: str) -> str:
-    """`capture` for valens.capture, `__init__` for valens itself, `probes` for all of probes."""
+    """`capture` for valens.extraction.capture, `__init__` for valens itself, `probes` for all of probes."""
     package, _, rest = dotted.partition(".")
     return "probes" if package == "probes" else rest.split(".")[0] or "__init__"
 
@@ -97,7 +97,7 @@ def test_importing_valens_is_light() -> None:
 def test_layers_are_counted_in_one_place(source: str) -> None:
     """Only sites.py turns a layer into a block, so no other file may write `layer + 1` or `layer - 1`."""
     counted = [node.lineno for node in ast.walk(SOURCES[source]) if is_layer_shifted_by_one(node)]
-    assert not counted, f"{source} counts layers by itself in lines {counted}. Ask valens.sites."
+    assert not counted, f"{source} counts layers by itself in lines {counted}. Ask valens.layers.sites."
 
 
 def is_layer_shifted_by_one(node: ast.AST) -> TypeGuard[ast.BinOp]:

@@ -11,15 +11,17 @@ import torch
 import transformers as hf
 from tiny import one_thread  # noqa: F401
 
-from valens import models
-from valens.capture import Batch, capturing
 from valens.errors import ModelError
-from valens.kernels import BRIDGE_KERNEL, Sizes, body_of
-from valens.models import Model
-from valens.poolings import Pooling
-from valens.prompts import Tokens
-from valens.representations import HS, VA, Reading
-from valens.sites import Stream
+from valens.extraction.capture import Batch, capturing
+from valens.layers.sites import Stream
+from valens.model import loading
+from valens.model.architecture import Sizes, body_of
+from valens.model.attention import BRIDGE_KERNEL
+from valens.model.model import Model
+from valens.representations.named import HS, VA
+from valens.representations.poolings import Pooling
+from valens.representations.prompts import Tokens
+from valens.representations.readings import Reading
 
 # Float32 sums taken in another order.
 SAME = 2e-5
@@ -30,7 +32,7 @@ every_architecture = pytest.mark.parametrize("architecture", tiny.CONFIGS)
 
 
 def wrapped(architecture: str, kernel: str = "auto", **changes: object) -> Model:
-    return models.wrap(tiny.network(architecture, **changes), tiny.tokenizer(), name=architecture, kernel=kernel)
+    return loading.wrap(tiny.network(architecture, **changes), tiny.tokenizer(), name=architecture, kernel=kernel)
 
 
 def vectors(model: Model, readings: list[Reading]) -> list[torch.Tensor]:
@@ -93,7 +95,7 @@ def test_an_unknown_kernel_is_told_those_there_are():
 def test_a_refusal_leaves_the_bridge_as_it_was():
     network = tiny.network("phi3")
     with pytest.raises(ModelError):
-        models.wrap(network, tiny.tokenizer(), name="phi3", kernel="sdpa")
+        loading.wrap(network, tiny.tokenizer(), name="phi3", kernel="sdpa")
     assert network.config._attn_implementation == "eager"
 
 
@@ -116,7 +118,7 @@ def test_the_body_has_no_unembedding():
 def test_a_wrapped_model_computes_what_it_computed(architecture):
     network = tiny.network(architecture)
     bare, ids = copy.deepcopy(network), torch.arange(2, 22)[None]
-    model = models.wrap(network, tiny.tokenizer(), name=architecture)
+    model = loading.wrap(network, tiny.tokenizer(), name=architecture)
     vectors(model, [HS.reading])
     with torch.no_grad():
         torch.testing.assert_close(

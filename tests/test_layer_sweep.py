@@ -15,21 +15,22 @@ import pytest
 import tiny
 import torch
 
-from probes.layer_result import Sweep
-from probes.layer_sweep import layer_sweep, plan
-from valens import models
-from valens.builtin import suite_named
-from valens.dimension import two_nn
-from valens.embedding import encode
+from probes.layer_sweep.probe import layer_sweep, plan
+from probes.layer_sweep.result import Sweep
 from valens.errors import LayerSetError, PromptError, ResultError, SelectionError, SiteError, TaskError
-from valens.evaluation import Evaluation, evaluate
-from valens.layers import LayerSet
-from valens.lexical import LEXICAL, tfidf
-from valens.models import Model
-from valens.prompts import Prompt
-from valens.representations import HS, VA, Representation
-from valens.results import read_result
+from valens.evaluation.bootstrap import Evaluation
+from valens.evaluation.evaluate import evaluate
+from valens.evaluation.tfidf import LEXICAL, tfidf
+from valens.extraction.embedding import encode
+from valens.layers.layer_set import LayerSet
+from valens.metrics.two_nn import two_nn
+from valens.model import loading
+from valens.model.model import Model
+from valens.representations.named import HS, VA, Representation
+from valens.representations.prompts import Prompt
+from valens.results.result import read_result
 from valens.selectors import SELECTORS
+from valens.suites.named import suite_named
 from valens.tasks import Classification, Clustering, LeftOut, Reranking, Retrieval, Sts, Suite, Task
 
 N_LAYERS = 3
@@ -88,7 +89,7 @@ SUITE = Suite("small", (STS, RETRIEVAL, RERANKING, CLUSTERING, CLASSIFICATION))
 
 
 def small_model() -> Model:
-    return models.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
+    return loading.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
 
 
 @pytest.fixture(scope="module")
@@ -386,7 +387,7 @@ def test_greedy_s_trials_are_not_mteb_s(model: Model, store: Path, monkeypatch: 
     """Hundreds of sets are tried; the layers, the sets of the rules and words alone are scored exactly."""
     asked: list[int] = []
     monkeypatch.setattr(
-        "valens.mteb.exact.exact_scores",
+        "valens.evaluation.mteb_exact.exact_scores",
         lambda task, vectors: asked.append(len(vectors)) or evaluate(task, vectors, resamples=1).score,
     )
     settings = {"store": store, "select": "greedy", "compare": False, "exact": True, **SETTINGS}

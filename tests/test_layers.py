@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from valens.errors import LayerSetError
-from valens.layers import LayerSet
+from valens.layers.layer_set import LayerSet
 
 DEPTH = 80
 some_layers = st.sets(st.integers(0, DEPTH), min_size=1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from valens.errors import TaskError
-from valens.lexical import tfidf
+from valens.evaluation.tfidf import tfidf
 
 
 def test_the_weights_are_those_of_a_hand_worked_case() -> None:

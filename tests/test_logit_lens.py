@@ -18,21 +18,22 @@ import transformers as hf
 from scipy.stats import rankdata
 from tiny import one_thread  # noqa: F401
 
-from probes import logit_lens as lens_module
-from probes.lens_result import LogitLens
-from probes.lens_tables import LensTables, curves_of, rank_table, unigram_ranks
-from probes.logit_lens import LensJob, logit_lens, plan
-from valens import cli, models
-from valens.commands.lens_text import words
-from valens.continuations import Continuations
+from probes.logit_lens import probe as lens_module
+from probes.logit_lens.names import BEST, OTHER_HALF, UNIGRAM
+from probes.logit_lens.prefixes import Continuations
+from probes.logit_lens.probe import LensJob, logit_lens, plan
+from probes.logit_lens.ranks import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS, text_ranks
+from probes.logit_lens.restricted_pass import pack, read_restricted
+from probes.logit_lens.result import LogitLens
+from probes.logit_lens.summary import words
+from probes.logit_lens.tables import LensTables, curves_of, rank_table, unigram_ranks
+from valens import cli
 from valens.corpora import Corpus
 from valens.errors import CaptureError, CorpusError, ModelError, ProbeError, ResultError
-from valens.lens import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS, text_ranks
-from valens.lens_scores import BEST, OTHER_HALF, UNIGRAM
-from valens.models import Model
-from valens.prompts import Tokens
-from valens.restricted import pack, read_restricted
-from valens.results import Result
+from valens.model import loading
+from valens.model.model import Model
+from valens.representations.prompts import Tokens
+from valens.results.result import Result
 
 ARCHITECTURES = ("llama", "qwen3", "gemma2", "gemma3", "mistral", "gpt2", "gpt-neox", "phi3")
 WIDE = {name: {"sliding_window": 64} for name in ("gemma2", "gemma3", "mistral")}
@@ -48,7 +49,7 @@ TEXT = Tokens(
 @functools.cache
 def wrapped(architecture: str) -> Model:
     network = tiny.network(architecture, **WIDE.get(architecture, {}))
-    return models.wrap(network, tiny.tokenizer(), name=architecture)
+    return loading.wrap(network, tiny.tokenizer(), name=architecture)
 
 
 def corpus(n: int = 12) -> Corpus:
@@ -238,7 +239,7 @@ class TestRuns:
 
     def test_a_model_whose_attention_cannot_be_restricted_is_refused_before_anything_is_kept(self, tmp_path):
         network = tiny.network("mistral", sliding_window=8)
-        model = models.wrap(network, tiny.tokenizer(), name="mistral")
+        model = loading.wrap(network, tiny.tokenizer(), name="mistral")
         with pytest.raises(CaptureError, match="looks back over 8 tokens"):
             logit_lens(model, corpus(), keep=tmp_path, **SETTINGS)
         assert not list(tmp_path.glob("*/*.npy"))
@@ -248,7 +249,7 @@ class TestRuns:
         settings = {"num_layers": 2, "num_heads": 4, "intermediate_size": 64, "max_position_embeddings": 128}
         kinds = {"attention_types": [[["global", "local"], 1]], "window_size": 30}
         config = hf.GPTNeoConfig(vocab_size=tiny.VOCABULARY, hidden_size=32, **settings, **kinds)
-        model = models.wrap(tiny.random_network(config), tiny.tokenizer(), name="gpt-neo")
+        model = loading.wrap(tiny.random_network(config), tiny.tokenizer(), name="gpt-neo")
         with pytest.raises(CaptureError, match="comes out otherwise when it is packed"):
             logit_lens(model, corpus(), **SETTINGS)
 
@@ -256,10 +257,10 @@ class TestRuns:
         tiny.network("llama").model.save_pretrained(tmp_path)
         tiny.tokenizer().save_pretrained(tmp_path)
         with pytest.raises(ModelError, match="has no unembedding"):
-            plan(models.load(str(tmp_path), device="cpu"), corpus(), **SETTINGS)
+            plan(loading.load(str(tmp_path), device="cpu"), corpus(), **SETTINGS)
         tokenizer = tiny.tokenizer()
         tokenizer.add_tokens(["beyond"])
-        model = models.wrap(tiny.network("llama"), tokenizer, name="small")
+        model = loading.wrap(tiny.network("llama"), tokenizer, name="small")
         texts = tuple(text.replace("w10 ", "beyond ") for text in corpus().texts)
         with pytest.raises(ModelError, match="makes the token 'beyond', number 97"):
             plan(model, replace(corpus(), texts=texts), **SETTINGS)

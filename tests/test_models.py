@@ -16,15 +16,15 @@ import transformers as hf
 from tiny import one_thread  # noqa: F401
 from transformers.utils import logging as hf_logging
 
-from valens import models
-from valens.capture import Batch, capturing
 from valens.errors import ModelError
-from valens.models import Model
-from valens.poolings import Pooling
-from valens.prompts import tokenize
-from valens.ranks import Unembedding
-from valens.representations import Reading
-from valens.sites import Stream
+from valens.extraction.capture import Batch, capturing
+from valens.layers.sites import Stream
+from valens.model import loading
+from valens.model.model import Model
+from valens.model.unembedding import Unembedding
+from valens.representations.poolings import Pooling
+from valens.representations.prompts import tokenize
+from valens.representations.readings import Reading
 
 TEXTS = ["w5 w6 w7 w8 w9 w10 w11 w12", "w20 w21"]
 SIZES = {**tiny._SIZES, "num_key_value_heads": 2}
@@ -52,7 +52,7 @@ def saved(network: hf.PreTrainedModel | hf.PretrainedConfig, path: Path) -> Path
 
 
 def wrapped(network: hf.PreTrainedModel, name: str = "tiny") -> Model:
-    return models.wrap(network, tiny.tokenizer(), name=name)
+    return loading.wrap(network, tiny.tokenizer(), name=name)
 
 
 def vectors(model: Model) -> torch.Tensor:
@@ -65,9 +65,9 @@ def vectors(model: Model) -> torch.Tensor:
 # --- loading ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", models.DTYPES)
+@pytest.mark.parametrize("dtype", loading.DTYPES)
 def test_a_folder_gives_the_vectors_of_the_network_that_was_saved(folder, dtype):
-    loaded = models.load(str(folder), device="cpu", dtype=dtype)
+    loaded = loading.load(str(folder), device="cpu", dtype=dtype)
     given = wrapped(hf.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype))
     assert loaded.dtype == given.dtype == dtype
     assert torch.equal(vectors(loaded), vectors(given))
@@ -75,7 +75,7 @@ def test_a_folder_gives_the_vectors_of_the_network_that_was_saved(folder, dtype)
 
 
 def test_what_a_model_says_of_itself(folder):
-    model = models.load(str(folder), device="cpu")
+    model = loading.load(str(folder), device="cpu")
     assert (model.name, model.revision, model.device.type) == ("small-llama", "local", "cpu")
     assert (model.n_layers, model.sizes.d_model, model.sizes.n_kv_heads) == (3, 32, 2)
     assert model.n_ctx == 128
@@ -96,10 +96,10 @@ def test_loading_leaves_logging_warnings_and_the_terminal_as_they_were(folder, c
         return [levels, logging.root.manager.disable, list(warnings.filters), hf_logging.is_progress_bar_enabled()]
 
     before = state()
-    models.load(str(folder), device="cpu")
+    loading.load(str(folder), device="cpu")
     assert state() == before
     with pytest.raises(ModelError):
-        models.load(str(folder), kernel="fast")
+        loading.load(str(folder), kernel="fast")
     assert state() == before
     assert capfd.readouterr() == ("", "")
 
@@ -107,7 +107,7 @@ def test_loading_leaves_logging_warnings_and_the_terminal_as_they_were(folder, c
 def test_a_user_who_has_silenced_more_hears_no_more(folder):
     logging.disable(logging.CRITICAL)
     try:
-        with models._quiet():
+        with loading._quiet():
             assert logging.root.manager.disable == logging.CRITICAL
     finally:
         logging.disable(logging.NOTSET)
@@ -128,7 +128,7 @@ def test_a_configuration_that_names_another_class_is_not_believed():
 def test_a_body_saved_without_its_unembedding_is_enough(tmp_path):
     network = tiny.network("llama")
     path = saved(network.model, tmp_path / "body")
-    found, again = (models.load(str(path), device="cpu") for _ in range(2))
+    found, again = (loading.load(str(path), device="cpu") for _ in range(2))
     assert torch.equal(vectors(found), vectors(wrapped(network)))
     assert found.weights == again.weights  # a store knows it again: no made-up number is in the fingerprint
 
@@ -137,8 +137,8 @@ def test_a_body_saved_without_its_unembedding_is_enough(tmp_path):
 def test_an_unembedding_that_is_in_no_file_is_not_made_up(tmp_path, architecture):
     network = tiny.network(architecture, tie_word_embeddings=False)
     whole, body = saved(network, tmp_path / "whole"), saved(network.base_model, tmp_path / "body")
-    assert torch.equal(Unembedding.of(models.load(str(whole))).weight, network.get_output_embeddings().weight)
-    found = models.load(str(body))
+    assert torch.equal(Unembedding.of(loading.load(str(whole))).weight, network.get_output_embeddings().weight)
+    found = loading.load(str(body))
     assert not found.has_unembedding
     with pytest.raises(ModelError, match="body has no unembedding, as a body that was saved without"):
         Unembedding.of(found)
@@ -146,7 +146,7 @@ def test_an_unembedding_that_is_in_no_file_is_not_made_up(tmp_path, architecture
 
 def test_an_unembedding_that_is_the_embedding_is_in_the_files_of_a_body(tmp_path):
     network = tiny.network("llama", tie_word_embeddings=True)
-    found = models.load(str(saved(network.model, tmp_path / "body")))
+    found = loading.load(str(saved(network.model, tmp_path / "body")))
     assert torch.equal(Unembedding.of(found).weight, network.model.embed_tokens.weight)
 
 
@@ -164,24 +164,24 @@ def test_an_unembedding_that_is_the_embedding_is_in_the_files_of_a_body(tmp_path
 )
 def test_options_that_do_not_exist_are_told_those_that_do(folder, options, what):
     with pytest.raises(ModelError, match=re.escape(what).replace("'", ".")):
-        models.load(str(folder), **options)
+        loading.load(str(folder), **options)
 
 
 def test_cuda_asked_for_and_absent(folder, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ModelError, match=r"no CUDA device. Use --device cpu or --device auto"):
-        models.load(str(folder), device="cuda")
-    assert models.load(str(folder), device="auto").device.type == "cpu"
+        loading.load(str(folder), device="cuda")
+    assert loading.load(str(folder), device="auto").device.type == "cpu"
 
 
 def test_an_unknown_name_is_told_what_is_near():
     with pytest.raises(ModelError, match=r"no model 'qwen3-8'. Did you mean .*qwen3-8b"):
-        models.load("qwen3-8")
+        loading.load("qwen3-8")
 
 
 def test_a_hub_name_out_of_reach_is_told_what_to_check():
     with pytest.raises(ModelError, match=r"owner/nothing could not be loaded: .* check the spelling, the network"):
-        models.load("owner/nothing")
+        loading.load("owner/nothing")
 
 
 GGUF_CUT_SHORT = b"GGUF\x03\x00\x00\x00" + b"\x01" * 16
@@ -191,7 +191,7 @@ GGUF_CUT_SHORT = b"GGUF\x03\x00\x00\x00" + b"\x01" * 16
 def test_a_file_that_is_no_gguf(tmp_path, content):
     (tmp_path / "model.gguf").write_bytes(content)
     with pytest.raises(ModelError, match=r"model\.gguf could not be loaded"):
-        models.load(str(tmp_path / "model.gguf"))
+        loading.load(str(tmp_path / "model.gguf"))
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_broken_folder(tmp_path, file, content):
     else:
         (path / file).write_bytes(content)
     with pytest.raises(ModelError, match="broken could not be loaded"):
-        models.load(str(path))
+        loading.load(str(path))
 
 
 def test_weights_that_are_missing_are_not_made_up(tmp_path):
@@ -220,13 +220,13 @@ def test_weights_that_are_missing_are_not_made_up(tmp_path):
     path = saved(network, tmp_path / "partial")
     network.save_pretrained(path, state_dict={name: w for name, w in network.state_dict().items() if name != lost})
     with pytest.raises(ModelError, match=rf"1 weights of .*partial are not in its files \(first: {lost}\)"):
-        models.load(str(path))
+        loading.load(str(path))
 
 
 def test_a_token_without_an_embedding_is_named():
     tokenizer = tiny.tokenizer()
     tokenizer.add_tokens(["beyond"])
-    model = models.wrap(tiny.network("llama"), tokenizer, name="small")
+    model = loading.wrap(tiny.network("llama"), tokenizer, name="small")
     model.refuse_unknown([(0, 96), ()])
     message = "makes the token 'beyond', number 97, and the model has embeddings for 0 to 96 alone"
     with pytest.raises(ModelError, match=message):
@@ -249,7 +249,7 @@ def test_a_configuration_is_enough_to_refuse(tmp_path, kind):
     config, reason = UNREADABLE[kind]
     path = saved(config, tmp_path / "unreadable")
     with pytest.raises(ModelError, match=rf"unreadable \({config.model_type}\) .*{reason}"):
-        models.load(str(path))
+        loading.load(str(path))
 
 
 def test_a_hybrid_with_linear_attention_is_refused():

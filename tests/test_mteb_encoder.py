@@ -11,14 +11,15 @@ import pytest
 import tiny
 from tiny import one_thread  # noqa: F401
 
-from valens import models
-from valens.embedding import encode
 from valens.errors import LayerSetError, SiteError
-from valens.evaluation import evaluate
-from valens.models import Model
+from valens.evaluation.evaluate import evaluate
+from valens.extraction.embedding import encode
+from valens.model import loading
+from valens.model.model import Model
 from valens.mteb import Encoder
-from valens.prompts import Prompt
-from valens.representations import HS, VA, Reading, Representation
+from valens.representations.named import HS, VA, Representation
+from valens.representations.prompts import Prompt
+from valens.representations.readings import Reading
 from valens.tasks import Retrieval, Sts
 
 N = 40
@@ -42,7 +43,7 @@ RETRIEVAL = Retrieval(
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return models.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
+    return loading.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
 
 
 def sts_of_mteb() -> object:

@@ -18,16 +18,16 @@ from mteb.models.model_meta import ModelMeta
 from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 from tiny import one_thread  # noqa: F401
 
+from probes.layer_sweep.command import _cautions
 from valens import tasks
-from valens.builtin import suite_named
-from valens.commands.sweep_layers import _cautions
+from valens.corpora.duplicates import normalised
 from valens.errors import MissingPackageError, TaskDataError, TaskError
-from valens.evaluation import evaluate
+from valens.evaluation.evaluate import evaluate
 from valens.mteb.held_out import held_out
 from valens.mteb.library import guest
 from valens.mteb.suites import PAPER
 from valens.mteb.tasks import load_task
-from valens.overlap import normalised
+from valens.suites.named import suite_named
 
 N_LAYERS, WIDTH = 2, 12
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from valens.nearest import did_you_mean
+from valens.errors import did_you_mean
 
 KNOWN = ("LeeSTS", "WikiRetrieval", "WikiReranking")
 

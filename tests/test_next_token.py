@@ -16,27 +16,30 @@ import tiny
 import torch
 from tiny import one_thread  # noqa: F401
 
-from probes import next_token_examples, next_token_scores, next_token_training
-from probes.next_token import examples as examples_of
-from probes.next_token import next_token, plan
-from probes.next_token_baselines import bigram, most_frequent, own, unigram
-from probes.next_token_examples import PARTS, choose_classes, control_classes, draw
-from probes.next_token_notes import notes_of
-from probes.next_token_result import NextToken
-from probes.next_token_scores import Curve, Held, Site, compared
-from valens import cli, models
-from valens.commands.next_token_text import words
+from probes.next_token import examples
+from probes.next_token.baselines import bigram, most_frequent, own, unigram
+from probes.next_token.examples import PARTS, choose_classes, control_classes, draw
+from probes.next_token.notes import notes_of
+from probes.next_token.probe import examples as examples_of
+from probes.next_token.probe import next_token, plan
+from probes.next_token.result import NextToken
+from probes.next_token.scores import Curve, Held, Site, compared
+from probes.next_token.summary import words
+from valens import cli
 from valens.corpora import Corpus
 from valens.errors import CorpusError, ProbeError, ResultError, SelectionError, SiteError
-from valens.extract import plan as extraction_plan
-from valens.layers import LayerSet
-from valens.models import Model
+from valens.extraction.extract import plan as extraction_plan
+from valens.layers.layer_set import LayerSet
+from valens.linear_probes.learning import Block, Labels
+from valens.linear_probes.recipe import Recipe
+from valens.linear_probes.training import train
+from valens.model import loading
+from valens.model.model import Model
 from valens.plotting import learning_curves, next_token_layers
-from valens.prompts import Prompt
-from valens.representations import LT, VA, Representation
-from valens.softmax_probes import Block, Labels, Recipe, train
+from valens.representations.named import LT, VA, Representation
+from valens.representations.prompts import Prompt
 from valens.statistics import resample_counts
-from valens.store import ActivationStore
+from valens.store.store import ActivationStore
 
 RECIPE = Recipe(steps=80, batch=64, lr=0.02, checkpoints=5)
 SETTINGS = {"n_classes": 30, "prefixes": 12, "recipe": RECIPE, "seeds": 2, "resamples": 200}
@@ -64,7 +67,7 @@ def corpus(texts: tuple[str, ...] = TEXTS) -> Corpus:
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return models.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
+    return loading.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +154,7 @@ class TestClasses:
     def test_by_default_as_many_as_there_are_up_to_a_limit(self, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
         drawn = examples_of(model, corpus())
         there = len(set(drawn.following[drawn.part == 0]))
-        assert len(choose_classes(drawn, None, tiny.VOCABULARY).ids) == there < next_token_examples.MOST
+        assert len(choose_classes(drawn, None, tiny.VOCABULARY).ids) == there < examples.MOST
         monkeypatch.setattr(next_token_examples, "MOST", there - 1)
         assert len(choose_classes(drawn, None, tiny.VOCABULARY).ids) == there - 1
 
@@ -191,7 +194,7 @@ class TestBaselines:
         ids = torch.randint(5, 97, (3, 12), generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             logits = network(ids).logits[:, -1].double()
-        wrapped = models.wrap(network, tiny.tokenizer(), name="tiny")
+        wrapped = loading.wrap(network, tiny.tokenizer(), name="tiny")
         texts = [" ".join(f"w{number}" for number in row.tolist()) for row in ids]
         tokens = np.array([20, 30, 40])
         classes = np.arange(0, 97, 10)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from valens.overlap import distinct, identity, normalised, repeats, shared
+from valens.corpora.duplicates import distinct, identity, normalised, repeats, shared
 
 UNITS = st.lists(st.sampled_from(["Ab", "a-b", "c", "C!", "?", "!", "", "ß", "SS", "d"]))
 

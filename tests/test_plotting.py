@@ -19,7 +19,7 @@ from matplotlib.patches import Rectangle
 
 from valens import tasks
 from valens.errors import ResultError
-from valens.layers import LayerSet
+from valens.layers.layer_set import LayerSet
 from valens.plotting import TASK_TYPE_COLOURS, layer_curves, save_figure
 from valens.plotting.style import THIN
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from valens.errors import RepresentationError
-from valens.poolings import Pooling, pooling_weights
+from valens.representations.poolings import Pooling, pooling_weights
 
 EXACT = {"rtol": 1e-6, "atol": 1e-7}  # a few float32 roundings
 

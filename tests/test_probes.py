@@ -7,18 +7,18 @@ import sys
 from importlib.util import spec_from_file_location
 from pathlib import Path
 
+import probes.layer_result
 import pytest
 
-import probes.layer_result
 import probes.layer_sweep
 from valens import probes as public
 from valens.errors import MissingPackageError
 
 
 def test_the_public_names_are_those_of_the_probes() -> None:
-    assert public.layer_sweep is probes.layer_sweep.layer_sweep
-    assert public.Sweep is probes.layer_result.Sweep
-    assert public.sweep_plan is probes.layer_sweep.plan
+    assert public.layer_sweep is probes.layer_sweep.probe.layer_sweep
+    assert public.Sweep is probes.layer_sweep.result.Sweep
+    assert public.sweep_plan is probes.layer_sweep.probe.plan
     assert all(hasattr(public, name) for name in public.__all__)
 
 
@@ -36,7 +36,7 @@ def test_a_stranger_s_file_beside_a_notebook_is_named(tmp_path: Path) -> None:
 def test_a_package_without_our_probes_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     origin = str(tmp_path / "probes" / "__init__.py")
     spec = spec_from_file_location("probes", origin, submodule_search_locations=[str(tmp_path / "probes")])
-    monkeypatch.setattr("importlib.util.find_spec", {"probes.layer_sweep": None}.__getitem__)
+    monkeypatch.setattr("importlib.util.find_spec", {"probes.layer_sweep.probe": None}.__getitem__)
     with pytest.raises(MissingPackageError, match=r"leads to .*__init__\.py, which is not the valens probes"):
         public._refuse_stranger(spec)
     with pytest.raises(MissingPackageError, match="leads to nothing"):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from valens.errors import PromptError
-from valens.prompts import PLAIN, Prompt, Tokens, tokenize
+from valens.representations.prompts import PLAIN, Prompt, Tokens, tokenize
 
 ECHO = "Repeat: {text}\nAgain"
 SAMPLES = ["the quick brown fox jumps over the lazy dog; Repeat: Again", "größer, κόσμος, 世界, 👩‍👩‍👧 and café " * 3]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from valens.provenance import commit_of
+from valens.results.provenance import commit_of
 
 
 def git(folder: Path, *words: str) -> str:

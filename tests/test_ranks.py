@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 from tiny import one_thread  # noqa: F401
 
-from valens import models, ranks
+from probes.logit_lens.names import reciprocal
 from valens.errors import CaptureError
-from valens.lens_scores import reciprocal
-from valens.ranks import Unembedding
+from valens.model import loading
+from valens.model.unembedding import Unembedding
 
 
 def whole_numbers(*shape: int, seed: int) -> torch.Tensor:
@@ -86,7 +86,7 @@ def test_a_cap_on_the_logits_changes_no_rank():
         states, capped = network.base_model(input_ids=ids).last_hidden_state[0], network(input_ids=ids).logits[0]
     assert capped.abs().max() <= 20
     targets = torch.arange(37)[:, None]
-    model = models.wrap(network, tiny.tokenizer(), name="gemma2")
+    model = loading.wrap(network, tiny.tokenizer(), name="gemma2")
     assert Unembedding.of(model).ranks(states, targets).tolist() == ranks_of_scipy(capped, targets).tolist()
 
 

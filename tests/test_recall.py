@@ -10,10 +10,10 @@ from scipy.sparse import csr_array
 from scipy.stats import rankdata
 from sklearn.metrics import top_k_accuracy_score
 
-from valens import recall
+from probes.segment_matching import recall
+from probes.segment_matching.recall import SIMILARITIES, lexical_ranks, match_ranks
 from valens.errors import ResultError
-from valens.lexical import sparse_tfidf, tfidf
-from valens.recall import SIMILARITIES, lexical_ranks, match_ranks
+from valens.evaluation.tfidf import sparse_tfidf, tfidf
 
 
 def sides(n: int = 30, *, layers: int = 3, d: int = 8, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -16,11 +16,12 @@ from selenium.webdriver.common.keys import Keys
 from shell import Shell, shell
 
 from valens.errors import ResultError
-from valens.layers import LayerSet
+from valens.layers.layer_set import LayerSet
 from valens.report import write_report
 from valens.report.kinds import tell
 from valens.report.views import number, with_interval
-from valens.results import PROVENANCE, Result, read_result
+from valens.results.result import Result, read_result
+from valens.results.tables import PROVENANCE
 
 __all__ = ["browser", "shell"]
 

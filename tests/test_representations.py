@@ -5,10 +5,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from valens.errors import RepresentationError, SiteError
-from valens.poolings import Pooling
-from valens.prompts import PLAIN
-from valens.representations import REPRESENTATIONS, Reading, representation
-from valens.sites import Stream
+from valens.layers.sites import Stream
+from valens.representations.named import REPRESENTATIONS, representation
+from valens.representations.poolings import Pooling
+from valens.representations.prompts import PLAIN
+from valens.representations.readings import Reading
 
 readings = st.builds(lambda *parts: parts, st.sampled_from(Stream), st.sampled_from(Pooling), st.booleans())
 

@@ -12,11 +12,11 @@ import transformers as hf
 from einops import repeat
 from tiny import one_thread  # noqa: F401
 
-from valens import models
+from probes.logit_lens.restricted_pass import Packing, Readout, check_restrictable, pack, read_restricted
 from valens.errors import CaptureError, PromptError
-from valens.models import Model
-from valens.restricted import Packing, Readout, check_restrictable, pack, read_restricted
-from valens.sites import Site, Stream
+from valens.layers.sites import Site, Stream
+from valens.model import loading
+from valens.model.model import Model
 
 # Float32 sums taken in another order; tiny models of large random weights amplify them from layer to layer.
 SAME = 5e-5
@@ -33,7 +33,7 @@ every_architecture = pytest.mark.parametrize("architecture", tiny.CONFIGS)
 
 @functools.cache
 def wrapped(architecture: str) -> Model:
-    return models.wrap(bare(architecture), tiny.tokenizer(), name=architecture)
+    return loading.wrap(bare(architecture), tiny.tokenizer(), name=architecture)
 
 
 def bare(architecture: str) -> hf.PreTrainedModel:
@@ -244,7 +244,7 @@ REFUSED = {
 @pytest.mark.parametrize("architecture", REFUSED)
 def test_attention_that_goes_by_the_order_of_its_input_is_refused(architecture):
     config, message = REFUSED[architecture]
-    model = models.wrap(tiny.random_network(config), tiny.tokenizer(), name=architecture)
+    model = loading.wrap(tiny.random_network(config), tiny.tokenizer(), name=architecture)
     with pytest.raises(CaptureError, match=message):
         check_restrictable(model, IDS, row=ROW)
 
@@ -252,7 +252,7 @@ def test_attention_that_goes_by_the_order_of_its_input_is_refused(architecture):
 @pytest.mark.parametrize(("window", "taken"), [(17, False), (ROW, True)])
 def test_a_window_that_counts_places_in_the_row_is_found_out_by_the_longest_row(window, taken):
     """Some queries of a packed pass are then farther from their prefix than they are in the text."""
-    model = models.wrap(tiny.random_network(gpt_neo(window)), tiny.tokenizer(), name="gpt-neo")
+    model = loading.wrap(tiny.random_network(gpt_neo(window)), tiny.tokenizer(), name="gpt-neo")
     packed = read_restricted(model, pack(IDS, PREFIXES, OFFSETS))
     alone = [read_restricted(model, pack(IDS, (t,), OFFSETS)).attention[:, 0] for t in PREFIXES]
     assert (apart(packed.attention, torch.stack(alone, dim=1)) < SAME) == taken
@@ -264,7 +264,7 @@ def test_a_window_that_counts_places_in_the_row_is_found_out_by_the_longest_row(
 
 
 def test_numbers_of_two_bytes_are_read_too():
-    model = models.wrap(bare("llama").to(torch.bfloat16), tiny.tokenizer(), name="llama")
+    model = loading.wrap(bare("llama").to(torch.bfloat16), tiny.tokenizer(), name="llama")
     packing = pack(IDS, PREFIXES, OFFSETS)
     check_restrictable(model, IDS, row=ROW)
     found, exact = read_restricted(model, packing), read_restricted(wrapped("llama"), packing)

@@ -17,11 +17,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from valens import probes, provenance
+from valens import probes
 from valens.errors import ResultError
+from valens.files.atomic import replace, writable_folder, write_json
+from valens.files.strict_json import to_json
 from valens.report import write_report
-from valens.results import CLASSES, Result, read_result, records, replace, writable_folder, write_json
-from valens.strict_json import to_json
+from valens.results import provenance
+from valens.results.result import CLASSES, Result, read_result
+from valens.results.tables import records
 
 TABLE = pd.DataFrame(
     {
@@ -398,7 +401,7 @@ def test_a_save_that_is_stopped_leaves_no_figures_of_another_result(
             sweep.save(tmp_path)
     assert not set(sweep.companions()) & files(tmp_path)
     assert repr(read_result(tmp_path)) == repr(sweep)
-    monkeypatch.setattr("valens.results._rename", stopped)
+    monkeypatch.setattr("valens.files.atomic.rename", stopped)
     with pytest.raises(KeyboardInterrupt):
         sweep.save(tmp_path)
     with pytest.raises(ResultError, match=r"provenance\.json"):

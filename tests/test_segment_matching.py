@@ -15,21 +15,21 @@ from matplotlib.colors import to_rgb
 from scipy.stats import binomtest, false_discovery_control
 from tiny import one_thread  # noqa: F401
 
-from probes.matching_metrics import CHANCE
-from probes.matching_result import SegmentMatching
-from probes.segment_matching import cut_corpus, plan, segment_matching
-from valens import models
+from probes.segment_matching.metrics import CHANCE
+from probes.segment_matching.probe import cut_corpus, plan, segment_matching
+from probes.segment_matching.recall import DIRECTIONS
+from probes.segment_matching.result import SegmentMatching
 from valens.corpora import Corpus
 from valens.errors import CorpusError, PromptError, ResultError, SelectionError
-from valens.layers import LayerSet
-from valens.lexical import LEXICAL
-from valens.models import Model
+from valens.evaluation.tfidf import LEXICAL
+from valens.layers.layer_set import LayerSet
+from valens.model import loading
+from valens.model.model import Model
 from valens.plotting import matching_curves
 from valens.plotting.style import REPRESENTATION_COLOURS
-from valens.prompts import Prompt
-from valens.recall import DIRECTIONS
-from valens.representations import HS, LT, VA, Representation
-from valens.results import Result
+from valens.representations.named import HS, LT, VA, Representation
+from valens.representations.prompts import Prompt
+from valens.results.result import Result
 
 N = 24
 SETTINGS = {"resamples": 200, "ks": (1, 5)}
@@ -51,7 +51,7 @@ def corpus(texts: tuple[str, ...] = documents()) -> Corpus:
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return models.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
+    return loading.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
 
 
 @pytest.fixture(scope="module")

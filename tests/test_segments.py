@@ -8,8 +8,8 @@ import pytest
 import tiny
 from tokenizers.processors import TemplateProcessing
 
+from probes.segment_matching.segments import SHORTEST, Pair, Segments, cut
 from valens.errors import CorpusError
-from valens.segments import SHORTEST, Pair, Segments, cut
 
 TOKENIZER = tiny.tokenizer()
 BOS = (TOKENIZER.bos_token_id,)

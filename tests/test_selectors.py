@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from valens.errors import SelectionError
-from valens.layers import LayerSet
+from valens.layers.layer_set import LayerSet
 from valens.selectors import (
     SELECTORS,
     Contiguous,

@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from valens.errors import SiteError
-from valens.sites import HOOKS, Site, Stream, first_layer, layers_of
+from valens.layers.sites import HOOKS, Site, Stream, first_layer, layers_of
 
 addresses = st.tuples(st.sampled_from(Stream), st.integers(0, 200), st.booleans())
 

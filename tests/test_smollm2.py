@@ -7,15 +7,15 @@ import tiny
 import torch
 from transformers import AutoModelForCausalLM, GgufConfig, PreTrainedModel
 
-from valens import models
-from valens.capture import Batch, Vectors, capturing
-from valens.catalog import CATALOG, locate
 from valens.errors import MissingPackageError
-from valens.models import Model
-from valens.poolings import Pooling
-from valens.prompts import Tokens, tokenize
-from valens.representations import Reading
-from valens.sites import Stream
+from valens.extraction.capture import Batch, Vectors, capturing
+from valens.layers.sites import Stream
+from valens.model import loading
+from valens.model.catalog import CATALOG, locate
+from valens.model.model import Model
+from valens.representations.poolings import Pooling
+from valens.representations.prompts import Tokens, tokenize
+from valens.representations.readings import Reading
 
 NAME = "smollm2-135m"
 
@@ -36,7 +36,7 @@ SAME = 2e-5
 @pytest.fixture(scope="module")
 def model() -> Model:
     try:
-        return models.load(NAME, device="cpu")
+        return loading.load(NAME, device="cpu")
     except MissingPackageError as error:
         pytest.skip(str(error))
 

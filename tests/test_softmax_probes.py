@@ -11,9 +11,10 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from tiny import one_thread  # noqa: F401
 
-from valens import softmax_probes
 from valens.errors import ProbeError
-from valens.softmax_probes import Block, Labels, Recipe, Trained, scores_of, train
+from valens.linear_probes.learning import Block, Labels, Trained, scores_of
+from valens.linear_probes.recipe import Recipe
+from valens.linear_probes.training import train
 
 N_CLASSES = 5
 QUICK = Recipe(steps=60, batch=32, lr=0.02, patience=0, checkpoints=6)

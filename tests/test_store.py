@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from valens import shards
 from valens.errors import StoreError
-from valens.prompts import Tokens
-from valens.shards import Shard, row_of
-from valens.store import MANIFEST, ActivationStore, Collection
+from valens.representations.prompts import Tokens
+from valens.store import shards
+from valens.store.shards import Shard, row_of
+from valens.store.store import MANIFEST, ActivationStore, Collection
 
 IDENTITY = {"weights": "abc", "dtype": "float32"}
 

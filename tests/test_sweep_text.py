@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from rich.console import Console, RenderableType
 
-from valens.commands import sweep_text as told
-from valens.layers import LayerSet
+from probes.layer_sweep import summary as told
+from valens.layers.layer_set import LayerSet
 from valens.selectors import Choice
 
 METRICS = {

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from valens.commands.tables import pairs_table, plain_table
-from valens.commands.terminal import say
+from valens.terminal.console import say
+from valens.terminal.tables import pairs_table, plain_table
 
 ODD = ("[/x]", "[red]a[x]", "a\\", "[", ":smile:", "[bold", "größer 🙂")
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from shell import Shell, shell, tiny_folder  # noqa: F401
 from tiny import one_thread  # noqa: F401
 
-from valens.commands.terminal import say, say_labelled, waiting
+from valens.terminal.console import say, say_labelled, waiting
 
 ODD = ("[/x]", "[red]a[x]", "a\\", "[", ":smile:", "[bold", "größer 🙂")
 

@@ -10,13 +10,13 @@ import pytest
 import tiny
 import torch
 
-from valens import models
 from valens.errors import CaptureError, RepresentationError, SiteError
-from valens.extract import plan
-from valens.models import Model
-from valens.representations import VA
-from valens.store import ActivationStore
-from valens.tokenwise import TokenReading, plan_tokens
+from valens.extraction.extract import plan
+from valens.extraction.per_token import TokenReading, plan_tokens
+from valens.model import loading
+from valens.model.model import Model
+from valens.representations.named import VA
+from valens.store.store import ActivationStore
 
 TEXTS = ["w5 w6 w7 w8 w9", "w6 w7", "w9 w8 w7 w6 w5 w4 w9 w9"]
 NAMES = ["values@2/tokens", "hidden@0/tokens", "hidden@3:norm/tokens", "heads@1/tokens", "attention@3/tokens"]
@@ -28,7 +28,7 @@ def test_every_token_is_what_a_bare_forward_shows(architecture: str, tmp_path: P
     network = tiny.network(architecture)
     bare = copy.deepcopy(network)
     bare.set_attn_implementation("eager")
-    model = models.wrap(network, tiny.tokenizer(), name="tiny")
+    model = loading.wrap(network, tiny.tokenizer(), name="tiny")
     readings = [TokenReading.parse(name) for name in NAMES + PATTERNS]
     job = plan_tokens(model, TEXTS, readings, store=ActivationStore(tmp_path))
     found = job.run()
@@ -49,7 +49,7 @@ def test_every_token_is_what_a_bare_forward_shows(architecture: str, tmp_path: P
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return models.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
+    return loading.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
 
 
 def test_the_bytes_are_known_before_and_a_second_run_reads_nothing(model: Model, tmp_path: Path) -> None:

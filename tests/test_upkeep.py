@@ -13,10 +13,10 @@ from typer.testing import CliRunner, Result
 
 from valens.commands.store import app
 from valens.errors import StoreError
-from valens.prompts import Tokens
-from valens.shards import row_of
-from valens.store import ActivationStore, Collection
-from valens.upkeep import ASIDE, difference, merge, prunable, remove, size, summary, verify
+from valens.representations.prompts import Tokens
+from valens.store.maintenance import ASIDE, difference, merge, prunable, remove, size, summary, verify
+from valens.store.shards import row_of
+from valens.store.store import ActivationStore, Collection
 
 
 def texts(*numbers: int) -> list[Tokens]:
@@ -127,7 +127,7 @@ class TestRemoving:
         def refuse(path: Path) -> None:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr("valens.upkeep.shutil.rmtree", refuse)
+        monkeypatch.setattr("valens.store.maintenance.shutil.rmtree", refuse)
         with pytest.raises(StoreError, match=f"{three[0].folder} could not be changed .Permission denied"):
             remove(three[:1])
 

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from valens.wording import ahead_and_behind, at_layers, layers_named, p_value, with_interval
+from valens.results.formatting import ahead_and_behind, at_layers, layers_named, p_value, with_interval
 
 
 @pytest.mark.parametrize(

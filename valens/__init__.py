@@ -10,49 +10,51 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from valens import mteb, probes
-    from valens.builtin import suite_named as suite
     from valens.corpora import Corpus, corpus
-    from valens.embedding import encode
     from valens.errors import ValensError
-    from valens.layers import LayerSet
-    from valens.models import Model, load, wrap
-    from valens.poolings import OwnPooling, Pooling
-    from valens.prompts import Prompt
-    from valens.provenance import __version__
+    from valens.extraction.embedding import encode
+    from valens.layers.layer_set import LayerSet
+    from valens.layers.sites import Site, Stream
+    from valens.model.loading import load, wrap
+    from valens.model.model import Model
     from valens.report import write_report
-    from valens.representations import ALIGNED_WVA, HS, LT, VA, WMP, WVA, Reading, Representation, representation
-    from valens.results import Result, read_result
+    from valens.representations.named import ALIGNED_WVA, HS, LT, VA, WMP, WVA, Representation, representation
+    from valens.representations.poolings import OwnPooling, Pooling
+    from valens.representations.prompts import Prompt
+    from valens.representations.readings import Reading
+    from valens.results.provenance import __version__
+    from valens.results.result import Result, read_result
     from valens.selectors import selector
-    from valens.sites import Site, Stream
-    from valens.store import ActivationStore
+    from valens.store.store import ActivationStore
+    from valens.suites.named import suite_named as suite
 
 _HOMES = {
     "mteb": "valens",
     "probes": "valens",
-    "suite": "valens.builtin:suite_named",
+    "suite": "valens.suites.builtin:suite_named",
     "Corpus": "valens.corpora",
     "corpus": "valens.corpora",
-    "encode": "valens.embedding",
+    "encode": "valens.extraction.embedding",
     "ValensError": "valens.errors",
-    "LayerSet": "valens.layers",
-    "Model": "valens.models",
-    "load": "valens.models",
-    "wrap": "valens.models",
-    "OwnPooling": "valens.poolings",
-    "Pooling": "valens.poolings",
-    "Prompt": "valens.prompts",
-    "__version__": "valens.provenance",
+    "LayerSet": "valens.layers.layer_set",
+    "Model": "valens.model.loading",
+    "load": "valens.model.loading",
+    "wrap": "valens.model.loading",
+    "OwnPooling": "valens.representations.poolings",
+    "Pooling": "valens.representations.poolings",
+    "Prompt": "valens.representations.prompts",
+    "__version__": "valens.results.provenance",
     **dict.fromkeys(
         ("ALIGNED_WVA", "HS", "LT", "VA", "WMP", "WVA", "Reading", "Representation", "representation"),
-        "valens.representations",
+        "valens.representations.named",
     ),
     "write_report": "valens.report",
-    "Result": "valens.results",
-    "read_result": "valens.results",
+    "Result": "valens.results.result",
+    "read_result": "valens.results.result",
     "selector": "valens.selectors",
-    "Site": "valens.sites",
-    "Stream": "valens.sites",
-    "ActivationStore": "valens.store",
+    "Site": "valens.layers.sites",
+    "Stream": "valens.layers.sites",
+    "ActivationStore": "valens.store.store",
 }
 
 __all__ = [

@@ -12,24 +12,24 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from probes.layer_sweep.command import sweep_layers
+from probes.logit_lens.command import logit_lens
+from probes.next_token.command import next_token
+from probes.segment_matching.command import segment_matching
 from valens.commands import store
 from valens.commands.audit import audit
 from valens.commands.encode import encode
 from valens.commands.extract import extract
 from valens.commands.extract_tokens import extract_tokens
-from valens.commands.layout import HELP_NAMES, Command, Group, examples
-from valens.commands.logit_lens import logit_lens
 from valens.commands.models import models
-from valens.commands.next_token import next_token
 from valens.commands.overlap import overlap
 from valens.commands.report import report
-from valens.commands.segment_matching import segment_matching
-from valens.commands.sweep_layers import sweep_layers
-from valens.commands.terminal import say, say_labelled
 from valens.commands.transfer_layers import transfer_layers
-from valens.commands.usage import Misuse, told
 from valens.errors import ValensError
-from valens.provenance import __version__
+from valens.results.provenance import __version__
+from valens.terminal.console import say, say_labelled
+from valens.terminal.help import HELP_NAMES, Command, Group, examples
+from valens.terminal.usage_errors import Misuse, told
 
 app = typer.Typer(
     name="valens",

@@ -1,5 +1,10 @@
 """What valens raises: each message says what is wrong, what was found, and what to do."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class ValensError(Exception):
     """Base of every error that a user's input, files or machine can cause; the command line exits with code 2 on it."""
@@ -63,3 +68,18 @@ class MissingPackageError(ValensError):
 
 class UsageError(ValensError):
     """A command line that names no command."""
+
+
+def did_you_mean(word: str, known: Iterable[str], *, n: int = 1, cutoff: float = 0.6) -> str:
+    """A sentence with the `n` names nearest to a word, whatever the case, and the space after it; empty if none is near.
+
+    `cutoff` is how alike two names must be, from 0 to 1.
+    """
+    near = nearest(word, known, n=n, cutoff=cutoff)
+    return f"Did you mean {' or '.join(near)}? " if near else ""
+
+
+def nearest(word: str, known: Iterable[str], *, n: int, cutoff: float) -> list[str]:
+    """The names themselves, the nearest first."""
+    names = {name.lower(): name for name in known}
+    return [names[name] for name in get_close_matches(word.lower(), names, n=n, cutoff=cutoff)]

@@ -15,42 +15,42 @@ from typing import TYPE_CHECKING
 from valens.errors import MissingPackageError
 
 if TYPE_CHECKING:
-    from probes.layer_result import Sweep
-    from probes.layer_sweep import layer_sweep
-    from probes.layer_sweep import plan as sweep_plan
-    from probes.lens_result import LogitLens
-    from probes.logit_lens import Estimate as LensEstimate
-    from probes.logit_lens import logit_lens
-    from probes.logit_lens import plan as lens_plan
-    from probes.matching_metrics import CHANCE
-    from probes.matching_result import SegmentMatching
-    from probes.next_token import next_token
-    from probes.next_token import plan as next_token_plan
-    from probes.next_token_result import NextToken
-    from probes.segment_matching import cut_corpus, segment_matching
-    from probes.segment_matching import plan as matching_plan
-    from probes.segment_matching import refuse_settings as refuse_matching
-    from valens.lens_scores import BEST, OTHER_HALF, UNIGRAM
-    from valens.lexical import LEXICAL
+    from probes.layer_sweep.probe import layer_sweep
+    from probes.layer_sweep.probe import plan as sweep_plan
+    from probes.layer_sweep.result import Sweep
+    from probes.logit_lens.names import BEST, OTHER_HALF, UNIGRAM
+    from probes.logit_lens.probe import Estimate as LensEstimate
+    from probes.logit_lens.probe import logit_lens
+    from probes.logit_lens.probe import plan as lens_plan
+    from probes.logit_lens.result import LogitLens
+    from probes.next_token.probe import next_token
+    from probes.next_token.probe import plan as next_token_plan
+    from probes.next_token.result import NextToken
+    from probes.segment_matching.metrics import CHANCE
+    from probes.segment_matching.probe import cut_corpus, segment_matching
+    from probes.segment_matching.probe import plan as matching_plan
+    from probes.segment_matching.probe import refuse_settings as refuse_matching
+    from probes.segment_matching.result import SegmentMatching
+    from valens.evaluation.tfidf import LEXICAL
 
 _HOMES = {
-    "LEXICAL": "valens.lexical",
-    "Sweep": "probes.layer_result",
-    "layer_sweep": "probes.layer_sweep",
-    "sweep_plan": "probes.layer_sweep:plan",
-    "LogitLens": "probes.lens_result",
-    **dict.fromkeys(("BEST", "OTHER_HALF", "UNIGRAM"), "valens.lens_scores"),
-    "LensEstimate": "probes.logit_lens:Estimate",
-    "logit_lens": "probes.logit_lens",
-    "lens_plan": "probes.logit_lens:plan",
-    "CHANCE": "probes.matching_metrics",
-    "SegmentMatching": "probes.matching_result",
-    "next_token": "probes.next_token",
-    "next_token_plan": "probes.next_token:plan",
-    "NextToken": "probes.next_token_result",
-    **dict.fromkeys(("cut_corpus", "segment_matching"), "probes.segment_matching"),
-    "matching_plan": "probes.segment_matching:plan",
-    "refuse_matching": "probes.segment_matching:refuse_settings",
+    "LEXICAL": "valens.evaluation.tfidf",
+    "Sweep": "probes.layer_sweep.result",
+    "layer_sweep": "probes.layer_sweep.probe",
+    "sweep_plan": "probes.layer_sweep.probe:plan",
+    "LogitLens": "probes.logit_lens.result",
+    **dict.fromkeys(("BEST", "OTHER_HALF", "UNIGRAM"), "probes.logit_lens.names"),
+    "LensEstimate": "probes.logit_lens.probe:Estimate",
+    "logit_lens": "probes.logit_lens.probe",
+    "lens_plan": "probes.logit_lens.probe:plan",
+    "CHANCE": "probes.segment_matching.metrics",
+    "SegmentMatching": "probes.segment_matching.result",
+    "next_token": "probes.next_token.probe",
+    "next_token_plan": "probes.next_token.probe:plan",
+    "NextToken": "probes.next_token.result",
+    **dict.fromkeys(("cut_corpus", "segment_matching"), "probes.segment_matching.probe"),
+    "matching_plan": "probes.segment_matching.probe:plan",
+    "refuse_matching": "probes.segment_matching.probe:refuse_settings",
 }
 
 __all__ = [
@@ -79,7 +79,7 @@ __all__ = [
 
 def _refuse_stranger(spec: ModuleSpec | None) -> None:
     places = spec.submodule_search_locations if spec else None
-    if not places or importlib.util.find_spec("probes.layer_sweep") is None:
+    if not places or importlib.util.find_spec("probes.layer_sweep.probe") is None:
         found = spec.origin if spec else "nothing"
         raise MissingPackageError(
             f"The name `probes` leads to {found}, which is not the valens probes. Rename that file or folder, "

@@ -28,13 +28,13 @@ from looking_up import Given
 from mirrors import splits
 from rich.console import Console
 
-from valens import models
-from valens.evaluation import evaluate
-from valens.extract import Extraction, plan
+from valens.evaluation.evaluate import evaluate
+from valens.extraction.extract import Extraction, plan
+from valens.model import loading
 from valens.mteb.held_out import held_out
 from valens.mteb.tasks import load_task
-from valens.representations import HS, VA, Representation
-from valens.store import ActivationStore
+from valens.representations.named import HS, VA, Representation
+from valens.store.store import ActivationStore
 from valens.tasks import Task
 
 LAYERS = (12, 30)
@@ -52,7 +52,7 @@ TOLERANCE = {"Classification": 0.005}
 
 def read(tasks: list[Task], store: Path) -> tuple[dict[str, int], Extraction]:
     texts = list(dict.fromkeys(text for task in tasks for text in task.texts))
-    model = models.load("smollm2-135m", dtype="bfloat16")
+    model = loading.load("smollm2-135m", dtype="bfloat16")
     job = plan(model, texts, [VA.reading, HS.reading], store=ActivationStore(store), max_tokens=32)
     return {text: place for place, text in enumerate(texts)}, job.run()
 

@@ -28,16 +28,17 @@ from measuring import Line, peak_memory, rounds, seconds, show
 from transformers import AutoModelForCausalLM, GgufConfig, PreTrainedModel
 from transformers.utils import logging as hf_logging
 
-from valens.capture import Batch, capturing
-from valens.catalog import locate
 from valens.corpora import lee
-from valens.extract import plan
-from valens.models import Model, load
-from valens.prompts import Tokens, tokenize
-from valens.representations import HS, VA
-from valens.shards import row_of
-from valens.sites import Site, Stream
-from valens.store import ActivationStore, Collection
+from valens.extraction.capture import Batch, capturing
+from valens.extraction.extract import plan
+from valens.layers.sites import Site, Stream
+from valens.model.catalog import locate
+from valens.model.loading import load
+from valens.model.model import Model
+from valens.representations.named import HS, VA
+from valens.representations.prompts import Tokens, tokenize
+from valens.store.shards import row_of
+from valens.store.store import ActivationStore, Collection
 
 READINGS = [VA.reading, HS.reading]
 NAME = "smollm2-135m"

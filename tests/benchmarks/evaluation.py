@@ -33,7 +33,7 @@ from looking_up import Given
 from measuring import Line, rounds, show
 from mirrors import describe, sentences, splits, write
 
-from valens.evaluation import evaluate
+from valens.evaluation.evaluate import evaluate
 from valens.mteb.tasks import load_task
 from valens.tasks import Task
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import valens as vl
 from valens import probes
-from valens.wording import ahead_and_behind
+from valens.results.formatting import ahead_and_behind
 
 PAIRS = (("VA", "HS"), ("VA", "HS but first"), ("HS but first", "HS"), ("VA but first", "VA"))
 
@@ -33,7 +33,7 @@ def main(store: str = "activations") -> None:
         for name, stream in (("VA", vl.Stream.VALUES), ("HS", vl.Stream.HIDDEN))
     ]
     readings = [vl.VA, vl.HS, *others]
-    sweep = probes.layer_sweep(
+    sweep = probes.layer_sweep.probe(
         vl.load("smollm2-135m"), vl.suite("builtin"), readings, store=store, select="best", compare=False
     )
     console = Console()

@@ -19,11 +19,12 @@ import torch
 from measuring import Line, peak_memory, rounds, show
 from transformers.utils import logging as hf_logging
 
-from valens.lens import text_ranks
-from valens.models import Model, load
-from valens.prompts import Tokens
-from valens.ranks import Unembedding
-from valens.restricted import pack, read_restricted
+from probes.logit_lens.ranks import text_ranks
+from probes.logit_lens.restricted_pass import pack, read_restricted
+from valens.model.loading import load
+from valens.model.model import Model
+from valens.model.unembedding import Unembedding
+from valens.representations.prompts import Tokens
 
 NAME = "smollm2-135m"
 PREFIXES, OFFSETS = (55, 80, 110, 145), (1, 2, 3, 4, 5)

@@ -22,12 +22,12 @@ from measuring import Line, peak_memory, rounds, seconds, show
 from scipy.stats import rankdata
 from sklearn.metrics.pairwise import cosine_similarity
 
+from probes.segment_matching.recall import match_ranks
 from valens.corpora import Corpus
-from valens.models import load
+from valens.model.loading import load
 from valens.probes import cut_corpus, matching_plan, segment_matching
-from valens.recall import match_ranks
-from valens.representations import HS, VA
-from valens.store import ActivationStore
+from valens.representations.named import HS, VA
+from valens.store.store import ActivationStore
 
 LAYERS, DOCUMENTS, WIDTH = 30, 500, 576
 WORDS = ("time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world", "school")

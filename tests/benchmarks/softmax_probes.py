@@ -23,7 +23,9 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn.functional import cross_entropy
 
-from valens.softmax_probes import Block, Labels, Recipe, train
+from valens.linear_probes.learning import Block, Labels
+from valens.linear_probes.recipe import Recipe
+from valens.linear_probes.training import train
 
 N_PROBES = 30
 

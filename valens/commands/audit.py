@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from valens.commands.options import OUTPUT, AsJson, Device, Dtype, MaxTokens, ModelName
-from valens.commands.terminal import say, waiting, write_json
+from valens.terminal.console import say, waiting, write_json
+from valens.terminal.options import OUTPUT, AsJson, Device, Dtype, MaxTokens, ModelName
 
 
 def audit(
@@ -32,10 +32,11 @@ def audit(
     left, with two attention kernels, in float32 and bfloat16, and by valens and a bare Hugging Face forward. The largest
     gaps are shown by stream and layer, in units of vector norm and of cosine.
     """
-    from valens.audit import audit as measure
-    from valens.audit import summary
-    from valens.commands.tables import gaps_table
-    from valens.results import records, writable_folder
+    from valens.extraction.audit import audit as measure
+    from valens.extraction.audit import summary
+    from valens.files.atomic import writable_folder
+    from valens.results.tables import records
+    from valens.terminal.tables import gaps_table
 
     if out is not None:
         writable_folder(out)

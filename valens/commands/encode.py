@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from valens.commands import words
-from valens.commands.options import (
+from valens.errors import ResultError
+from valens.terminal import choices
+from valens.terminal.choices import either
+from valens.terminal.console import waiting
+from valens.terminal.options import (
     CHOOSING,
     INPUT,
     OUTPUT,
@@ -23,10 +26,7 @@ from valens.commands.options import (
     OnLong,
     Revision,
 )
-from valens.commands.terminal import waiting
-from valens.commands.texts import read_every_line
-from valens.commands.words import either
-from valens.errors import ResultError
+from valens.terminal.texts import read_every_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,8 +52,8 @@ def encode(
         str,
         typer.Option(
             metavar="NAME",
-            help=f"What is averaged: {either(words.REPRESENTATIONS)}, or a reading such as values/last.",
-            autocompletion=words.representation,
+            help=f"What is averaged: {either(choices.REPRESENTATIONS)}, or a reading such as values/last.",
+            autocompletion=choices.representation,
             rich_help_panel=INPUT,
         ),
     ] = "VA",
@@ -87,11 +87,11 @@ def encode(
     """
     from rich.console import Console
 
-    from valens import embedding
-    from valens.chosen import SUFFIX, layers_for, read_chosen
-    from valens.models import load
-    from valens.representations import representation as named
-    from valens.store import ActivationStore
+    from valens.extraction import embedding
+    from valens.extraction.layers_file import SUFFIX, layers_for, read_chosen
+    from valens.model.loading import load
+    from valens.representations.named import representation as named
+    from valens.store.store import ActivationStore
 
     if out is None and sys.stdout.isatty():
         raise ResultError(
@@ -130,7 +130,7 @@ def _refuse_out(out: Path) -> None:
 def _write(vectors: NDArray, out: Path | None) -> None:
     import numpy as np
 
-    from valens.results import replace
+    from valens.files.atomic import replace
 
     content = io.BytesIO()
     np.save(content, vectors)

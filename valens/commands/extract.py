@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from valens.commands import words
-from valens.commands.options import (
+from valens.terminal import choices
+from valens.terminal.choices import either
+from valens.terminal.console import say, show_estimate, waiting, write_json
+from valens.terminal.options import (
     DEFAULT_STORE,
     INPUT,
     OUTPUT,
@@ -27,9 +29,7 @@ from valens.commands.options import (
     Revision,
     StorePath,
 )
-from valens.commands.terminal import say, show_estimate, waiting, write_json
-from valens.commands.texts import TextFile, read_lines
-from valens.commands.words import either
+from valens.terminal.texts import TextFile, read_lines
 
 
 def extract(
@@ -41,9 +41,9 @@ def extract(
         str,
         typer.Option(
             metavar="READINGS",
-            help=f"Readings with commas between: a stream ({either(words.STREAMS)}), a slash, a pooling "
-            f"({either(words.POOLINGS)}).",
-            autocompletion=words.readings,
+            help=f"Readings with commas between: a stream ({either(choices.STREAMS)}), a slash, a pooling "
+            f"({either(choices.POOLINGS)}).",
+            autocompletion=choices.readings,
             rich_help_panel=INPUT,
         ),
     ] = "values/mean,hidden/mean",
@@ -61,8 +61,8 @@ def extract(
         str,
         typer.Option(
             metavar="DTYPE",
-            help=f"{either(words.DTYPES)}, on disk.",
-            autocompletion=words.dtypes,
+            help=f"{either(choices.DTYPES)}, on disk.",
+            autocompletion=choices.dtypes,
             rich_help_panel=OUTPUT,
         ),
     ] = "float32",
@@ -76,10 +76,10 @@ def extract(
     Each text takes one forward pass; lines that repeat are read once. A job that is killed goes on where it was, and
     several may share one store.
     """
-    from valens.extract import BATCH_TOKENS, plan
-    from valens.models import load
-    from valens.representations import Reading
-    from valens.store import ActivationStore
+    from valens.extraction.extract import BATCH_TOKENS, plan
+    from valens.model.loading import load
+    from valens.representations.readings import Reading
+    from valens.store.store import ActivationStore
 
     console = Console(stderr=as_json)
     lines = read_lines(texts)[:limit]

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from valens.commands.options import (
+from valens.terminal.console import say, waiting, write_json
+from valens.terminal.options import (
     DEFAULT_STORE,
     OUTPUT,
     AsJson,
@@ -22,8 +23,7 @@ from valens.commands.options import (
     Revision,
     StorePath,
 )
-from valens.commands.terminal import say, waiting, write_json
-from valens.commands.texts import TextFile, read_lines
+from valens.terminal.texts import TextFile, read_lines
 
 
 def extract_tokens(
@@ -55,9 +55,9 @@ def extract_tokens(
     These are large, so the bytes are counted before anything runs. Patterns are kept for the last query
     (pattern@5/last), for queries at given positions from 0 (pattern@5/0,7), or as the full map (pattern@5/all).
     """
-    from valens.models import load
-    from valens.store import ActivationStore
-    from valens.tokenwise import TokenReading, plan_tokens
+    from valens.extraction.per_token import TokenReading, plan_tokens
+    from valens.model.loading import load
+    from valens.store.store import ActivationStore
 
     console = Console(stderr=as_json)
     lines = read_lines(texts)[:limit]

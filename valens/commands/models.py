@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from valens.commands.options import AsJson
-from valens.commands.terminal import say, write_json
+from valens.terminal.console import say, write_json
+from valens.terminal.options import AsJson
 
 
 def models(
@@ -17,8 +17,8 @@ def models(
     """
     from dataclasses import asdict
 
-    from valens.catalog import CATALOG
-    from valens.commands.tables import plain_table
+    from valens.model.catalog import CATALOG
+    from valens.terminal.tables import plain_table
 
     if as_json:
         write_json({name: asdict(known) | {"d_values": known.d_values} for name, known in CATALOG.items()})

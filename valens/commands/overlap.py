@@ -9,17 +9,17 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from valens.commands import words
-from valens.commands.options import OUTPUT, AsJson, DataRoot, Strict
-from valens.commands.tables import plain_table
-from valens.commands.terminal import say, say_labelled, write_json
-from valens.commands.texts import read_suites
-from valens.printable import printable
+from valens.files.escaped_surrogates import printable
+from valens.terminal import choices
+from valens.terminal.console import say, say_labelled, write_json
+from valens.terminal.options import OUTPUT, AsJson, DataRoot, Strict
+from valens.terminal.tables import plain_table
+from valens.terminal.texts import read_suites
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from valens.contamination import Common
+    from valens.suites.contamination import Common
     from valens.tasks import Suite
 
 _SHOWN = 80
@@ -32,7 +32,7 @@ def overlap(
         typer.Argument(
             metavar="FIRST",
             help="A suite or tasks, as paper or mteb:STSBenchmark@test,STS15.",
-            autocompletion=words.suites,
+            autocompletion=choices.suites,
         ),
     ],
     second: Annotated[
@@ -40,7 +40,7 @@ def overlap(
         typer.Argument(
             metavar="SECOND",
             help="Another, as mteb:STS15@test or LeeSTS,WikiRetrieval.",
-            autocompletion=words.suites,
+            autocompletion=choices.suites,
         ),
     ],
     *,
@@ -57,7 +57,7 @@ def overlap(
     whatever the case, the spaces and the signs. Layers that were chosen on texts of the one are judged too well on those
     of the other.
     """
-    from valens.contamination import common
+    from valens.suites.contamination import common
 
     suites = read_suites([first, second], data_root=data_root, strict=strict)
     found = common(*suites, examples=examples)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from valens.commands.options import OUTPUT
-from valens.commands.terminal import say, waiting
+from valens.terminal.console import say, waiting
+from valens.terminal.options import OUTPUT
 
 
 def report(

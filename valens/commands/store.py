@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from valens.commands import words
-from valens.commands.layout import Command, examples
-from valens.commands.options import CHOOSING, DEFAULT_STORE, INPUT, AsJson, Device, Seed, ShownStore
-from valens.commands.terminal import say, say_labelled, write_json
 from valens.errors import StoreError
+from valens.terminal import choices
+from valens.terminal.console import say, say_labelled, write_json
+from valens.terminal.help import Command, examples
+from valens.terminal.options import CHOOSING, DEFAULT_STORE, INPUT, AsJson, Device, Seed, ShownStore
 
 if TYPE_CHECKING:
-    from valens.store import ActivationStore, Collection
+    from valens.store.store import ActivationStore, Collection
 
 app = typer.Typer(
     name="store",
@@ -31,7 +31,7 @@ Key = Annotated[
     typer.Argument(
         metavar="KEY",
         help="The collection's key, or as much of it as is unique.",
-        autocompletion=words.collections,
+        autocompletion=choices.collections,
     ),
 ]
 
@@ -45,8 +45,8 @@ def ls(*, store: ShownStore = DEFAULT_STORE, as_json: AsJson = False) -> None:
 
     Of each: model, readings, rows, size, and when it was last used.
     """
-    from valens.commands.tables import plain_table
-    from valens.upkeep import summary
+    from valens.store.maintenance import summary
+    from valens.terminal.tables import plain_table
 
     found = [summary(collection) for collection in _existing(store).collections()]
     if as_json:
@@ -68,8 +68,8 @@ def info(
     as_json: AsJson = False,
 ) -> None:
     """Say how one collection was read, and what is in it."""
-    from valens.commands.tables import pairs_table
-    from valens.upkeep import flat, summary
+    from valens.store.maintenance import flat, summary
+    from valens.terminal.tables import pairs_table
 
     collection = _existing(store).find(key)
     found = asdict(summary(collection)) | {"identity": collection.identity, "about": collection.about}
@@ -92,7 +92,7 @@ def verify(
 
     A shard is broken if a byte of it is changed, missing or too many. The exit code is 1 if there are any.
     """
-    from valens.upkeep import verify as verify_store
+    from valens.store.maintenance import verify as verify_store
 
     n_shards, broken = verify_store(_existing(store), quarantine=quarantine)
     if as_json:
@@ -115,8 +115,8 @@ def merge(
     as_json: AsJson = False,
 ) -> None:
     """Copy into one store the shards of another that it lacks."""
-    from valens.store import ActivationStore
-    from valens.upkeep import merge as merge_stores
+    from valens.store.maintenance import merge as merge_stores
+    from valens.store.store import ActivationStore
 
     copied = merge_stores(_existing(source), ActivationStore(target))
     if as_json:
@@ -140,7 +140,7 @@ def prune(
 
     Whole collections are removed, the least recently used first. It asks before it removes anything.
     """
-    from valens.upkeep import prunable
+    from valens.store.maintenance import prunable
 
     _remove(prunable(_existing(store), _parse_bytes(keep_bytes)), yes=yes, as_json=as_json)
 
@@ -149,7 +149,9 @@ def prune(
 def rm(
     keys: Annotated[
         list[str],
-        typer.Argument(metavar="KEYS", help="Keys, or as much of each as is unique.", autocompletion=words.collections),
+        typer.Argument(
+            metavar="KEYS", help="Keys, or as much of each as is unique.", autocompletion=choices.collections
+        ),
     ],
     *,
     store: ShownStore = DEFAULT_STORE,
@@ -167,7 +169,7 @@ def rm(
 @app.command("diff", cls=Command, epilog=examples("valens store diff 1f0c 77ab"))
 def diff(
     one: Key,
-    other: Annotated[str, typer.Argument(metavar="OTHER", help="Another's key.", autocompletion=words.collections)],
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="Another's key.", autocompletion=choices.collections)],
     *,
     store: ShownStore = DEFAULT_STORE,
     as_json: AsJson = False,
@@ -176,8 +178,8 @@ def diff(
 
     Line by line: model, weights, tokenizer, prompt, truncation, dtype, kernel and versions, as far as they differ.
     """
-    from valens.commands.tables import plain_table
-    from valens.upkeep import difference
+    from valens.store.maintenance import difference
+    from valens.terminal.tables import plain_table
 
     found = _existing(store)
     differs = difference(found.find(one), found.find(other))
@@ -198,7 +200,7 @@ def drift(
             metavar="MODEL",
             help="An alias, hub name, local folder or GGUF file.",
             show_default="the collection's",
-            autocompletion=words.models,
+            autocompletion=choices.models,
             rich_help_panel=INPUT,
         ),
     ] = None,
@@ -215,11 +217,11 @@ def drift(
     The rows are drawn at random. The largest distances are shown by stream and layer, as `valens audit` shows them. Single
     tokens, and poolings of one's own, are passed over.
     """
-    from valens.audit import drift as measure
-    from valens.audit import not_read_again, summary
-    from valens.commands.tables import gaps_table
-    from valens.models import load
-    from valens.results import records
+    from valens.extraction.audit import drift as measure
+    from valens.extraction.audit import not_read_again, summary
+    from valens.model.loading import load
+    from valens.results.tables import records
+    from valens.terminal.tables import gaps_table
 
     collection = _existing(store).find(key)
     loaded = load(
@@ -239,7 +241,7 @@ def drift(
 
 
 def _existing(path: Path) -> ActivationStore:
-    from valens.store import ActivationStore
+    from valens.store.store import ActivationStore
 
     if not path.exists():
         raise StoreError(f"There is no store at {path}. Give its folder with --store.")
@@ -247,7 +249,7 @@ def _existing(path: Path) -> ActivationStore:
 
 
 def _remove(collections: list[Collection], *, yes: bool, as_json: bool) -> None:
-    from valens.upkeep import remove, size
+    from valens.store.maintenance import remove, size
 
     freed = sum(map(size, collections))
     names = [f"{collection.key[:12]} ({collection.about.get('model')})" for collection in collections]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from valens.commands.options import INPUT, AsJson
-from valens.commands.terminal import write_json
+from valens.terminal.console import write_json
+from valens.terminal.options import INPUT, AsJson
 
 
 def transfer_layers(
@@ -31,7 +31,7 @@ def transfer_layers(
     The layers at the same depths, as fractions of all layers. A guess and no more: nothing is measured.
     `valens sweep-layers` measures.
     """
-    from valens.layers import LayerSet
+    from valens.layers.layer_set import LayerSet
 
     given = LayerSet.parse(layers, n_layers)
     guess = given.transferred(n_layers, to)

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from valens.corpora.duplicates import identity
 from valens.errors import CorpusError
-from valens.overlap import identity
-from valens.printable import printable
+from valens.files.escaped_surrogates import printable
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def gathered(
 ) -> Corpus:
     """The corpus of texts that come one by one with their ids, read no further than `limit` of them are kept.
 
-    A text of nothing but white space is left out, and so is one that repeats an earlier one (see `valens.overlap`);
+    A text of nothing but white space is left out, and so is one that repeats an earlier one (see `valens.corpora.duplicates`);
     the notes count both, as far as was read. What names things is made printable. CorpusError if nothing is left.
     """
     check_limit(limit)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from valens.errors import CorpusError
-from valens.wheels import find_in_wheel
+from valens.files.wheels import find_in_wheel
 
 LEE_DOCUMENTS = "lee.cor"
 LEE_SIMILARITIES = "similarities0-1.txt"

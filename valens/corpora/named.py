@@ -9,8 +9,7 @@ from valens.corpora.contract import Corpus, check_limit
 from valens.corpora.files import FORMS, corpus_at
 from valens.corpora.longbench import longbench_v2
 from valens.corpora.wikipedia_sample import wikipedia_corpus
-from valens.errors import CorpusError
-from valens.nearest import did_you_mean
+from valens.errors import CorpusError, did_you_mean
 
 CORPORA = ("wikipedia", "longbench-v2")
 _SHOWN = 120

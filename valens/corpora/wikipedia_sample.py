@@ -18,7 +18,7 @@ from mwparserfromhell.wikicode import Wikicode
 
 from valens.corpora.contract import Corpus, gathered
 from valens.corpora.wikitext import paragraphs, plain, template_name, tidy
-from valens.wheels import find_in_wheel
+from valens.files.wheels import find_in_wheel
 
 WIKIPEDIA_PAGES = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 

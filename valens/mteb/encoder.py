@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from valens.catalog import known
-from valens.chosen import layers_for
-from valens.embedding import encode
-from valens.extract import token_limit
-from valens.layers import LayerSet
-from valens.models import Model
+from valens.extraction.embedding import encode
+from valens.extraction.extract import token_limit
+from valens.extraction.layers_file import layers_for
+from valens.layers.layer_set import LayerSet
+from valens.model.catalog import known
+from valens.model.model import Model
 from valens.mteb.library import guest
-from valens.prompts import PLAIN
-from valens.representations import VA, Representation
-from valens.representations import representation as named
-from valens.store import ActivationStore
+from valens.representations.named import VA, Representation
+from valens.representations.named import representation as named
+from valens.representations.prompts import PLAIN
+from valens.store.store import ActivationStore
 
 
 class Encoder:

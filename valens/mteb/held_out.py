@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 
-from valens.overlap import normalised
+from valens.corpora.duplicates import normalised
 
 HELD_OUT = 0.25
 """The share of the different texts that is held out."""

@@ -13,11 +13,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from valens.errors import TaskDataError, TaskError
+from valens.errors import TaskDataError, TaskError, did_you_mean
 from valens.mteb import conversion
 from valens.mteb.library import guest, reading_afresh
 from valens.mteb.reference import Reference
-from valens.nearest import did_you_mean
 from valens.tasks import Task
 
 _ALSO_CALLED = {"validation": "dev", "dev": "validation"}

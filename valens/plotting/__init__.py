@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from valens.plotting.layer_sweep import TASK_TYPE_COLOURS, layer_curves
-from valens.plotting.logit_lens import lens_by_layer, lens_by_offset, lens_map
-from valens.plotting.next_token import learning_curves, next_token_layers
-from valens.plotting.script import figure_script
-from valens.plotting.segment_matching import matching_curves
+from figures.script import figure_script
+from probes.layer_sweep.figure import TASK_TYPE_COLOURS, layer_curves
+from probes.logit_lens.figure import lens_by_layer, lens_by_offset, lens_map
+from probes.next_token.figure import learning_curves, next_token_layers
+from probes.segment_matching.figure import matching_curves
 from valens.plotting.style import Width, save_figure, write_figure
 
 __all__ = [

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from valens.errors import ResultError
-from valens.results import replace, writable_folder
+from valens.files.atomic import replace, writable_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

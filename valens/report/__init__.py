@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from valens.report.page import write_report
+from probes.report import write_report
 
 __all__ = ["write_report"]

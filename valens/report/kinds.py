@@ -5,15 +5,15 @@ from __future__ import annotations
 import importlib
 
 from valens.errors import ResultError
-from valens.report.told import Picture, Told
+from valens.report.section import Picture, Told
 from valens.report.views import view
-from valens.results import Result
+from valens.results.result import Result
 
 KINDS = {
-    "layer-sweep": "valens.report.sweep",
-    "segment-matching": "valens.report.matching",
-    "next-token": "valens.report.next_token",
-    "logit-lens": "valens.report.lens",
+    "layer-sweep": "probes.layer_sweep.page",
+    "segment-matching": "probes.segment_matching.page",
+    "next-token": "probes.next_token.page",
+    "logit-lens": "probes.logit_lens.page",
 }
 """The module whose `tell` makes a section of a result of this kind."""
 

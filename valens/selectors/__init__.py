@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from valens.errors import SelectionError
-from valens.layers import LayerSet
-from valens.nearest import did_you_mean
+from valens.errors import SelectionError, did_you_mean
+from valens.layers.layer_set import LayerSet
 from valens.selectors.contiguous import Contiguous
 from valens.selectors.contract import (
     AVERAGE,

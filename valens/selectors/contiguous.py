@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from valens.layers import LayerSet
+from valens.layers.layer_set import LayerSet
 from valens.selectors.contract import Choice, LayerCurves
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from valens.errors import SelectionError
-from valens.layers import LayerSet
+from valens.layers.layer_set import LayerSet
 
 AVERAGE = "average"
 """The task type of what is a mean over task types."""

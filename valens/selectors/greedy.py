@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from valens.errors import SelectionError
-from valens.layers import LayerSet
+from valens.layers.layer_set import LayerSet
 from valens.selectors.contract import Choice, LayerCurves
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from valens.layers import LayerSet
+from valens.layers.layer_set import LayerSet
 from valens.selectors.contract import Choice, LayerCurves
 
 

@@ -1,0 +1,1 @@
+"""Which layers should an embedding average? Figure 3, and the layer set."""

@@ -1,0 +1,186 @@
+"""What a layer sweep found, from its tables alone: no model, no store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from probes.contract import Drawn
+from probes.layer_sweep.comparison import compared
+from valens.extraction.layers_file import model_facts
+from valens.files.atomic import replace, write_json
+from valens.layers.layer_set import LayerSet
+from valens.results.formatting import with_interval
+from valens.results.tables import records
+from valens.selectors import AVERAGE, Choice
+
+KIND = "layer-sweep"
+LAYERS = "layers.json"
+
+
+class Sweep(Drawn):
+    """The scores of single layers, and for each representation the layer set chosen from them.
+
+    `table` has the scores of single layers, one row a number: model, representation, layer, depth, task, task_type, metric,
+    score, low, high, n. Of the details, `dimension` has the intrinsic dimension of each layer's vectors, `samples` what the
+    scores are made of, and `replicates` each score in every resample, which is what pairs two of them.
+    """
+
+    @property
+    def choices(self) -> dict[str, Choice]:
+        """One a representation; the first is the sweep's main one."""
+        by_name = self.detail("choices").groupby("representation", sort=False, observed=True)
+        return {str(name): _choice(rows) for name, rows in by_name}
+
+    @property
+    def choice(self) -> Choice:
+        """The choice for the first representation."""
+        return next(iter(self.choices.values()))
+
+    @property
+    def layers(self) -> LayerSet:
+        """The layer set chosen for the first representation."""
+        return self.choice.layers
+
+    @property
+    def sets(self) -> pd.DataFrame:
+        """The averaged embedding over each rule's set.
+
+        representation, set (`chosen` or the rule's name), layers, task, task_type, metric, score, low, high, n.
+        """
+        return self.detail("sets")
+
+    @property
+    def gaps(self) -> pd.DataFrame:
+        """How far the chosen set is from each other, paired: representation, against, task_type, difference, low, high."""
+        return self.detail("gaps")
+
+    @property
+    def rivals(self) -> pd.DataFrame:
+        """How far the first representation is from the second, with the chosen sets and with the best single layers, paired.
+
+        first, second, set, first_layers, second_layers, task_type, difference, low, high. Empty where one was swept.
+        """
+        return self.details.get("rivals", pd.DataFrame())
+
+    @property
+    def rules(self) -> pd.DataFrame:
+        """What each rule would choose, with means over task types.
+
+        representation, selector, layers, score, low, high; chosen_minus_this with _low and _high, paired; layers_of_halves,
+        seen_half, new_half with _low and _high: the same rule on half of the units, scored on that half and on the other;
+        refused, why it could not choose.
+        """
+        return self.detail("rules")
+
+    def compare(self, first: str, second: str, *, task_type: str = AVERAGE) -> pd.DataFrame:
+        """First − second at every layer that both have, paired by resample: layer, difference, low, high, p, p_holm.
+
+        `task_type` is one of the table, or `average`: the mean over the types, each the mean of its tasks. [low, high] is
+        a 95 % bootstrap interval, `p` of no difference as the bootstrap's standard error has it, `p_holm` corrected over
+        the layers. ResultError for what was not swept.
+        """
+        return compared(self.table, self.detail("replicates"), first, second, task_type)
+
+    def figures(self) -> Mapping[str, Callable[[], Any]]:
+        """Figure 3."""
+        from valens.plotting import layer_curves
+
+        model = self.model
+        chosen = {(model, name): choice.layers for name, choice in self.choices.items()}
+        return {"figure3": partial(layer_curves, self.table, chosen=chosen, replicates=self.replicates_of_model())}
+
+    @property
+    def model(self) -> str:
+        """The name of the model that was swept."""
+        (name,) = set(self.table.model)
+        return str(name)
+
+    def replicates_of_model(self) -> pd.DataFrame | None:
+        """The detail `replicates` with the model's name, as a figure of several models takes it; None in older results."""
+        return self.details["replicates"].assign(model=self.model) if "replicates" in self.details else None
+
+    def findings(self) -> dict[str, str]:
+        """Each representation's best layer and chosen set, with the mean score over task types."""
+        told = {}
+        for name, choice in self.choices.items() if "choices" in self.details else ():
+            rules = {row["selector"]: row for row in self._rows("rules", name)}
+            best, chosen = rules.get("best"), rules.get(choice.selector)
+            if best:
+                told[f"best {name}"] = f"layer {best['layers']}, {_mean(best)}"
+            told[f"chosen {name}"] = f"{choice.layers}, by `{choice.selector}`" + (
+                f", {_mean(chosen)}" if chosen else ""
+            )
+        return told
+
+    def companions(self) -> tuple[str, ...]:
+        """The files of the figure, and layers.json."""
+        return (*super().companions(), LAYERS)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the result, then `figure3.pdf` and `.png`, and `layers.json`, which `valens encode` reads."""
+        out = super().save(folder)
+        first, *_ = self.choices
+        sets, facts = self.to_json(), self.provenance
+        model = (
+            model_facts(facts["model"], facts["how_read"], facts.get("rounded_weights")) if "model" in facts else None
+        )
+        content = {"model": model, "representation": first, **sets[first], "representations": sets}
+        replace(out / LAYERS, lambda path: write_json(path, content | {"rivals": records(self.rivals)}))
+        return out
+
+    def to_json(self) -> dict[str, Any]:
+        """The layer sets, why each layer is in or out, and what the averaged embeddings score, those of other rules too."""
+        return {
+            name: {
+                "layers": str(choice.layers),
+                "list": list(choice.layers),
+                "selector": choice.selector,
+                "reasons": {
+                    str(layer): {"in": layer in choice.layers, "why": why}
+                    for layer, why in sorted(choice.reasons.items())
+                },
+                "rules": self._rows("rules", name),
+                "scores": self._rows("sets", name),
+                "chosen_minus_other": self._rows("gaps", name),
+                "intrinsic_dimension": {str(row["layer"]): row["dimension"] for row in self._rows("dimension", name)},
+            }
+            for name, choice in self.choices.items()
+        }
+
+    def _rows(self, detail: str, representation: str) -> list[dict[str, Any]]:
+        """A representation's part of a table, if there is that table."""
+        if detail not in self.details:
+            return []
+        table = self.details[detail]
+        return records(table[table.representation == representation].drop(columns="representation"))
+
+
+def choice_table(choices: Mapping[str, Choice]) -> pd.DataFrame:
+    """The detail `choices`: representation, selector, layer, chosen, why; a row for every layer that could be chosen."""
+    rows = [
+        {
+            "representation": name,
+            "selector": choice.selector,
+            "layer": layer,
+            "chosen": layer in choice.layers,
+            "why": choice.reasons.get(layer),
+        }
+        for name, choice in choices.items()
+        for layer in sorted({*choice.reasons, *choice.layers})
+    ]
+    return pd.DataFrame(rows)
+
+
+def _choice(rows: pd.DataFrame) -> Choice:
+    explained = rows[rows.why.notna()]
+    reasons = dict(zip(explained.layer.tolist(), explained.why, strict=True))
+    return Choice(str(rows.selector.iloc[0]), LayerSet.of(rows.layer[rows.chosen].tolist()), reasons)
+
+
+def _mean(rule: Mapping[str, Any]) -> str:
+    return f"{with_interval(rule['score'], rule['low'], rule['high'])} as a mean over task types"

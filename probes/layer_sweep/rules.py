@@ -1,0 +1,220 @@
+"""What every selector would choose from the same scores, and how well its rule does on data that it has not seen.
+
+A set that was chosen on some scores is flattered by them. So each rule chooses once more from half of every task's units
+(queries, pairs, texts; drawn at random), its set is scored on the other half, and the same with the halves changed over.
+What is fitted to a task (clusters, classifiers) is fitted once for both, and tasks may share texts: the units are new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from probes.layer_sweep.scores import FIRST, SECOND, Bench, Scores
+from valens.errors import SelectionError
+from valens.layers.layer_set import LayerSet
+from valens.representations.named import Representation
+from valens.selectors import (
+    SELECTORS,
+    Choice,
+    LayerCurves,
+    TaskCurve,
+    mean_of_type,
+    mean_over_types,
+    refuse_lacking,
+    selector,
+)
+from valens.statistics import paired_difference, percentile_interval
+
+BASELINES = ("best", "half", "all")
+"""The rules with which the chosen set is always compared."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one selector chooses from all units, and from either half; or why it cannot."""
+
+    name: str
+    choice: Choice | None
+    halves: tuple[LayerSet, ...] = ()
+    """Chosen on the first half and on the second; empty where no halves are scored."""
+    refused: str | None = None
+
+    def sets(self) -> list[LayerSet]:
+        """Every set that it chooses."""
+        return [*([self.choice.layers] if self.choice else []), *self.halves]
+
+
+@dataclass(frozen=True)
+class RuleBook:
+    """One representation's layers scored alone, what the rules make of that, and the scores of the sets they choose."""
+
+    representation: Representation
+    layers: tuple[int, ...]
+    alone: Scores
+    dimension: Float[np.ndarray, " layer"]
+    select: str
+    rules: tuple[Rule, ...]
+    sets: dict[LayerSet, int]
+    """In which row of `averaged` each set is."""
+    averaged: Scores
+
+    @property
+    def choice(self) -> Choice:
+        """What the rule chooses that was asked for."""
+        return next(rule.choice for rule in self.rules if rule.name == self.select and rule.choice)
+
+    def chosen_sets(self) -> dict[str, LayerSet]:
+        """The set of each rule that could choose, under its name, and first under `chosen` that of the rule asked for."""
+        made = {rule.name: rule.choice.layers for rule in self.rules if rule.choice}
+        return {"chosen": self.choice.layers} | made
+
+    def scores_of(self, layers: LayerSet) -> Scores:
+        """What the embedding averaged over one of the sets scores."""
+        return self.averaged.row(self.sets[layers])
+
+
+def consult(
+    bench: Bench, representation: Representation, layers: Sequence[int], *, select: str, names: Sequence[str]
+) -> RuleBook:
+    """Score layers alone, let the rule `select` and the others of these names choose, and score what they choose.
+
+    Raises SelectionError if the rule asked for cannot choose, or no task has a score; of the others the book says why.
+    """
+    alone = bench.layers(representation, layers)
+    _refuse_without_scores(representation, alone)
+    dimension = bench.dimension(representation, layers)
+    curves = _candidates(bench, representation, layers, alone, dimension)
+    asked = Rule(select, selector(select).select(curves[0]), _on_halves(select, curves))
+    others = [_rule(name, curves) for name in names if name != select]
+    ordered = sorted([asked, *others], key=lambda rule: list(SELECTORS).index(rule.name))
+    sets = list(dict.fromkeys(found for rule in ordered for found in rule.sets()))
+    return RuleBook(
+        representation=representation,
+        layers=tuple(layers),
+        alone=alone,
+        dimension=dimension,
+        select=select,
+        rules=tuple(ordered),
+        sets={found: place for place, found in enumerate(sets)},
+        averaged=bench.sets(representation, sets),
+    )
+
+
+def _refuse_without_scores(representation: Representation, alone: Scores) -> None:
+    undefined = alone.undefined()
+    if len(undefined) == len(alone.tasks):
+        raise SelectionError(
+            f"No task has a score at any layer of {representation} ({', '.join(undefined)}): the model gives all texts the "
+            "same vector. Give texts that its tokenizer tells apart, or another model."
+        )
+
+
+def gaps(one: Scores, other: Scores) -> list[dict[str, Any]]:
+    """The difference of two embeddings with its paired interval, by task type and over all types."""
+    ours, theirs = one.curves(), other.curves()
+    return [
+        {"task_type": mine.task_type} | _gap(mine, yours)
+        for mine, yours in zip(_by_type(ours), _by_type(theirs), strict=True)
+    ]
+
+
+def rule_rows(book: RuleBook) -> list[dict[str, Any]]:
+    """A row a rule: its set and what that scores as a mean over task types, on its own data and on other data."""
+    return [
+        {"representation": book.representation.name, "selector": rule.name} | _row(book, rule) for rule in book.rules
+    ]
+
+
+def rule_table(books: Sequence[RuleBook]) -> pd.DataFrame:
+    """The rows of `rule_rows` of all representations."""
+    return pd.DataFrame([row for book in books for row in rule_rows(book)])
+
+
+def _candidates(
+    bench: Bench,
+    representation: Representation,
+    layers: Sequence[int],
+    alone: Scores,
+    dimension: Float[np.ndarray, " layer"],
+) -> list[LayerCurves]:
+    """What a selector is given, on all units and on either half: the layers from 1, a block each."""
+    keep = [place for place, layer in enumerate(layers) if layer > 0]
+    return [
+        LayerCurves(
+            bench.model.n_layers,
+            tuple(layers[place] for place in keep),
+            tuple(
+                replace(curve, score=curve.score[keep], replicates=curve.replicates[keep])
+                for curve in alone.comparable(view)
+            ),
+            dimension=dimension[keep],
+            score_sets=bench.trial(representation, view),
+        )
+        for view in bench.views
+    ]
+
+
+def _rule(name: str, curves: Sequence[LayerCurves]) -> Rule:
+    rule = selector(name)
+    try:
+        refuse_lacking(rule, [task.task_type for task in curves[0].tasks])
+        return Rule(name, rule.select(curves[0]), _on_halves(name, curves))
+    except SelectionError as error:
+        return Rule(name, None, refused=str(error))
+
+
+def _on_halves(name: str, curves: Sequence[LayerCurves]) -> tuple[LayerSet, ...]:
+    return tuple(selector(name).select(half).layers for half in curves[1:])
+
+
+def _row(book: RuleBook, rule: Rule) -> dict[str, Any]:
+    if rule.choice is None:
+        return {"layers": None, "refused": rule.refused}
+    chosen = mean_over_types(book.scores_of(book.choice.layers).curves())
+    own = mean_over_types(book.scores_of(rule.choice.layers).curves())
+    low, high = percentile_interval(own.replicates)
+    gap = {
+        f"chosen_minus_this{'' if key == 'difference' else '_' + key}": value
+        for key, value in _gap(chosen, own).items()
+    }
+    whole = {
+        "layers": str(rule.choice.layers),
+        "score": float(own.score[0]),
+        "low": float(low[0]),
+        "high": float(high[0]),
+    }
+    return whole | gap | _nested(book, rule) | {"refused": None}
+
+
+def _nested(book: RuleBook, rule: Rule) -> dict[str, Any]:
+    """The rule's sets chosen on half of the units: their mean score on that half, and on the other one with its interval."""
+    if not rule.halves:
+        return {}
+    first, second = (book.scores_of(layers) for layers in rule.halves)
+    seen = [mean_over_types(first.curves(FIRST)), mean_over_types(second.curves(SECOND))]
+    new = [mean_over_types(first.curves(SECOND)), mean_over_types(second.curves(FIRST))]
+    low, high = percentile_interval(np.mean([curve.replicates[0] for curve in new], axis=0)[None])
+    return {
+        "layers_of_halves": " and ".join(map(str, rule.halves)),
+        "seen_half": float(np.mean([curve.score[0] for curve in seen])),
+        "new_half": float(np.mean([curve.score[0] for curve in new])),
+        "new_half_low": float(low[0]),
+        "new_half_high": float(high[0]),
+    }
+
+
+def _by_type(curves: Sequence[TaskCurve]) -> list[TaskCurve]:
+    types = dict.fromkeys(curve.task_type for curve in curves)
+    return [*(mean_of_type(curves, task_type) for task_type in types), mean_over_types(curves)]
+
+
+def _gap(one: TaskCurve, other: TaskCurve) -> dict[str, float]:
+    gap = paired_difference(one.replicates[0], other.replicates[0])
+    difference = float(one.score[0] - other.score[0])
+    return {"difference": difference, "low": float(gap.low), "high": float(gap.high)}

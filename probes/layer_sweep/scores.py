@@ -1,0 +1,179 @@
+"""What single layers, and embeddings averaged over layer sets, score on the tasks of a suite; from stored vectors alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+
+import numpy as np
+from jaxtyping import Float
+
+from valens.evaluation.bootstrap import Evaluation, stacked
+from valens.evaluation.draws import in_fewer_runs
+from valens.evaluation.evaluate import evaluate
+from valens.evaluation.tfidf import tfidf
+from valens.extraction.embedding import averaged
+from valens.extraction.extract import Extraction
+from valens.layers.layer_set import LayerSet
+from valens.metrics.two_nn import two_nn
+from valens.model.model import Model
+from valens.progress import steps
+from valens.representations.named import Representation
+from valens.selectors import TaskCurve, mean_over_types
+from valens.tasks import Suite, Task
+
+WHOLE, FIRST, SECOND = 0, 1, 2
+"""All units of the tasks, and either half of them."""
+
+_CHUNK_BYTES = 512 * 2**20
+_TRIAL_RUNS = 2
+"""A trial takes the first two of the ten runs of a clustering or a classification: hundreds of sets are tried."""
+
+_DIMENSION_TEXTS = 2000
+"""The dimension is estimated on so many texts at the most: neighbours are looked for among all pairs."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """An evaluation a task, in each of which the rows are the same layers, or the same layer sets."""
+
+    tasks: tuple[tuple[Task, Evaluation], ...]
+
+    def curves(self, view: int = WHOLE) -> tuple[TaskCurve, ...]:
+        """The scores on all units or on either half; nan where a score is undefined."""
+        parts = [(task, (found, *found.halves)[view]) for task, found in self.tasks]
+        return tuple(TaskCurve(task.name, task.task_type, part.score, part.replicates) for task, part in parts)
+
+    def comparable(self, view: int = WHOLE) -> tuple[TaskCurve, ...]:
+        """The same with 0 for nan: what cannot tell texts apart is worth nothing to whoever chooses."""
+        return tuple(
+            replace(curve, score=np.nan_to_num(curve.score), replicates=np.nan_to_num(curve.replicates))
+            for curve in self.curves(view)
+        )
+
+    def undefined(self) -> list[str]:
+        """The tasks that have a score in no row, as a correlation with cosines that are all equal has none."""
+        return [task.name for task, found in self.tasks if np.isnan(found.score).all()]
+
+    def row(self, place: int) -> Scores:
+        """One row of each evaluation."""
+        return Scores(tuple((task, _of_rows(found, slice(place, place + 1))) for task, found in self.tasks))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A suite and the vectors of its texts."""
+
+    model: Model
+    suite: Suite
+    extraction: Extraction
+    places: Mapping[str, int] = field(repr=False)
+    """Where each different text is among the extraction's rows, as `text_places` has it."""
+    resamples: int
+    halves: int
+    """How many resamples either half of a task has; 0 to score no halves."""
+    seed: int
+    exact: bool
+    """Whether scores are mteb's own; those of halves and of trials are not."""
+    tried: dict[Representation, dict[LayerSet, tuple[float, ...]]] = field(default_factory=dict, repr=False)
+    """What `trial` has scored so far, by view."""
+
+    def layers(self, representation: Representation, layers: Sequence[int]) -> Scores:
+        """Every one of these layers alone, one row each."""
+        return self._scores(representation, [LayerSet.of([layer]) for layer in layers], resamples=self.resamples)
+
+    def sets(self, representation: Representation, sets: Sequence[LayerSet]) -> Scores:
+        """The embedding averaged over each of these sets, one row each."""
+        return self._scores(representation, sets, resamples=self.resamples)
+
+    @property
+    def views(self) -> tuple[int, ...]:
+        """What is scored: all units, and either half if halves are."""
+        return (WHOLE, FIRST, SECOND) if self.halves else (WHOLE,)
+
+    def trial(
+        self, representation: Representation, view: int
+    ) -> Callable[[Sequence[LayerSet]], Float[np.ndarray, " set"]]:
+        """What averaged embeddings score as a mean over task types, on all units or a half; a set is scored once for all.
+
+        Clusterings and classifications are tried in fewer runs than `sets` makes, and never by mteb's own evaluators: these
+        scores compare with each other only.
+        """
+        found = self.tried.setdefault(representation, {})
+        tasks = tuple(in_fewer_runs(task, _TRIAL_RUNS) for task in self.suite.tasks)
+        brief = replace(self, suite=replace(self.suite, tasks=tasks), exact=False)
+
+        def score(sets: Sequence[LayerSet]) -> Float[np.ndarray, " set"]:
+            new = [layers for layers in dict.fromkeys(sets) if layers not in found]
+            if new:
+                scores = brief._scores(representation, new, resamples=1)
+                by_view = [mean_over_types(scores.comparable(each)).score for each in self.views]
+                found.update(zip(new, zip(*by_view, strict=True), strict=True))
+            return np.array([found[layers][view] for layers in sets])
+
+        return score
+
+    def dimension(self, representation: Representation, layers: Sequence[int]) -> Float[np.ndarray, " layer"]:
+        """The intrinsic dimension of each layer's vectors, on the different texts of the suite or some of them."""
+        n = len(self.places)
+        chosen = np.random.default_rng(self.seed).permutation(n)[:_DIMENSION_TEXTS].tolist()
+        return np.array([two_nn(self.extraction.vectors(representation.reading, layer, chosen)) for layer in layers])
+
+    def lexical(self) -> Scores:
+        """The baseline that knows words and nothing else, in one row."""
+        return Scores(
+            tuple(
+                (task, self._evaluate(task, tfidf(task.texts)[None], resamples=self.resamples, halves=0))
+                for task in self.suite.tasks
+            )
+        )
+
+    def _scores(self, representation: Representation, sets: Sequence[LayerSet], *, resamples: int) -> Scores:
+        halves = min(self.halves, resamples)
+        evaluations = []
+        with steps(f"Scoring {representation}", len(self.suite.tasks)) as step:
+            for task in self.suite.tasks:
+                parts = [
+                    self._evaluate(task, vectors, resamples=resamples, halves=halves)
+                    for vectors in self._chunks(task, representation, sets)
+                ]
+                evaluations.append((task, stacked(parts)))
+                step()
+        return Scores(tuple(evaluations))
+
+    def _evaluate(
+        self, task: Task, vectors: Float[np.ndarray, "row text d"], *, resamples: int, halves: int
+    ) -> Evaluation:
+        return evaluate(task, vectors, resamples=resamples, seed=self.seed, halves=halves, exact=self.exact)
+
+    def _chunks(
+        self, task: Task, representation: Representation, sets: Sequence[LayerSet]
+    ) -> Iterator[Float[np.ndarray, "set text d"]]:
+        """The averaged vectors of a task's texts, of as many sets at once as fit in memory."""
+        width = self.model.sizes.width(representation.reading.stream)
+        at_once = max(1, _CHUNK_BYTES // (4 * width * len(task.texts)))
+        places = [self.places[text] for text in task.texts]
+        for start in range(0, len(sets), at_once):
+            yield np.stack(
+                [
+                    averaged(self.extraction, representation.reading, layers, places)
+                    for layers in sets[start : start + at_once]
+                ]
+            )
+
+
+def text_places(suite: Suite) -> dict[str, int]:
+    """The different texts of a suite, and the place of each among them."""
+    texts = dict.fromkeys(chain.from_iterable(task.texts for task in suite.tasks))
+    return {text: place for place, text in enumerate(texts)}
+
+
+def _of_rows(found: Evaluation, rows: slice) -> Evaluation:
+    return replace(
+        found,
+        score=found.score[rows],
+        replicates=found.replicates[rows],
+        samples=None if found.samples is None else found.samples[rows],
+        halves=tuple(_of_rows(half, rows) for half in found.halves),
+    )

@@ -1,0 +1,131 @@
+"""The tables of a layer sweep, one row a number, from what was scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from probes.layer_sweep.rules import RuleBook, gaps
+from probes.layer_sweep.scores import Scores
+from valens.evaluation.bootstrap import Evaluation
+from valens.evaluation.tfidf import LEXICAL
+from valens.model.model import Model
+from valens.tasks import Task
+
+
+def score_table(books: Sequence[RuleBook], lexical: Scores, model: Model) -> pd.DataFrame:
+    """Single layers of every representation, and the lexical baseline, which has no layer."""
+    words = [_origin(LEXICAL, model, None) | _numbers(task, found, place=0) for task, found in lexical.tasks]
+    rows = [
+        _origin(book.representation.name, model, layer) | _numbers(task, found, place=place)
+        for book in books
+        for task, found in book.alone.tasks
+        for place, layer in enumerate(book.layers)
+    ]
+    return pd.DataFrame(words + rows).astype({"layer": "Int64", "depth": "Float64"})
+
+
+def dimension_table(books: Sequence[RuleBook], model: Model) -> pd.DataFrame:
+    """The intrinsic dimension of every layer of every representation: representation, layer, depth, dimension."""
+    rows = [
+        _origin(book.representation.name, model, layer) | {"dimension": float(dimension)}
+        for book in books
+        for layer, dimension in zip(book.layers, book.dimension, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def sample_table(books: Sequence[RuleBook]) -> pd.DataFrame:
+    """What the scores of single layers are made of: representation, task, layer, what, sample (from 0), value."""
+    parts = [
+        pd.DataFrame(
+            {
+                "representation": book.representation.name,
+                "task": task.name,
+                "layer": layer,
+                "what": found.sample,
+                "sample": np.arange(len(values)),
+                "value": values.astype(np.float32),
+            }
+        )
+        for book in books
+        for task, found in book.alone.tasks
+        if found.samples is not None
+        for layer, values in zip(book.layers, found.samples, strict=True)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def replicate_table(books: Sequence[RuleBook]) -> pd.DataFrame:
+    """Each single layer's score in every resample, in float32: representation, task, layer, resample (from 0), value.
+
+    The resamples of a task are the same for all representations and layers, which is what pairs their differences.
+    """
+    parts = []
+    for book in books:
+        for task, found in book.alone.tasks:
+            place, resample = np.indices(found.replicates.shape, dtype=np.int32).reshape(2, -1)
+            numbers = {"layer": np.array(book.layers)[place], "resample": resample}
+            values = found.replicates.ravel().astype(np.float32)
+            parts.append(
+                pd.DataFrame(
+                    {"representation": book.representation.name, "task": task.name, **numbers, "value": values}
+                )
+            )
+    return pd.concat(parts, ignore_index=True)
+
+
+def set_table(books: Sequence[RuleBook]) -> pd.DataFrame:
+    """The averaged embedding over each rule's set, on each task."""
+    rows = [
+        {"representation": book.representation.name, "set": name, "layers": str(layers)}
+        | _numbers(task, found, place=0)
+        for book in books
+        for name, layers in book.chosen_sets().items()
+        for task, found in book.scores_of(layers).tasks
+    ]
+    return pd.DataFrame(rows)
+
+
+def gap_table(books: Sequence[RuleBook]) -> pd.DataFrame:
+    """How far the chosen set is from each other rule's, paired, by task type and on average."""
+    rows = [
+        {"representation": book.representation.name, "against": name} | gap
+        for book in books
+        for name, layers in book.chosen_sets().items()
+        if name not in {"chosen", book.select}
+        for gap in gaps(book.scores_of(book.choice.layers), book.scores_of(layers))
+    ]
+    return pd.DataFrame(rows)
+
+
+def rival_table(books: Sequence[RuleBook]) -> pd.DataFrame:
+    """How far the first representation is from the second, with the chosen sets and with the best single layers."""
+    rows = []
+    for name in ("chosen", "best"):
+        first, second = ((book, book.chosen_sets()[name]) for book in books[:2])
+        what = {"first": first[0].representation.name, "second": second[0].representation.name, "set": name}
+        what |= {"first_layers": str(first[1]), "second_layers": str(second[1])}
+        rows += [what | gap for gap in gaps(*(book.scores_of(layers) for book, layers in (first, second)))]
+    return pd.DataFrame(rows)
+
+
+def _origin(representation: str, model: Model, layer: int | None) -> dict[str, Any]:
+    depth = None if layer is None else layer / model.n_layers
+    return {"model": model.name, "representation": representation, "layer": layer, "depth": depth}
+
+
+def _numbers(task: Task, found: Evaluation, *, place: int) -> dict[str, Any]:
+    low, high = found.interval()
+    return {
+        "task": task.name,
+        "task_type": task.task_type,
+        "metric": task.metric,
+        "score": float(found.score[place]),
+        "low": float(low[place]),
+        "high": float(high[place]),
+        "n": found.n,
+    }

@@ -1,0 +1,1 @@
+"""What survives beyond the next token? Figure 8."""

@@ -1,0 +1,122 @@
+"""Prefixes of documents with the tokens that follow them: what a probe of subsequent tokens is asked about.
+
+How long a document's prefixes are depends on the document and the seed, never on the other documents: fewer documents
+have the prefixes that they have among more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from valens.corpora.duplicates import distinct
+from valens.errors import CorpusError
+from valens.representations.prompts import tokenize
+from valens.statistics.seeds import check_seed
+from valens.store.shards import Row, row_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from valens.corpora import Corpus
+    from valens.representations.prompts import Tokens
+
+_LETTERS = 64
+"""Of a longer text, this many characters a token are tokenised first: more than a token has of any prose or program."""
+
+_SPARE = 16
+"""So many tokens more than are used: a cut through a character that is several tokens costs some of the last."""
+
+
+@dataclass(frozen=True)
+class Continuations:
+    """The beginnings of documents that are used, and where their prefixes end."""
+
+    documents: tuple[int, ...]
+    """Which documents are used, by their place in the corpus."""
+    texts: tuple[Tokens, ...] = field(repr=False)
+    """The beginning of each, up to the last token that any prefix could have to predict."""
+    prefixes: tuple[tuple[int, ...], ...] = field(repr=False)
+    """How many tokens each prefix of each document has, in rising order."""
+    short: int
+    """How many documents were left out because they end before the longest prefix and its farthest offset."""
+    repeated: int
+    """How many were left out because one before has the same letters and digits in the part that is used."""
+
+    @property
+    def n_instances(self) -> int:
+        """How many prefixes there are in all."""
+        return sum(map(len, self.prefixes))
+
+
+def draw_prefixes(
+    tokenizer: PreTrainedTokenizerBase,
+    corpus: Corpus,
+    *,
+    tokens: tuple[int, int],
+    farthest: int,
+    n: int,
+    seed: int,
+) -> Continuations:
+    """Draw n different prefix lengths between the two of `tokens`, both included, for each document that is long enough.
+
+    A document needs `farthest` tokens behind the longest possible prefix. Raises ProbeError for a seed that is
+    none, CorpusError for lengths that cannot be drawn, and where no document is left.
+    """
+    check_seed(seed)
+    shortest, longest = tokens
+    if not 1 <= shortest <= longest or not 1 <= n <= longest - shortest + 1 or farthest < 1:
+        raise CorpusError(
+            f"{n} different prefixes of {shortest} to {longest} tokens and offsets up to {farthest} were asked for. "
+            "Prefixes have 1 token or more, offsets count from 1, and there are no more prefixes than different lengths: "
+            "widen --prefix-tokens or lower --prefixes."
+        )
+    used = longest + farthest
+    beginnings = _beginnings(tokenizer, corpus.texts, used)
+    long = [place for place, text in enumerate(beginnings) if len(text) == used]
+    said = [str(tokenizer.decode(list(beginnings[place].ids))) for place in long]
+    kept = [long[place] for place in distinct(said)]
+    if not kept:
+        most = max(map(len, beginnings))
+        raise CorpusError(
+            f"None of the {len(corpus.texts):,} texts of {corpus.name} has {used} tokens, as the longest prefix and its "
+            f"farthest offset need; the longest has {most}. Lower --prefix-tokens or --offsets, or give longer texts."
+        )
+    texts = tuple(beginnings[place] for place in kept)
+    return Continuations(
+        documents=tuple(kept),
+        texts=texts,
+        prefixes=tuple(_lengths(text, tokens, n, seed) for text in texts),
+        short=len(beginnings) - len(long),
+        repeated=len(long) - len(kept),
+    )
+
+
+def _lengths(text: Tokens, tokens: tuple[int, int], n: int, seed: int) -> tuple[int, ...]:
+    shortest, longest = tokens
+    own: Row = row_of(text)
+    chance = np.random.default_rng([seed, int.from_bytes(own[:8], "big")])
+    return tuple(sorted((shortest + chance.choice(longest - shortest + 1, size=n, replace=False)).tolist()))
+
+
+def _beginnings(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], n_tokens: int) -> list[Tokens]:
+    """Each text's first `n_tokens` tokens, without tokenising all of a long text."""
+    limit = _LETTERS * n_tokens
+    cuts = [text[:limit] if text[:limit].strip() else text for text in texts]
+    found = [_first(text, n_tokens) for text in _tokenized(tokenizer, cuts, n_tokens)]
+    again = [place for place, text in enumerate(texts) if len(text) > limit and len(found[place]) < n_tokens]
+    for place, text in zip(again, _tokenized(tokenizer, [texts[place] for place in again], n_tokens), strict=True):
+        found[place] = _first(text, n_tokens)
+    return found
+
+
+def _tokenized(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], n_tokens: int) -> list[Tokens]:
+    return tokenize(tokenizer, texts, max_tokens=n_tokens + _SPARE)
+
+
+def _first(text: Tokens, n_tokens: int) -> Tokens:
+    truncated = text.truncated or len(text) > n_tokens
+    return type(text)(text.ids[:n_tokens], text.speaks[:n_tokens], truncated=truncated)

@@ -1,0 +1,96 @@
+"""What a logit lens found, from its tables alone: no model, no text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from probes.contract import Drawn
+from probes.logit_lens.names import METRIC, ONE_NORM, OTHER_HALF, reciprocal
+from probes.logit_lens.tables import on_other_half
+from valens.errors import ResultError
+from valens.results.formatting import with_interval
+from valens.statistics import compare_paired
+
+KIND = "logit-lens"
+
+
+class LogitLens(Drawn):
+    """MRR@100 by layer and of the best layer, and the rank of every true token.
+
+    `table` has one row a number: model, corpus, representation, offset, norm, layer, depth, metric, score, low, high, n.
+    """
+
+    @property
+    def ranks(self) -> pd.DataFrame:
+        """One row a document, prefix, offset, representation, norm and layer: the true token's rank, from 1."""
+        return self.detail("ranks")
+
+    @property
+    def differences(self) -> pd.DataFrame:
+        """First − second, paired by document, at layers chosen on the other half of the documents."""
+        return self.detail("differences")
+
+    def best(self, choice: str = OTHER_HALF) -> pd.DataFrame:
+        """Each line at its best layer, chosen on the `other half` of the documents or as the `best layer` of all.
+
+        The first is what a layer is worth; the second is what the paper reports, and flatters. ResultError for another.
+        """
+        found = self.detail("best")
+        if choice not in set(found.choice):
+            raise ResultError(f"Layers are chosen as {', '.join(dict.fromkeys(found.choice))}; not as {choice!r}.")
+        return found[found.choice == choice].drop(columns="choice").reset_index(drop=True)
+
+    def compare(
+        self, first: str, second: str, *, norm: bool = False, resamples: int = 10_000, seed: int = 0
+    ) -> pd.DataFrame:
+        """First − second at every offset, paired by document: offset, difference, low, high, p, p_holm.
+
+        Each has its layer chosen on the documents that are not scored. `norm` is whether the final norm is applied; LHS
+        has it in any case. [low, high] is a 95 % bootstrap interval over documents, `p` a sign-flip test of no difference,
+        `p_holm` corrected over the offsets. ResultError for what has no ranks.
+        """
+        scores = [self._scores(name, norm=ONE_NORM.get(name, norm)) for name in (first, second)]
+        ours, theirs = (on_other_half(found, seed=self.provenance["seed"]) for found in scores)
+        found = compare_paired(ours, theirs, resamples=resamples, seed=seed)
+        return pd.DataFrame({"offset": sorted(self.ranks.offset.unique()), **found.columns()})
+
+    def figures(self) -> Mapping[str, Callable[[], Any]]:
+        """Figure 8, MRR@100 by offset; the same by layer; and both as a map."""
+        from valens.plotting import lens_by_layer, lens_by_offset, lens_map
+
+        return {
+            "figure8": partial(lens_by_offset, self.detail("best")),
+            "figure8-layers": partial(lens_by_layer, self.table),
+            "figure8-map": partial(lens_map, self.table),
+        }
+
+    def findings(self) -> dict[str, str]:
+        """What each line scores at the first and the last offset, with the final norm where it was measured."""
+        best = self.best().sort_values(["norm", "offset"], kind="stable")
+        told = {}
+        for name, rows in best.groupby("representation", sort=False, observed=True):
+            line = rows[rows.norm == rows.norm.max()]
+            ends = line.iloc[[0, -1]].drop_duplicates("offset")[["offset", "score", "low", "high"]]
+            found = ends.itertuples(index=False)
+            told[str(name)] = "; ".join(f"offset {offset}: {with_interval(*score)}" for offset, *score in found)
+        how = f"{METRIC} with the final norm, layers chosen on the documents that are not scored"
+        return {"scores": how} | told
+
+    def _scores(self, representation: str, *, norm: bool) -> Float[np.ndarray, "layer offset document"]:
+        """A document's score, the mean over its prefixes."""
+        ranks = self.ranks
+        part = ranks[(ranks.representation == representation) & (ranks.norm == norm)]
+        if part.empty:
+            there = ", ".join(map(str, ranks.representation.unique()))
+            raise ResultError(
+                f"There are no ranks of {representation!r}; there are {there}. `.differences` has other lines too."
+            )
+        scores = part.assign(score=reciprocal(part["rank"].to_numpy())).groupby(["layer", "offset", "document"]).score
+        mean = scores.mean().sort_index()
+        return mean.to_numpy().reshape([len(level) for level in mean.index.levels])

@@ -1,0 +1,196 @@
+"""From the ranks of a logit lens to its numbers: MRR@100 by layer, of the best layer, and the differences that matter.
+
+A document's score is the mean over its prefixes, and documents are what intervals resample: prefixes of one document are
+no independent evidence. A best layer is reported twice: the maximum over layers, as the paper has it, which flatters; and
+with the layer chosen on the half of the documents that is not scored (see `valens.statistics.cross_fit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from scipy.stats import rankdata
+
+from probes.logit_lens.names import (
+    BEST,
+    LHS,
+    METRIC,
+    NAMES,
+    NORMS,
+    ONE_NORM,
+    OTHER_HALF,
+    UNIGRAM,
+    VA,
+    VA_SUM,
+    VA_UNIFORM,
+    WHS,
+    reciprocal,
+)
+from valens.statistics import bootstrap_means, compare_paired, half_units, percentile_interval
+from valens.statistics.cross_fit import score_on_other_half
+
+if TYPE_CHECKING:
+    from probes.logit_lens.prefixes import Continuations
+
+PAIRS = ((VA, LHS), (VA, WHS), (VA, UNIGRAM), (VA_UNIFORM, LHS), (VA_SUM, LHS), (VA_SUM, UNIGRAM), (WHS, LHS))
+
+Ranks = Int[np.ndarray, "document representation norm layer prefix offset"]
+"""Every document's `probes.logit_lens.ranks.TextRanks`."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One representation's scores with or without the final norm."""
+
+    name: str
+    norm: bool
+    layers: tuple[int | None, ...]
+    scores: Float[np.ndarray, "layer offset document"]
+
+
+@dataclass(frozen=True)
+class LensTables:
+    """What is computed from ranks; `offsets` are those of their last axis."""
+
+    curves: tuple[Curve, ...]
+    offsets: tuple[int, ...]
+    n_layers: int
+    resamples: int
+    seed: int
+
+    def by_layer(self) -> pd.DataFrame:
+        """MRR@100 of every layer: representation, layer, depth, offset, norm, metric, score, low, high, n."""
+        rows = [
+            _of(curve, offset) | {"layer": layer} | numbers
+            for curve in self.curves
+            for (layer, offset), numbers in zip(
+                product(curve.layers, self.offsets), self._numbers(curve.scores), strict=True
+            )
+        ]
+        table = pd.DataFrame(rows).astype({"layer": "Int64"})
+        table.insert(table.columns.get_loc("layer") + 1, "depth", (table.layer / self.n_layers).astype("Float64"))
+        return table
+
+    def best(self) -> pd.DataFrame:
+        """MRR@100 of each line's best layer, by how it was chosen; `layers` are one, or the two halves' if they differ."""
+        rows = []
+        for curve, (place, offset) in product(self.curves, enumerate(self.offsets)):
+            highest = int(curve.scores[:, place].mean(axis=1).argmax())
+            found, chosen = score_on_other_half(curve.scores[:, place], seed=self.seed)
+            for choice, scores, places in (
+                (BEST, curve.scores[highest, place], (highest,)),
+                (OTHER_HALF, found, chosen),
+            ):
+                layers = ", ".join(str(curve.layers[one] or "–") for one in dict.fromkeys(places))
+                numbers = next(self._numbers(scores[None, None]))
+                rows.append(_of(curve, offset) | {"choice": choice, "layers": layers} | numbers)
+        return pd.DataFrame(rows)
+
+    def differences(self) -> pd.DataFrame:
+        """How far lines are apart, paired by document, layers chosen on the other half; `p_holm` is over the offsets.
+
+        LHS has the final norm throughout, which is how the model itself reads it; the others have both settings.
+        """
+        chosen = {(curve.name, curve.norm): on_other_half(curve.scores, seed=self.seed) for curve in self.curves}
+        rows = []
+        for (first, second), norm in product(PAIRS, NORMS):
+            ours, theirs = chosen[first, norm], chosen[second, ONE_NORM.get(second, norm)]
+            found = compare_paired(ours, theirs, resamples=self.resamples, seed=self.seed)
+            for place, offset in enumerate(self.offsets):
+                pair = {"first": first, "second": second, "norm": norm, "offset": offset, "metric": METRIC}
+                numbers = {name: float(column[place]) for name, column in found.columns().items()}
+                rows.append(pair | numbers | {"n": ours.shape[1]})
+        return pd.DataFrame(rows)
+
+    def _numbers(self, scores: Float[np.ndarray, "layer offset document"]) -> Iterator[dict[str, Any]]:
+        """Score, interval and number of documents, offset after offset, layer after layer."""
+        flat = scores.reshape(-1, scores.shape[-1])
+        low, high = percentile_interval(bootstrap_means(flat, resamples=self.resamples, seed=self.seed))
+        for score, lower, upper in zip(flat.mean(axis=1), low, high, strict=True):
+            yield {
+                "metric": METRIC,
+                "score": float(score),
+                "low": float(lower),
+                "high": float(upper),
+                "n": flat.shape[1],
+            }
+
+
+def curves_of(ranks: Ranks, unigram: Int[np.ndarray, "document prefix offset"]) -> tuple[Curve, ...]:
+    """Every representation with and without the final norm, and the baseline; a document's score is its prefixes' mean."""
+    n_layers = ranks.shape[3]
+    found = []
+    for (row, name), (column, norm) in product(enumerate(NAMES), enumerate(NORMS)):
+        layers = range(n_layers, n_layers + 1) if name == LHS else range(1, n_layers + 1)
+        part = ranks[:, row, column, n_layers - len(layers) :]
+        scores = reciprocal(part).mean(axis=2)
+        found.append(Curve(name, norm, tuple(layers), np.moveaxis(scores, 0, -1)))
+    baseline = np.moveaxis(reciprocal(unigram).mean(axis=1), 0, -1)[None]
+    return (*found, Curve(UNIGRAM, False, (None,), baseline))
+
+
+def on_other_half(
+    scores: Float[np.ndarray, "layer offset document"], *, seed: int
+) -> Float[np.ndarray, "offset document"]:
+    """Each document's score at the layer that is best, offset by offset, on the half of the documents it is not in."""
+    return np.stack([score_on_other_half(scores[:, place], seed=seed)[0] for place in range(scores.shape[1])])
+
+
+def unigram_ranks(
+    continuations: Continuations, offsets: Sequence[int], *, vocabulary: int, seed: int
+) -> Int[np.ndarray, "document prefix offset"]:
+    """Where the true tokens stand by their frequency in the other half of the documents; ties count against.
+
+    Every token of a text is counted, one that the tokenizer puts first as well, though none is ever a target.
+    """
+    texts = [np.array(text.ids) for text in continuations.texts]
+    first, second = half_units(len(texts), seed)
+    found = np.empty((len(texts), len(continuations.prefixes[0]), len(offsets)), dtype=np.int64)
+    for counting, judged in ((second, first), (first, second)):
+        counts = np.bincount(np.concatenate([texts[place] for place in counting]), minlength=vocabulary)
+        ranks = rankdata(-counts, method="max").astype(np.int64)
+        for place in judged:
+            at = np.array(continuations.prefixes[place])[:, None] + np.array(offsets) - 1
+            found[place] = ranks[texts[place][at]]
+    return found
+
+
+def rank_table(
+    ranks: Ranks, continuations: Continuations, offsets: Sequence[int], ids: Sequence[str], n_layers: int
+) -> pd.DataFrame:
+    """One row a rank: document (its place in the corpus), id, prefix_tokens, offset, representation, norm, layer, rank."""
+    there = np.nonzero(ranks)
+    document, representation, norm, layer, prefix, offset = there
+    lengths, places = np.array(continuations.prefixes), np.array(continuations.documents)
+    return pd.DataFrame(
+        {
+            "document": places[document].astype(np.int32),
+            "id": pd.Categorical.from_codes(document, _unique([ids[place] for place in continuations.documents])),
+            "prefix_tokens": lengths[document, prefix].astype(np.int32),
+            "offset": np.array(offsets, dtype=np.int32)[offset],
+            "representation": pd.Categorical.from_codes(representation, list(NAMES)),
+            "norm": np.array(NORMS)[norm],
+            "layer": np.arange(1, n_layers + 1, dtype=np.int16)[layer],
+            "rank": ranks[there].astype(np.int32),
+        }
+    )
+
+
+def _unique(ids: Sequence[str]) -> list[str]:
+    """Ids that differ, as categories must: one that comes again has a number behind it, the first that makes a new id."""
+    given = set(ids)
+    found: dict[str, None] = {}
+    for name in ids:
+        numbered = (f"{name} ({number})" for number in count(2))
+        found[name if name not in found else next(one for one in numbered if one not in given | found.keys())] = None
+    return list(found)
+
+
+def _of(curve: Curve, offset: int) -> dict[str, Any]:
+    return {"representation": curve.name, "offset": offset, "norm": curve.norm}

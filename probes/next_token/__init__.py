@@ -1,0 +1,1 @@
+"""Who knows the very next token? Figure 6."""

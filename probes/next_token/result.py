@@ -1,0 +1,97 @@
+"""What next-token probing found, from its tables alone: no model, no store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from probes.contract import Drawn
+from probes.next_token.scores import ACCURACY, VALIDATION, Site, compared
+from valens.errors import ResultError
+from valens.results.formatting import with_interval
+
+KIND = "next-token"
+
+
+class NextToken(Drawn):
+    """Scores of every probe at the end of training, its learning curve, and the scores of every document.
+
+    `table` has one row a number: model, corpus, representation, layers, layer, depth, metric, score, low, high, …, n,
+    prefixes. All is measured on held-out documents, but for the `validation cross-entropy`. `layer` is missing for layer
+    sets and baselines, `between_seeds` is the standard deviation over the seeds, `n` how many documents were scored.
+    `selectivity` is the seeds' mean accuracy less the accuracy on the control task, which is learnt with the first seed.
+    """
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """One row a site, metric and checkpoint: the score after so many steps, its interval, and its range over seeds."""
+        return self.detail("curves")
+
+    @property
+    def representations(self) -> tuple[str, ...]:
+        """What was probed, in the order in which it was asked for."""
+        return tuple(dict.fromkeys(self.table.representation[self.table.metric == VALIDATION]))
+
+    def best(self, representation: str) -> str:
+        """The layers at which a representation has the lowest loss on the VALIDATION documents, never the scored ones."""
+        rows = self._probed(representation)
+        if rows.empty:
+            raise ResultError(f"{representation!r} was not probed; there are {', '.join(self.representations)}.")
+        return str(rows.layers.iloc[int(np.argmin(rows.score))])
+
+    def compare(
+        self, first: str, second: str, *, metric: str = ACCURACY, resamples: int = 10_000, seed: int = 0
+    ) -> pd.DataFrame:
+        """First − second wherever both were probed, paired by document, and p values corrected over those (Holm)."""
+        pairs = [(Site(first, at), Site(second, at)) for at in self._shared(first, second)]
+        if not pairs:
+            raise ResultError(f"{first} and {second} were probed at no layers in common.")
+        return compared(self.detail("documents"), pairs, metric, resamples=resamples, seed=seed)
+
+    def compare_best(
+        self, first: str, second: str, *, metric: str = ACCURACY, resamples: int = 10_000, seed: int = 0
+    ) -> pd.DataFrame:
+        """The same for the best layers of each, as the validation documents have them: one row."""
+        pair = Site(first, self.best(first)), Site(second, self.best(second))
+        return compared(self.detail("documents"), [pair], metric, resamples=resamples, seed=seed)
+
+    def comparisons(self, first: str, second: str, metric: str) -> Iterator[tuple[str, pd.DataFrame]]:
+        """Both comparisons: at the `best layers` of each, and at the `same layers` where they have any in common."""
+        yield "best layers", self.compare_best(first, second, metric=metric)
+        if self._shared(first, second):
+            yield "same layers", self.compare(first, second, metric=metric)
+
+    def figures(self) -> Mapping[str, Callable[[], Any]]:
+        """Figure 6, accuracy and loss over training steps at each one's best layers; and both by single layer."""
+        from valens.plotting import learning_curves, next_token_layers
+
+        drawn = {"figure6": partial(learning_curves, self.table, self.curves)}
+        if self.table.layer.notna().any():
+            drawn["figure6-layers"] = partial(next_token_layers, self.table)
+        return drawn
+
+    def companions(self) -> tuple[str, ...]:
+        """The files of both figures, though no single layer was probed: another result may have left the second."""
+        return tuple(f"figure6{part}.{suffix}" for part in ("", "-layers") for suffix in ("pdf", "png"))
+
+    def findings(self) -> dict[str, str]:
+        """Each representation's accuracy at its best layers."""
+        table = self.table[self.table.metric == ACCURACY]
+        rows = {(row.representation, row.layers): (row.score, row.low, row.high) for row in table.itertuples()}
+        sites = {name: self.best(name) for name in self.representations}
+        return {
+            f"best {name}": f"layer {at}, accuracy {with_interval(*rows[name, at])}; chosen on validation documents"
+            for name, at in sites.items()
+        }
+
+    def _probed(self, representation: str) -> pd.DataFrame:
+        return self.table[(self.table.metric == VALIDATION) & (self.table.representation == representation)]
+
+    def _shared(self, first: str, second: str) -> list[str]:
+        """At which layers both were probed, in the first one's order."""
+        theirs = set(self._probed(second).layers)
+        return [at for at in self._probed(first).layers if at in theirs]

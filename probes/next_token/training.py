@@ -1,0 +1,198 @@
+"""How next-token probes are trained: which vectors each reads, and as many at once as memory holds.
+
+A group of probes reads its vectors from the store once and learns every task on them: the next token with each seed's order
+of the rows, and the control task. What a probe learns does not depend on its group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from probes.layers import refuse_beyond
+from probes.next_token import baselines as baselines
+from probes.next_token.examples import PARTS, Classes, Examples, control_classes
+from probes.next_token.scores import ACCURACY, METRICS, Curve, Held, Site
+from valens.errors import SiteError
+from valens.extraction.extract import Extraction
+from valens.layers.layer_set import LayerSet
+from valens.linear_probes.learning import Block, Labels, Trained
+from valens.linear_probes.recipe import Recipe
+from valens.linear_probes.training import bytes_of, train
+from valens.model.model import Model
+from valens.representations.named import LT, Representation
+
+MOST_FREQUENT, BIGRAM, MODEL, MODEL_ALL = "most frequent token", "bigram", "model", "model, all tokens"
+
+_BUDGET_BYTES = 2 * 2**30
+"""How much the probes that train at once may hold; more probes train one group after the other, with the same numbers."""
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A representation, and the layers that are averaged for one probe."""
+
+    representation: Representation
+    layers: LayerSet
+
+    @property
+    def site(self) -> Site:
+        """What the tables call it."""
+        return Site(self.representation.name, str(self.layers))
+
+    @property
+    def name(self) -> str:
+        """What an error calls it."""
+        one = len(self.layers) == 1
+        return f"{self.representation} at {'layer' if one else 'the layers'} {self.layers}"
+
+
+def probed_sites(
+    model: Model, representations: Sequence[Representation], layers: LayerSet | None, sets: Sequence[LayerSet]
+) -> list[Probed]:
+    """What is probed, representation by representation: single layers first (all, if neither they nor sets are given).
+
+    Raises SiteError for layers that the model, or a representation, does not have.
+    """
+    refuse_beyond(model, [layer for given in ((layers or ()), *sets) for layer in given])
+    found = []
+    for made in dict.fromkeys(representations):
+        there = made.reading.layers(model.n_layers)
+        wanted = [LayerSet((layer,)) for layer in there if (not sets if layers is None else layer in layers)]
+        for averaged in sets:
+            if not set(averaged) <= set(there):
+                raise SiteError(
+                    f"{made} has layers {there[0]}..{there[-1]}; --sets {averaged} has others. Ask for those."
+                )
+        wanted += sets
+        if not wanted:
+            raise SiteError(f"{made} has none of the layers that were asked for; it has {there[0]}..{there[-1]}.")
+        found += [Probed(made, one) for one in dict.fromkeys(wanted)]
+    return found
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The examples of a corpus, their vectors, and how probes are trained on them."""
+
+    model: Model
+    extraction: Extraction
+    drawn: Examples
+    classes: Classes
+    recipe: Recipe
+    seed: int
+
+    def rows(self, part: str) -> Int[np.ndarray, " row"]:
+        """The prefixes of a part whose next token is a class."""
+        return np.flatnonzero((self.drawn.part == PARTS.index(part)) & (self.classes.of_row >= 0))
+
+    def curves(self, sites: Sequence[Probed], seeds: int, held: Held, *, n_vocabulary: int | None) -> list[Curve]:
+        """Train all probes, as many at once as fit; with a vocabulary, on the control task as well."""
+        labels = self._labels()
+        tasks = [(labels, self.seed + turn, f"seed {turn + 1} of {seeds}") for turn in range(seeds)]
+        if n_vocabulary is not None:
+            tasks.append((self._control(labels, n_vocabulary), self.seed, "control task"))
+        found: dict[Site, Curve] = {}
+        for group in self._groups(sites):
+            blocks = self._blocks(group)
+            by_task = [[_outcome(probe, held) for probe in self._train(blocks, *task)] for task in tasks]
+            for probed, own in zip(self._in_blocks(group), zip(*by_task, strict=True), strict=True):
+                found[probed.site] = _curve(probed.site, own[:seeds], control=own[seeds] if len(own) > seeds else None)
+        return [found[probed.site] for probed in sites]
+
+    def baselines(self, held: Held) -> dict[str, Float[np.ndarray, "metric document"]]:
+        """What needs no probe, on the same prefixes."""
+        train_rows, test = self.rows("train"), self.rows("test")
+        of_row, n = self.classes.of_row, len(self.classes.ids)
+        last = self.drawn.last
+        vectors = self.extraction.vectors(LT.reading, self.model.n_layers, test.tolist())
+        restricted, full = baselines.own(self.model, vectors, self.drawn.following[test], self.classes.ids)
+        found = {
+            MOST_FREQUENT: baselines.most_frequent(of_row[train_rows], of_row[test], n),
+            BIGRAM: baselines.bigram(last[train_rows], of_row[train_rows], last[test], of_row[test], n),
+            MODEL: restricted,
+            MODEL_ALL: full,
+        }
+        return {name: held.sums(*scores) for name, scores in found.items()}
+
+    def _train(self, blocks: Sequence[Block], labels: Labels, seed: int, what: str) -> list[Trained]:
+        title = f"Training {sum(len(block.names) for block in blocks)} probes, {what}"
+        return train(blocks, labels, self.recipe, seed=seed, device=self.model.device, title=title)
+
+    def _labels(self) -> Labels:
+        parts = [torch.from_numpy(self.rows(name)) for name in PARTS]
+        return Labels(torch.from_numpy(self.classes.of_row), len(self.classes.ids), *parts)
+
+    def _control(self, labels: Labels, n_vocabulary: int) -> Labels:
+        mapped = control_classes(self.drawn.last, self.classes.of_row, self.rows("train"), n_vocabulary, self.seed)
+        return replace(labels, classes=torch.from_numpy(mapped))
+
+    def _width(self, probed: Probed) -> int:
+        return self.model.sizes.width(probed.representation.reading.stream)
+
+    def _groups(self, sites: Sequence[Probed]) -> Iterator[list[Probed]]:
+        """The probes in groups that fit into memory, in order."""
+        group: list[Probed] = []
+        held = 0
+        for probed in sites:
+            cost = bytes_of(len(self.drawn.last), self._width(probed), len(self.classes.ids))
+            if group and held + cost > _BUDGET_BYTES:
+                yield group
+                group, held = [], 0
+            group.append(probed)
+            held += cost
+        yield group
+
+    def _in_blocks(self, group: Sequence[Probed]) -> list[Probed]:
+        """The probes of a group in the order of its blocks: by width."""
+        return sorted(group, key=self._width)
+
+    def _blocks(self, group: Sequence[Probed]) -> list[Block]:
+        """The features of a group, those of one width together."""
+        return [self._block(width, list(part)) for width, part in groupby(self._in_blocks(group), key=self._width)]
+
+    def _block(self, width: int, part: Sequence[Probed]) -> Block:
+        features = np.empty((len(part), len(self.drawn.last), width), dtype=np.float32)
+        for place, probed in enumerate(part):
+            features[place] = self._averaged(probed)
+        return Block(tuple(probed.name for probed in part), torch.from_numpy(features))
+
+    def _averaged(self, probed: Probed) -> Float[np.ndarray, "row d"]:
+        first, *others = probed.layers
+        total = self.extraction.vectors(probed.representation.reading, first)
+        for layer in others:
+            total += self.extraction.vectors(probed.representation.reading, layer)
+        return total / np.float32(len(probed.layers))
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What is kept of one training of one probe."""
+
+    steps: tuple[int, ...]
+    kept: int
+    validation: float
+    start: float
+    sums: Float[np.ndarray, "metric checkpoint document"]
+
+
+def _outcome(probe: Trained, held: Held) -> _Outcome:
+    sums = held.sums(probe.losses, probe.ranks)
+    return _Outcome(probe.steps, probe.kept, float(probe.validation[probe.kept]), probe.start, sums)
+
+
+def _curve(site: Site, by_seed: Sequence[_Outcome], control: _Outcome | None) -> Curve:
+    return Curve(
+        site,
+        by_seed[0].steps,
+        np.stack([outcome.sums for outcome in by_seed], axis=1),
+        tuple(outcome.kept for outcome in by_seed),
+        np.array([outcome.validation for outcome in by_seed]),
+        by_seed[0].start,
+        None if control is None else control.sums[METRICS.index(ACCURACY), control.kept],
+    )

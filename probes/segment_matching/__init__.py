@@ -1,0 +1,1 @@
+"""Does a text's beginning find its own end? Figure 2."""

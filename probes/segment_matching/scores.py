@@ -1,0 +1,84 @@
+"""From ranks to the rows of a table: recall@k and MRR with their intervals, and what chance would score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from probes.segment_matching.metrics import CHANCE, MRR, score_of
+from probes.segment_matching.ranks import Ranks
+from probes.segment_matching.recall import DIRECTIONS
+from valens.model.model import Model
+from valens.statistics import (
+    bca_interval,
+    bootstrap_means,
+    jackknife_means,
+    not_distinguishable_by_replicates,
+    percentile_interval,
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How ranks become the rows of a table."""
+
+    model: Model
+    corpus: str
+    recalls: tuple[str, ...]
+    resamples: int
+    seed: int
+    interval: str
+
+    def table(self, ranks: Ranks) -> pd.DataFrame:
+        """One row a number, as `SegmentMatching.table` describes it."""
+        n_documents = next(iter(ranks.values())).shape[-1]
+        names = list(dict.fromkeys(name for name, _ in ranks))
+        rows = list(self._chance(n_documents))
+        for name, metric, (place, direction) in product(names, (*self.recalls, MRR), enumerate(DIRECTIONS)):
+            found = {layer: score_of(part[:, place], metric) for (one, layer), part in ranks.items() if one == name}
+            shared = {"representation": name, "direction": direction, "metric": metric, "n": n_documents}
+            rows += [shared | numbers for numbers in self._numbers(found)]
+        table = pd.DataFrame(rows).assign(model=self.model.name, corpus=self.corpus)
+        table["layer"] = table.layer.astype("Int64")
+        table["depth"] = (table.layer / self.model.n_layers).astype("Float64")
+        table["among_best"] = table.among_best.astype("boolean")
+        return table[_COLUMNS]
+
+    def _numbers(self, found: Mapping[int | None, Float[np.ndarray, "_draw document"]]) -> Iterator[dict[str, Any]]:
+        """The rows of one representation, metric and direction: one a layer."""
+        scores = np.stack(list(found.values()))
+        by_document, draws = scores.mean(axis=1), scores.mean(axis=2)
+        mean = by_document.mean(axis=1)
+        replicates = bootstrap_means(by_document, resamples=self.resamples, seed=self.seed)
+        if self.interval == "bca":
+            low, high = bca_interval(mean, replicates, jackknife_means(by_document))
+        else:
+            low, high = percentile_interval(replicates)
+        best = not_distinguishable_by_replicates(mean, replicates)
+        for place, layer in enumerate(found):
+            yield {
+                "layer": layer,
+                "score": mean[place],
+                "low": low[place],
+                "high": high[place],
+                "between_draws": draws[place].std(ddof=1) if draws.shape[1] > 1 else np.nan,
+                "among_best": None if layer is None else bool(best[place]),
+            }
+
+    def _chance(self, n: int) -> Iterator[dict[str, Any]]:
+        """What ranks drawn at random score: k / n, and the mean of 1 / rank."""
+        ranks = np.arange(1, n + 1)
+        for metric, direction in product((*self.recalls, MRR), DIRECTIONS):
+            score = score_of(ranks, metric).mean()
+            shared = {"representation": CHANCE, "direction": direction, "metric": metric, "n": n}
+            yield shared | {"layer": None, "score": score, "low": np.nan, "high": np.nan, "among_best": None}
+
+
+_COLUMNS = ["model", "representation", "layer", "depth", "corpus", "direction", "metric"]
+_COLUMNS += ["score", "low", "high", "between_draws", "among_best", "n"]

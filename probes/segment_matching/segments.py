@@ -1,0 +1,129 @@
+"""Documents cut in two, a beginning and an end, to be matched with each other.
+
+Section 3.2 of arXiv 2602.01572: the cut lies uniformly between a quarter and three quarters of a document's tokens, and
+each segment is read alone. Where a document is cut depends on the document, the seed and the draw, never on the other
+documents: fewer documents are cut where they were cut among more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from valens.corpora.duplicates import distinct
+from valens.errors import CorpusError
+from valens.representations.prompts import Tokens, tokenize
+from valens.statistics.seeds import check_seed
+from valens.store.shards import row_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SHORTEST = 16
+"""Documents of fewer tokens are left out: a quarter of them would say nothing."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A document's two segments, each as the model reads it alone."""
+
+    prefix: Tokens
+    suffix: Tokens
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The documents that can be cut, and their segments."""
+
+    documents: tuple[int, ...]
+    """Which documents are used, by their place among those given."""
+    draws: tuple[tuple[Pair, ...], ...] = field(repr=False)
+    """For each draw of the cuts, a pair a document."""
+    repeated: int
+    """How many documents were left out because one before has the same letters and digits in the part that is used."""
+    short: int
+    """How many were left out because they are too short for two segments."""
+    truncated: int
+    """How many of the used documents go on beyond the limit of tokens."""
+
+    def passages(self) -> list[tuple[Tokens, list[int]]]:
+        """What has to be read, and up to which tokens: one pass reads all the prefix segments of a document."""
+        found: list[tuple[Tokens, list[int]]] = []
+        for pairs in zip(*self.draws, strict=True):
+            longest = max((pair.prefix for pair in pairs), key=len)
+            begins = [pair.prefix for pair in pairs if longest.ids[: len(pair.prefix)] == pair.prefix.ids]
+            found.append((longest, sorted({len(prefix) for prefix in begins})))
+            alone = [pair.prefix for pair in pairs if pair.prefix not in begins] + [pair.suffix for pair in pairs]
+            found += [(segment, [len(segment)]) for segment in dict.fromkeys(alone)]
+        return found
+
+
+@dataclass(frozen=True)
+class _Document:
+    """A document's own tokens, and what the tokenizer puts before and after any text."""
+
+    place: int
+    head: tuple[int, ...]
+    body: tuple[int, ...]
+    tail: tuple[int, ...]
+    truncated: bool
+
+    def segment(self, start: int, end: int) -> Tokens:
+        ids = (*self.head, *self.body[start:end], *self.tail)
+        return Tokens(ids, (True,) * len(ids), truncated=self.truncated and end == len(self.body))
+
+    def pair(self, segment_tokens: int | None, seed: int, draw: int) -> Pair:
+        """Cut at a place that the document, the seed and the draw decide."""
+        n, least = len(self.body), segment_tokens or 1
+        own = int.from_bytes(row_of(self.segment(0, n))[:8], "big")
+        low, high = max(-(-n // 4), least), min(3 * n // 4, n - least)
+        at = int(np.random.default_rng([seed, draw, own]).integers(low, high, endpoint=True))
+        width = segment_tokens or n
+        return Pair(self.segment(max(0, at - width), at), self.segment(at, min(n, at + width)))
+
+
+def cut(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    *,
+    max_tokens: int,
+    segment_tokens: int | None = None,
+    seed: int = 0,
+    draws: int = 1,
+) -> Segments:
+    """Cut the first `max_tokens` tokens of every document in two, `draws` times over.
+
+    `segment_tokens` keeps so many tokens on each side of the cut (None: whole segments, as in the paper). Raises
+    CorpusError for settings that leave no segment, ProbeError for what is no seed, PromptError for texts without tokens.
+    """
+    check_seed(seed)
+    if segment_tokens is not None and segment_tokens < 1:
+        raise CorpusError(f"A segment has one token or more; --segment-tokens {segment_tokens} was asked for.")
+    if draws < 1:
+        raise CorpusError(f"Documents are cut once or more often; --seeds {draws} was asked for.")
+    found = _documents(tokenizer, texts, max_tokens)
+    long = [document for document in found if len(document.body) >= max(SHORTEST, 2 * (segment_tokens or 1))]
+    kept = [long[place] for place in distinct([str(tokenizer.decode(list(document.body))) for document in long])]
+    return Segments(
+        documents=tuple(document.place for document in kept),
+        draws=tuple(tuple(document.pair(segment_tokens, seed, draw) for document in kept) for draw in range(draws)),
+        repeated=len(long) - len(kept),
+        short=len(found) - len(long),
+        truncated=sum(document.truncated for document in kept),
+    )
+
+
+def _documents(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_tokens: int) -> list[_Document]:
+    special = set(tokenizer.all_special_ids)
+    documents = []
+    for place, tokens in enumerate(tokenize(tokenizer, texts, max_tokens=max_tokens)):
+        head = tuple(takewhile(special.__contains__, tokens.ids))
+        rest = tokens.ids[len(head) :]
+        tail = tuple(takewhile(special.__contains__, reversed(rest)))[::-1]
+        body = rest[: len(rest) - len(tail)]
+        documents.append(_Document(place, head, body, tail, tokens.truncated))
+    return documents

@@ -1,0 +1,1 @@
+"""Scores of a task at every layer, with bootstrap replicates."""

@@ -1,0 +1,127 @@
+"""A task's score at every layer with its bootstrap replicates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from valens.statistics import half_units, percentile_interval, resample_counts
+
+_LARGEST_GROUP = 0.05
+"""Groups of pairs are resampled if none holds more than this share of the pairs, so that there are 20 or more."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A task's score at every layer, with its uncertainty; nan where the metric is undefined (all cosines equal)."""
+
+    score: Float[np.ndarray, " layer"]
+    replicates: Float[np.ndarray, "layer resample"]
+    """The score in each resample; the same resamples for every layer, and for every call on the task with this seed."""
+    n: int
+    """How many units were resampled."""
+    unit: str
+    """What was resampled: `query`, `text`, or `group of pairs`."""
+    samples: Float[np.ndarray, "layer sample"] | None = None
+    """What the score is made of, one number a query, pair, text or run; `halves` have none of their own."""
+    sample: str = ""
+    """What one of `samples` is, as in `nDCG@10 of a query`."""
+    halves: tuple[Evaluation, ...] = ()
+    """The same of two halves of the units, each with resamples of its own; empty unless they were asked for."""
+
+    def interval(self, confidence: float = 0.95) -> tuple[Float[np.ndarray, " layer"], Float[np.ndarray, " layer"]]:
+        """The percentile interval of each layer's score."""
+        return percentile_interval(self.replicates, confidence)
+
+
+def stacked(parts: Sequence[Evaluation]) -> Evaluation:
+    """One evaluation of all layers from evaluations of some of them each, of one task with one seed."""
+    samples = [part.samples for part in parts if part.samples is not None]
+    return replace(
+        parts[0],
+        score=np.concatenate([part.score for part in parts]),
+        replicates=np.concatenate([part.replicates for part in parts]),
+        samples=np.concatenate(samples) if samples else None,
+        halves=tuple(map(stacked, zip(*(part.halves for part in parts), strict=True))),
+    )
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    resamples: int
+    seed: int
+    of_half: int = 0
+
+    def counts(self, n: int) -> Int[np.ndarray, "resample n"]:
+        """Resamples of all units; with halves, then for each the half itself (each unit of it once) and its resamples."""
+        drawn = resample_counts(n, self.resamples, self.seed)
+        if not self.of_half:
+            return drawn
+        halves = enumerate(half_units(n, self.seed))
+        return np.vstack([drawn, *(self._of_half(half, n, self.seed + place) for place, half in halves)])
+
+    def _of_half(self, half: Int[np.ndarray, " unit"], n: int, seed: int) -> Int[np.ndarray, "resample n"]:
+        """The halves draw with different seeds, so that they are independent."""
+        counts = np.zeros((1 + self.of_half, n), dtype=int)
+        counts[0, half] = 1
+        if len(half):
+            counts[1:, half] = resample_counts(len(half), self.of_half, seed)
+        return counts
+
+    def parts(self) -> list[slice]:
+        """Where in the rows of `counts` the resamples of all units stand, and those of either half with the half itself."""
+        whole, half = self.resamples, 1 + self.of_half
+        halves = [slice(whole, whole + half), slice(whole + half, whole + 2 * half)]
+        return [slice(0, whole), *(halves if self.of_half else [])]
+
+
+def mean_of_units(scores: Float[np.ndarray, "layer n"], unit: str, sample: str, bootstrap: Bootstrap) -> Evaluation:
+    """The evaluation of a score that is a mean over independent units."""
+    n = scores.shape[1]
+    counts = bootstrap.counts(n)
+    with np.errstate(invalid="ignore"):
+        replicates = scores @ counts.T / counts.sum(axis=1)
+    return Evaluation(scores.mean(axis=1), replicates, n, unit, scores, sample)
+
+
+def split_evaluation(found: Evaluation, bootstrap: Bootstrap) -> Evaluation:
+    """Give the resamples of all units and those of either half to an evaluation each."""
+    whole, *halves = bootstrap.parts()
+    sizes = [len(half) for half in half_units(found.n, bootstrap.seed)]
+    parts = tuple(
+        Evaluation(found.replicates[:, half][:, 0], found.replicates[:, half][:, 1:], n, found.unit)
+        for half, n in zip(halves, sizes, strict=False)
+    )
+    return replace(found, replicates=found.replicates[:, whole], halves=parts)
+
+
+def centred(
+    values: Float[np.ndarray, "layer experiment resample"], score: Float[np.ndarray, "layer one"], seed: int
+) -> Float[np.ndarray, "layer resample"]:
+    """The mean over resampled experiments in each resample of the texts, moved to have the score as its mean."""
+    n_experiments, resamples = values.shape[1:]
+    experiments = resample_counts(n_experiments, resamples, seed + 1) / n_experiments
+    replicates = np.einsum("ler,re->lr", values, experiments)
+    defined = ~np.isnan(replicates)
+    total = np.where(defined, replicates, 0.0).sum(axis=1, keepdims=True)
+    return replicates - total / np.maximum(defined.sum(axis=1, keepdims=True), 1) + score
+
+
+def pair_weights(
+    first: Int[np.ndarray, " pair"], second: Int[np.ndarray, " pair"], bootstrap: Bootstrap
+) -> tuple[Int[np.ndarray, "resample pair"], int, str]:
+    """How often each pair is in each resample, how many units were drawn, and which."""
+    n_texts = int(max(first.max(), second.max())) + 1
+    links = csr_array((np.ones(len(first)), (first, second)), shape=(n_texts, n_texts))
+    _, group_of_text = connected_components(links, directed=False)
+    groups, group = np.unique(group_of_text[first], return_inverse=True)
+    if np.bincount(group).max() <= _LARGEST_GROUP * len(first):
+        return bootstrap.counts(len(groups))[:, group], len(groups), "group of pairs"
+    texts, position = np.unique(np.stack([first, second]), return_inverse=True)
+    counts = bootstrap.counts(len(texts))
+    return counts[:, position[0]] * counts[:, position[1]], len(texts), "text"

@@ -1,0 +1,83 @@
+"""Score a task from vectors: one score a layer, and bootstrap replicates of it that are paired over layers and calls.
+
+The score is mteb's, drawn with mteb's seed. The replicates say how it would move with other units of the same kind; what
+was fitted (clusters, classifiers) is held. What is resampled, by type of task:
+
+- Retrieval, Reranking: queries, and the mean of their scores.
+- Pair classification: as STS. The similarity that is best for a layer is held.
+- Classification: test texts, and the mean over the experiments of how often each is labelled right.
+- Clustering: texts, each weighing in the table of labels and clusters as often as it is drawn, and the experiments. Texts
+  alone would leave out how differently the texts can be clustered: their 90 % intervals held the expected score in
+  51 to 76 % of simulated tasks, with the experiments in 75 to 91 %. So these are still rather too narrow than too wide.
+  V-measure rises when texts repeat (by .02 to .06 on 350 texts of 10 labels, more than half an interval), so the
+  replicates are moved to have the score as their mean.
+- STS: texts, a pair counting as often as both its texts are drawn together (the product of their counts). So pairs that
+  share a text move together, and an interval from 50 texts in 1,225 pairs is as wide as 50 texts make it. Where hardly any
+  pairs share a text (STSBenchmark), that would draw each pair twice over, and intervals would be 1.7 times too wide:
+  there, groups of pairs that share texts, directly or through others, are resampled as wholes.
+
+Where `halves` are asked for, the units are parted at random into two, and the task is scored on either as well: a layer set
+can then be chosen on one half and judged on the other. What is fitted (clusters, classifiers) is shared by the halves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from valens.errors import TaskError
+from valens.evaluation.bootstrap import Bootstrap, Evaluation, split_evaluation
+from valens.evaluation.scorers import SCORERS
+from valens.tasks import Reranking, Retrieval, Task
+
+
+def evaluate(
+    task: Task,
+    vectors: Float[np.ndarray, "layer text d"],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    halves: int = 0,
+    exact: bool = False,
+) -> Evaluation:
+    """Score the vectors of a task's texts, in the order of `task.texts`, at every layer at once.
+
+    `halves` scores two halves of the units as well, with so many resamples each (0: no halves); a half without units, or
+    without pairs, scores nan. `seed` draws resamples and halves only; what mteb draws for a metric is drawn with mteb's own
+    seed. `exact` takes the score from mteb's own evaluators, at their price; all else is as without. Raises TaskError if the
+    vectors do not fit the task or are not finite, MissingPackageError for `exact` without mteb.
+    """
+    _check(task, vectors)
+    if vectors.dtype == np.float16:
+        vectors = vectors.astype(np.float32)
+    bootstrap = Bootstrap(resamples, seed, halves)
+    found = split_evaluation(SCORERS[type(task)](task, vectors, bootstrap), bootstrap)
+    if exact:
+        from valens.evaluation.mteb_exact import exact_scores
+
+        return replace(found, score=exact_scores(task, vectors))
+    return _as_reported(found) if isinstance(task, Retrieval | Reranking) else found
+
+
+def _check(task: Task, vectors: Float[np.ndarray, "layer text d"]) -> None:
+    if vectors.ndim != 3 or vectors.shape[1] != len(task.texts):  # noqa: PLR2004
+        raise TaskError(
+            f"{task.name} has {len(task.texts)} texts and needs vectors of shape [layer, {len(task.texts)}, d]; "
+            f"got {list(vectors.shape)}. Give one vector a text, in the order of its `texts`."
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        doubtful = np.flatnonzero(~np.isfinite(vectors.sum(axis=(1, 2))))
+    layers, texts = np.nonzero(~np.isfinite(vectors[doubtful]).all(axis=-1))
+    if len(layers):
+        raise TaskError(
+            f"{task.name} cannot be scored: layer {doubtful[layers[0]]} of the {len(vectors)} given (counted from 0) has a "
+            f"NaN or an infinity for the text {task.texts[texts[0]][:40]!r}. Read that text again, in float32 or bfloat16."
+        )
+
+
+def _as_reported(found: Evaluation) -> Evaluation:
+    """Rounded to five decimals, as mteb rounds the scores of a search."""
+    score = np.array([round(value, 5) for value in found.score.tolist()])
+    return replace(found, score=score, halves=tuple(map(_as_reported, found.halves)))

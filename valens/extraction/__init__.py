@@ -1,0 +1,1 @@
+"""From texts to stored vectors: plan, batch, capture, keep."""

@@ -1,0 +1,189 @@
+"""Read every layer of a model in one forward pass, pooled inside the hooks.
+
+A hook point lends the tensor that passes it; the hook multiplies it with the pooling weights at once, so what is kept of
+[text, token, d] is [text, d], summed in float32. All readings of a pass lie in one buffer, which goes to the host in one
+copy. Attention is causal and texts are padded on the right, so padding needs no mask and changes nothing; for the same
+reason one pass has the vectors of every prefix of a text, which are so many more rows of pooling weights.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from einops import einsum, rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from valens.errors import CaptureError
+from valens.layers.sites import Site, Stream
+from valens.model.attention import forgotten_patterns
+from valens.model.model import Model
+from valens.representations.poolings import OwnPooling, Pooling, pooling_weights
+from valens.representations.prompts import Tokens
+from valens.representations.readings import Reading
+
+Vectors = dict[Reading, Float[Tensor, "_layer _row _d"]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Texts side by side. Each text is pooled up to each of its ends: as a rule its last token, or several for prefixes."""
+
+    ids: Int[Tensor, "text token"]
+    speaks: Bool[Tensor, "row token"]
+    """Which tokens are pooled, for each row; a row is a text up to one end, and the rows of a text are neighbours."""
+    mask: Bool[Tensor, "text token"] | None = None
+    """Which tokens are text; None where texts are padded on the right, as no mask is needed then."""
+
+    @classmethod
+    def of(
+        cls,
+        tokens: Sequence[Tokens],
+        *,
+        ends: Sequence[Sequence[int]] | None = None,
+        device: torch.device | str = "cpu",
+        left: bool = False,
+    ) -> Batch:
+        """Pad texts to the longest of them, on the right unless `left`; `ends` are how many tokens each prefix has.
+
+        What pads is token 0. Each text has as many rows as the one with most ends; spare rows repeat its last end.
+        """
+        width, n_ends = max(map(len, tokens)), max(map(len, ends)) if ends else 1
+        ids = torch.zeros(len(tokens), width, dtype=torch.long)
+        speaks = torch.zeros(len(tokens), n_ends, width, dtype=torch.bool)
+        mask = torch.zeros(len(tokens), width, dtype=torch.bool)
+        for place, text in enumerate(tokens):
+            start = width - len(text) if left else 0
+            mask[place, start : start + len(text)] = True
+            ids[place, mask[place]] = torch.tensor(text.ids)
+            cuts = list(ends[place]) if ends else [len(text)]
+            for row, end in enumerate(cuts + cuts[-1:] * (n_ends - len(cuts))):
+                speaks[place, row, start : start + end] = torch.tensor(text.speaks[:end])
+        rows = rearrange(speaks, "text end token -> (text end) token")
+        return cls(ids.to(device), rows.to(device), mask.to(device) if left else None)
+
+
+@contextlib.contextmanager
+def capturing(model: Model, readings: Sequence[Reading]) -> Iterator[Callable[[Batch], Vectors]]:
+    """Lend the hooks for these readings; inside, call what is given with a batch to get its vectors, in float32 on the host.
+
+    `pattern` readings have n_heads · n_keys numbers, keys beyond a text's end being zero; asking for one makes
+    TransformerLens compute the attention. Everything is given back on leaving. Raises CaptureError for readings whose
+    hooks did not fire.
+    """
+    taps = _taps(model, readings)
+    pattern = any(reading.stream is Stream.PATTERN for reading in readings)
+    with lent_hooks(model, [(tap.site.hook, tap) for tap in taps], pattern=pattern):
+        yield lambda batch: _run(model, readings, taps, batch)
+
+
+@contextlib.contextmanager
+def lent_hooks(model: Model, hooks: Sequence[tuple[str, Callable[..., None]]], *, pattern: bool) -> Iterator[None]:
+    """Lend hooks to the model; its own attention kernel runs, unless a `pattern` is read: TransformerLens alone shows it."""
+    native = contextlib.nullcontext() if pattern else model.native_attention()
+    with native, forgotten_patterns(model.bridge), model.bridge.hooks(fwd_hooks=list(hooks)):
+        yield
+
+
+def vector_count(model: Model, reading: Reading) -> int:
+    """How many numbers a reading has for one text, over all its layers."""
+    return len(reading.layers(model.n_layers)) * model.sizes.width(reading.stream)
+
+
+class _Tap:
+    """Pools what passes one site, once for each pooling asked for there, into the views that it is lent."""
+
+    def __init__(self, model: Model, site: Site, poolings: Sequence[Pooling | OwnPooling]) -> None:
+        self.site = site
+        self.poolings = poolings
+        self._norm = model.final_norm if site.norm else None
+        self.weights: Float[Tensor, "text pooled token"] = torch.empty(0, len(poolings), 0)
+        self.views: list[Float[Tensor, "row d"]] = []
+        self.fired = False
+
+    def __call__(self, tensor: Tensor, hook: object) -> None:  # noqa: ARG002
+        pooled = _pool_pattern(tensor, self.weights) if self.site.stream is Stream.PATTERN else self._pool(tensor)
+        by_pooling = rearrange(pooled, "text (pooling end) d -> pooling (text end) d", pooling=len(self.views))
+        for part, view in zip(by_pooling, self.views, strict=True):
+            view.copy_(part)
+        self.fired = True
+
+    def _pool(self, tensor: Tensor) -> Float[Tensor, "text pooled d"]:
+        if tensor.ndim == 4:  # noqa: PLR2004
+            tensor = rearrange(tensor, "text token head d -> text token (head d)")
+        if self._norm is not None:
+            tensor = self._norm(tensor)
+        return torch.bmm(self.weights, tensor.float())
+
+
+def _pool_pattern(
+    pattern: Float[Tensor, "text head query key"], weights: Float[Tensor, "text pooled query"]
+) -> Float[Tensor, "text pooled head*key"]:
+    pooled = einsum(pattern.float(), weights, "text head query key, text pooled query -> text pooled head key")
+    return rearrange(pooled, "text pooled head key -> text pooled (head key)")
+
+
+def _taps(model: Model, readings: Sequence[Reading]) -> list[_Tap]:
+    """One tap a site, with the poolings that are asked for there, in the order of the readings."""
+    poolings: dict[Site, list[Pooling | OwnPooling]] = {}
+    for reading in readings:
+        for layer in reading.layers(model.n_layers):
+            poolings.setdefault(Site(reading.stream, layer, reading.norm), []).append(reading.pooling)
+    return [_Tap(model, site, wanted) for site, wanted in poolings.items()]
+
+
+def _run(model: Model, readings: Sequence[Reading], taps: list[_Tap], batch: Batch) -> Vectors:
+    shapes = {reading: _shape(model, reading, batch) for reading in readings}
+    buffer = torch.empty(sum(map(math.prod, shapes.values())), device=model.device)
+    vectors = _split(buffer, shapes)
+    weights = {
+        pooling: _by_text(pooling_weights(pooling, batch.speaks), batch) for pooling in {r.pooling for r in readings}
+    }
+    for tap in taps:
+        tap.weights = torch.cat([weights[pooling] for pooling in tap.poolings], dim=1)
+        tap.views = [_view(model, vectors, tap.site, pooling) for pooling in tap.poolings]
+        tap.fired = False
+    with torch.inference_mode():  # what is pooled into `buffer`, made outside of it, can be trained on
+        model.run_body(batch.ids, batch.mask)
+    silent = [str(tap.site) for tap in taps if not tap.fired]
+    if silent:
+        raise CaptureError(
+            f"{len(silent)} sites of {model.name} were not read (first: {silent[0]}): no hook fired there."
+        )
+    return _split(_to_host(buffer), shapes)
+
+
+def _to_host(buffer: Float[Tensor, " number"]) -> Float[Tensor, " number"]:
+    """What a pass kept, on the host: from a GPU in one copy into pinned memory, where alone the pass is waited for."""
+    if buffer.device.type == "cpu":
+        return buffer
+    host = torch.empty_like(buffer, device="cpu", pin_memory=True)
+    host.copy_(buffer, non_blocking=True)
+    torch.cuda.current_stream(buffer.device).synchronize()
+    return host
+
+
+def _by_text(weights: Float[Tensor, "row token"], batch: Batch) -> Float[Tensor, "text end token"]:
+    return rearrange(weights, "(text end) token -> text end token", text=len(batch.ids))
+
+
+def _shape(model: Model, reading: Reading, batch: Batch) -> tuple[int, int, int]:
+    """How a reading of this batch is shaped, [layer, row, d]; a pattern has a number for each head and key."""
+    n_rows, n_tokens = batch.speaks.shape
+    per_key = n_tokens if reading.stream is Stream.PATTERN else 1
+    return len(reading.layers(model.n_layers)), n_rows, model.sizes.width(reading.stream) * per_key
+
+
+def _split(buffer: Float[Tensor, " number"], shapes: dict[Reading, tuple[int, int, int]]) -> Vectors:
+    """Each reading's [layer, row, d] view of the buffer that all share."""
+    parts = buffer.split([math.prod(shape) for shape in shapes.values()])
+    return {reading: part.view(shape) for (reading, shape), part in zip(shapes.items(), parts, strict=True)}
+
+
+def _view(model: Model, vectors: Vectors, site: Site, pooling: Pooling | OwnPooling) -> Float[Tensor, "row d"]:
+    reading = Reading(site.stream, pooling, site.norm)
+    return vectors[reading][reading.layers(model.n_layers).index(site.layer)]

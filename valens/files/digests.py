@@ -1,0 +1,23 @@
+"""Digests of values: the same value has the same, whatever the order of its keys."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    pass
+
+_KEY_LENGTH = 32
+
+
+def digest(value: object) -> str:
+    """The sha256 of a JSON-able value, in hexadecimal; the order of keys does not matter."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def key_of(identity: Mapping[str, Any]) -> str:
+    """What a folder is called whose numbers were made in this way: as much of the digest as nobody meets twice."""
+    return digest(identity)[:_KEY_LENGTH]

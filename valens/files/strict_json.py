@@ -1,0 +1,13 @@
+"""JSON that every program reads: no NaN and no infinity, which JSON does not have."""
+
+from __future__ import annotations
+
+import json
+
+from valens.files.escaped_surrogates import printable
+
+
+def to_json(value: object) -> str:
+    """Indented JSON in characters that UTF-8 has; ValueError for NaN and infinity."""
+    # Half a character is in a string, if anywhere, and printable writes it as JSON does: \\udcff.
+    return printable(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))

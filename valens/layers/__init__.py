@@ -1,0 +1,1 @@
+"""Where vectors are read: streams and layers (`sites`), and sets of layers."""

@@ -1,0 +1,1 @@
+"""Softmax probes of all layers, trained together."""

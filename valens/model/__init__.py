@@ -1,0 +1,1 @@
+"""A decoder: found, loaded or refused, and what identifies it."""

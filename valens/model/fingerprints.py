@@ -1,0 +1,87 @@
+"""Content hashes of what a vector depends on: weights, configuration and tokenizer. A name is not identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+from valens.files.digests import digest
+
+# What a configuration records of its own history, and switches that change no hidden number.
+_CONFIG_NOISE = frozenset(
+    {
+        "_name_or_path",
+        "_model_name_or_path",
+        "transformers_version",
+        "dtype",
+        "torch_dtype",
+        "quantization_config",
+        "use_cache",
+        "output_attentions",
+        "output_hidden_states",
+        "return_dict",
+        "architectures",
+        "_attn_implementation",
+        "attn_implementation",
+        "_attn_implementation_autoset",
+        "pad_token_id",
+        "id2label",
+        "label2id",
+    }
+)
+
+
+def of_weights(model: nn.Module, *, without: Collection[str] = ()) -> str:
+    """The sha256 over every parameter and persistent buffer: name, shape, dtype and bytes, in order of name.
+
+    `without` names parameters that do not count, as those that no vector depends on and whose numbers are not known.
+    Tied weights count once. A float32 and a bfloat16 copy of one model differ, as their numbers do; so does a model that
+    was cast whole, rotary frequencies with it, from one that was loaded in bfloat16 and has them in float32.
+    """
+    import torch
+
+    sha = hashlib.sha256()
+    tensors = dict(model.named_parameters()) | _persistent_buffers(model)
+    for name in sorted(tensors.keys() - set(without)):
+        tensor = tensors[name]
+        sha.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype};".encode())
+        sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    made = {str(buffer.dtype) for buffer in model.buffers() if buffer.is_floating_point()}
+    sha.update(",".join(sorted(made)).encode())
+    return sha.hexdigest()
+
+
+def of_config(config: PretrainedConfig) -> str:
+    """The sha256 of everything in a configuration that can change a number: sizes, norms, positions, windows."""
+    return digest(_without_noise(config.to_dict()))
+
+
+def of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The sha256 of a tokenizer's whole pipeline and its begin-of-sequence token.
+
+    The padding and truncation that it was last called with do not count.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        vocabulary = sorted(tokenizer.get_vocab().items())
+        return digest([type(tokenizer).__name__, vocabulary, tokenizer.special_tokens_map])
+    pipeline = json.loads(backend.to_str())
+    return digest([tokenizer.bos_token, {key: pipeline[key] for key in pipeline.keys() - {"padding", "truncation"}}])
+
+
+def _persistent_buffers(model: nn.Module) -> dict[str, Any]:
+    kept = model.state_dict(keep_vars=True).keys()
+    return {name: buffer for name, buffer in model.named_buffers() if name in kept}
+
+
+def _without_noise(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_noise(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if key not in _CONFIG_NOISE
+    }

@@ -1,0 +1,164 @@
+"""A decoder language model, ready to be read: weights, tokenizer, sizes and fingerprints around a TransformerBridge."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from valens.errors import ModelError
+from valens.model import fingerprints
+from valens.model.architecture import check_final_norm, read_causally, read_sizes
+from valens.model.attention import choose_kernel
+from valens.model.catalog import locate
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from valens.model.model import Model
+from valens.model.refusals import check_config, check_weights, explained, quiet, weights_in_no_file
+
+DTYPES = ("float32", "bfloat16", "float16")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def load(
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    kernel: str = "auto",
+    revision: str | None = None,
+) -> Model:
+    """Load a decoder: an alias (`qwen3-8b`), a hub name (`Qwen/Qwen3-8B`), a local folder, or a GGUF file.
+
+    GGUF weights are unpacked to dense ones, so that every machine computes the same numbers. `kernel` `auto` is the
+    fastest attention that the architecture supports exactly. Raises ModelError if the model cannot be found, is not a
+    decoder, or has no attention values (state-space and latent-attention models).
+    """
+    network, tokenizer, found = fetch(name, device=device, dtype=dtype, revision=revision)
+    return wrap(network, tokenizer, name=short_name(name), kernel=kernel, revision=found)
+
+
+def fetch(
+    name: str, *, device: str = "auto", dtype: str = "float32", revision: str | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
+    """Find and load a Hugging Face decoder, its tokenizer and its revision, of which `wrap` makes a Model.
+
+    An unembedding that is in no file has no numbers: its weight is on the device `meta`, and fingerprints leave it out.
+    """
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm's, in a notebook without ipywidgets
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    target = _choose_device(device)
+    if dtype not in DTYPES:
+        raise ModelError(f"There is no dtype {dtype!r} here. Choose one of {', '.join(DTYPES)}.")
+    where, gguf = locate(name)
+    if revision is not None and Path(where).exists():
+        raise ModelError(f"{name} lies on this machine and has no revisions; {revision!r} was asked for. Leave it out.")
+    options: dict[str, Any] = {"gguf_file": gguf} if gguf else {"revision": revision or "main"}
+    dense = {"quantization_config": GgufConfig(dequantize=True)} if gguf else {}
+    with quiet(), explained(name):
+        if not gguf:
+            check_config(name, AutoConfig.from_pretrained(where, **options))  # before anything is downloaded
+        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            where, dtype=getattr(torch, dtype), output_loading_info=True, **options, **dense
+        )
+    model, report = loaded
+    check_weights(name, model, report["missing_keys"])
+    found = revision or getattr(model.config, "_commit_hash", None) or "local"
+    model.to(target)
+    if report["missing_keys"]:
+        model.get_output_embeddings().to("meta")  # what `check_weights` lets pass is of the unembedding
+    return model, tokenizer, str(found)
+
+
+def wrap(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    name: str,
+    kernel: str = "auto",
+    revision: str = "local",
+) -> Model:
+    """Put a loaded Hugging Face decoder and its tokenizer behind a TransformerBridge.
+
+    The model is taken over, not copied: it is put into evaluation mode, and its modules become the bridge's. Raises
+    ModelError if a block has no attention values of the same width as the others, if attention is not causal, or if the
+    bridge reads another last layer than the model's own.
+    """
+    config = model.eval().config
+    check_config(name, config)
+    prints = (
+        fingerprints.of_weights(model, without=weights_in_no_file(model)),
+        fingerprints.of_config(config),
+        fingerprints.of_tokenizer(tokenizer),
+    )
+    with quiet():
+        expected = read_causally(name, model)
+    bridge = _bridge(name, model, tokenizer)
+    made = Model(
+        name=name,
+        bridge=bridge,
+        tokenizer=tokenizer,
+        sizes=read_sizes(name, bridge),
+        n_ctx=_context_length(config),
+        dtype=str(model.dtype).removeprefix("torch."),
+        kernel=choose_kernel(name, bridge, kernel),
+        revision=revision,
+        weights=prints[0],
+        config=prints[1],
+        tokens=prints[2],
+    )
+    with made.native_attention():
+        check_final_norm(name, bridge, expected)
+    return made
+
+
+def short_name(name: str) -> str:
+    """What a model is called in tables and figures: an alias or hub name as it is, a path by its last part."""
+    return Path(name).expanduser().resolve().name if Path(name).expanduser().exists() else name
+
+
+def _choose_device(device: str) -> torch.device:
+    import torch
+
+    if device not in DEVICES:
+        raise ModelError(f"There is no device {device!r} here. Choose one of {', '.join(DEVICES)}.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ModelError("CUDA was asked for, and PyTorch sees no CUDA device. Use --device cpu or --device auto.")
+    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if cuda else "cpu")
+
+
+def _bridge(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:
+    """Boot the bridge from a folder: it wants a tokenizer that it can read again, to set its own begin-of-sequence rule."""
+    from transformer_lens.model_bridge import TransformerBridge
+    from transformers import AutoTokenizer
+
+    with tempfile.TemporaryDirectory() as folder, quiet(), explained(name):
+        model.config.architectures = [type(model).__name__]  # a configuration may name another class than was loaded
+        model.config.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        reread = AutoTokenizer.from_pretrained(folder)
+        return TransformerBridge.boot_transformers(folder, hf_model=model, tokenizer=reread, dtype=model.dtype)
+
+
+def _context_length(config: PretrainedConfig) -> int:
+    """How many tokens the model was made for; a model that states no limit has a very large one.
+
+    LongRoPE turns every token's positions at other speeds once the longest text of a batch passes the length that the
+    model was first trained on. Such a model is read up to that length, where the company of a text changes nothing.
+    """
+    rope = getattr(config, "rope_parameters", None) or {}
+    names = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length")
+    lengths = [getattr(config, name, None) for name in names]
+    stated = next((length for length in lengths if isinstance(length, int) and length > 0), 2**31 - 1)
+    if rope.get("rope_type") == "longrope":
+        return min(stated, rope.get("original_max_position_embeddings") or stated)
+    return stated

@@ -1,0 +1,98 @@
+"""A decoder language model, ready to be read: weights, tokenizer, sizes and fingerprints around a TransformerBridge."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from valens.errors import ModelError
+from valens.model.architecture import Sizes, body_of
+from valens.model.attention import BRIDGE_KERNEL, lent_attention
+from valens.model.catalog import known
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A decoder and all that identifies it. Made by `load` or `wrap`; holds the weights, so keep one of each."""
+
+    name: str
+    bridge: Any = field(repr=False)
+    tokenizer: PreTrainedTokenizerBase = field(repr=False)
+    sizes: Sizes
+    n_ctx: int
+    """How many tokens the model was made to read at once."""
+    dtype: str
+    kernel: str
+    """What computes the attention: `sdpa`, `eager`, `flash_attention_2`, or `transformer_lens`."""
+    revision: str
+    weights: str = field(repr=False)
+    """The sha256 of the weights."""
+    config: str = field(repr=False)
+    """The sha256 of the configuration."""
+    tokens: str = field(repr=False)
+    """The sha256 of the tokenizer."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.bridge.original_model.parameters()).device
+
+    @property
+    def has_unembedding(self) -> bool:
+        """Whether there is an unembedding whose numbers are the model's: they may have been in no file."""
+        head = self.bridge.original_model.get_output_embeddings()
+        return head is not None and not head.weight.is_meta
+
+    @property
+    def paper_layers(self) -> str | None:
+        """The layer set that the paper chose for this model, if it chose one."""
+        entry = known(self.name)
+        return entry.paper_layers if entry else None
+
+    @property
+    def n_layers(self) -> int:
+        """L, the number of blocks."""
+        return self.sizes.n_layers
+
+    def refuse_unknown(self, texts: Iterable[Sequence[int]]) -> None:
+        """Raise ModelError for a token id that has no embedding, as a tokenizer with tokens of its own may give."""
+        n_rows = len(self.bridge.original_model.get_input_embeddings().weight)
+        highest = max((max(ids, default=0) for ids in texts), default=0)
+        if highest >= n_rows:
+            token = self.tokenizer.convert_ids_to_tokens(highest)
+            raise ModelError(
+                f"The tokenizer of {self.name} makes the token {token!r}, number {highest}, and the model has embeddings "
+                f"for 0 to {n_rows - 1} alone. Use the tokenizer that the model was trained with."
+            )
+
+    def run_body(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> None:
+        """Run the decoder on token ids [text, token] for the sake of its hooks: no logits, no cache.
+
+        Attention is causal, so what pads a text on its right cannot reach it, and no mask is needed. For other padding,
+        `mask` [text, token] is true where there is text; positions count text alone.
+        """
+        body = body_of(self.bridge.original_model)
+        if mask is None:
+            body(input_ids=ids, use_cache=False)
+        else:
+            positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+            body(input_ids=ids, attention_mask=mask.long(), position_ids=positions, use_cache=False)
+
+    def final_norm(self, residual: torch.Tensor) -> torch.Tensor:
+        """The model's final norm, as it reads the last layer's residual stream."""
+        return self.bridge.ln_final.original_component(residual)
+
+    @contextlib.contextmanager
+    def native_attention(self) -> Iterator[None]:
+        """Lend every block its own attention kernel; the bridge's comes back on leaving."""
+        if self.kernel == BRIDGE_KERNEL:
+            yield
+            return
+        with lent_attention(self.bridge, self.kernel):
+            yield

@@ -1,0 +1,98 @@
+"""Models that cannot be read, each with its reason."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import pickle
+import struct
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from valens.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+
+def check_weights(name: str, model: PreTrainedModel, missing: Iterable[str]) -> None:
+    """Raise ModelError if weights that a vector depends on were not in the files: they were made up at random."""
+    unembedding = {name for name, module in model.named_modules() if module is model.get_output_embeddings()}
+    absent = sorted(key for key in missing if key.rpartition(".")[0] not in unembedding)
+    if absent:
+        raise ModelError(
+            f"{len(absent)} weights of {name} are not in its files (first: {absent[0]}), and random ones would stand in. "
+            "Save or download the model again."
+        )
+
+
+def weights_in_no_file(model: PreTrainedModel) -> frozenset[str]:
+    """The names of the unembedding's weights if they were in no file."""
+    head = model.get_output_embeddings()
+    if head is None:
+        return frozenset()
+    made_up = {id(weight) for weight in head.parameters() if weight.is_meta}
+    return frozenset(name for name, weight in model.named_parameters() if id(weight) in made_up)
+
+
+def check_config(name: str, config: PretrainedConfig) -> None:
+    """Raise ModelError for what a configuration alone shows to be unreadable, with the reason."""
+    reason = _why_unreadable(config)
+    if reason is not None:
+        raise ModelError(f"{name} ({config.model_type}) {reason}")
+
+
+def _why_unreadable(config: PretrainedConfig) -> str | None:
+    if getattr(config, "is_encoder_decoder", False):
+        return "is an encoder-decoder; valens reads the attention values of decoder-only models. Choose one."
+    if config.get_text_config() is not config:
+        return (
+            "reads more than text. TransformerLens would look for its image or sound processor, and install packages for "
+            "it. Choose a text-only model, or give the text decoder alone to valens.wrap."
+        )
+    if getattr(config, "kv_lora_rank", None):
+        return (
+            "has multi-head latent attention: its values are expanded from a shared latent and have no vectors of their "
+            "own to read. Choose a model with multi-head or grouped-query attention."
+        )
+    if getattr(config, "num_attention_heads", None) is None:
+        return (
+            "is a model without attention heads, state-space or recurrent: it has no values to read. Choose a decoder."
+        )
+    return None
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the bars, log lines and warnings of loading, which tell a user of valens nothing; exceptions pass."""
+    from transformers.utils import logging as hf_logging
+
+    bars, level = hf_logging.is_progress_bar_enabled(), logging.root.manager.disable
+    hf_logging.disable_progress_bar()
+    logging.disable(max(level, logging.WARNING))
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+        if bars:
+            hf_logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turn what loading raises into one ModelError that says which model and why."""
+    from safetensors import SafetensorError
+
+    broken_files = (SafetensorError, struct.error, pickle.UnpicklingError, EOFError)
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, *broken_files) as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(
+            f"{name} could not be loaded: {reason[:400]} "
+            "For a hub name, check the spelling, the network, and `hf auth login` if the model is gated."
+        ) from error

@@ -1,0 +1,72 @@
+"""What is read of a text at every layer, named as in the paper: `VA`, `HS`, `LT`, `WMP`, `WVA`, `AlignedWVA`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from valens.errors import RepresentationError, SelectionError, SiteError, did_you_mean
+from valens.layers.sites import Stream
+from valens.representations.poolings import Pooling
+from valens.representations.prompts import PLAIN, Prompt
+from valens.representations.readings import Reading
+
+
+@dataclass(frozen=True)
+class Representation:
+    """One vector a layer: a reading of a rendered text."""
+
+    name: str
+    reading: Reading
+    prompt: Prompt = PLAIN
+
+    def __str__(self) -> str:
+        """The paper's name, or the reading's."""
+        return self.name
+
+
+VA = Representation("VA", Reading(Stream.VALUES, Pooling.MEAN))
+"""Value aggregation: the mean of the value vectors (section 4.1)."""
+HS = Representation("HS", Reading(Stream.HIDDEN, Pooling.MEAN))
+"""The mean of the hidden states."""
+LT = Representation("LT", Reading(Stream.HIDDEN, Pooling.LAST))
+"""The last token's hidden state."""
+WMP = Representation("WMP", Reading(Stream.HIDDEN, Pooling.WEIGHTED))
+"""The position-weighted mean of the hidden states."""
+WVA = Representation("WVA", Reading(Stream.HEADS, Pooling.LAST))
+"""The last token's head outputs: values weighted by its attention (section 6.1)."""
+ALIGNED_WVA = Representation("AlignedWVA", Reading(Stream.ATTENTION, Pooling.LAST))
+"""The last token's attention output: WVA after W_O (section 6.2)."""
+
+REPRESENTATIONS = {made.name: made for made in (VA, HS, LT, WMP, WVA, ALIGNED_WVA)}
+
+
+def representation(name: str) -> Representation:
+    """The representation of this name, in any case, or one made of a reading such as `values/weighted`.
+
+    Raises RepresentationError with the names there are.
+    """
+    for known_name, made in REPRESENTATIONS.items():
+        if known_name.lower() == name.strip().lower():
+            return made
+    if "/" in name:
+        try:
+            reading = Reading.parse(name)
+        except SiteError as error:
+            raise RepresentationError(str(error)) from None
+        if reading.stream is Stream.PATTERN:
+            raise RepresentationError("Attention patterns are as wide as a text is long; they make no embedding.")
+        return Representation(str(reading), reading)
+    raise RepresentationError(
+        f"There is no representation {name!r}. {did_you_mean(name, REPRESENTATIONS)}"
+        f"Choose of {', '.join(REPRESENTATIONS)}, or write a reading such as "
+        "values/weighted."
+    )
+
+
+def refuse_prompts(representations: Sequence[Representation], why: str) -> None:
+    """Raise SelectionError unless there are representations and none has a prompt; `why` begins the reason."""
+    prompted = [made for made in representations if made.prompt != PLAIN]
+    if prompted or not representations:
+        what = f"{prompted[0]} has a prompt" if prompted else "none was given"
+        raise SelectionError(f"{why}, so a representation may have no prompt; {what}.")

@@ -1,0 +1,1 @@
+"""Results: tables with their provenance, and how they are shown."""

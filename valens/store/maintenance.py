@@ -1,0 +1,139 @@
+"""Looking after a store: verify, merge, prune, compare. Nothing here knows a model."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from valens.errors import StoreError
+from valens.store.shards import intact
+from valens.store.store import MANIFEST, ActivationStore, Collection
+from valens.store.temporary_files import write_bytes
+
+ASIDE = ".quarantined"
+"""What is put behind the name of a shard that is set aside; nothing reads such a file."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One collection in a line."""
+
+    key: str
+    model: str
+    readings: Mapping[str, int]
+    """How many rows each reading has."""
+    rows: int
+    shards: int
+    bytes: int
+    created: str
+    used: str
+    """When it was last written or read for a run, UTC."""
+
+
+def summary(collection: Collection) -> Summary:
+    """What a collection holds. Opens every shard."""
+    return Summary(
+        key=collection.key,
+        model=str(collection.about.get("model", "unknown")),
+        readings=collection.readings(),
+        rows=len(collection.rows()),
+        shards=len(collection.paths),
+        bytes=size(collection),
+        created=str(collection.about.get("created", "unknown")),
+        used=datetime.fromtimestamp(_last_used(collection), UTC).isoformat(timespec="seconds"),
+    )
+
+
+def size(collection: Collection) -> int:
+    """How many bytes a collection has on disk."""
+    return sum(path.stat().st_size for path in collection.folder.iterdir())
+
+
+def verify(store: ActivationStore, *, quarantine: bool = False) -> tuple[int, list[Path]]:
+    """Hash every shard; gives how many there are, and those that do not hold the bytes that their name says.
+
+    With `quarantine` each of those is set aside under a name that nothing reads, so that its rows are computed again.
+    """
+    paths = [path for collection in store.collections() for path in collection.paths]
+    broken = [path for path in paths if not intact(path)]
+    if quarantine:
+        for path in broken:
+            _changing(path, lambda path: path.rename(path.with_name(path.name + ASIDE)))
+    return len(paths), broken
+
+
+def merge(source: ActivationStore, target: ActivationStore) -> int:
+    """Copy what `target` lacks of `source`, and give how many shards that were; `source` stays as it is.
+
+    A shard that does not hold the bytes that its name says is refused with a StoreError before it is copied.
+    """
+    copied = 0
+    for collection in source.collections():
+        folder = target.path / collection.key
+        for path in [*collection.paths, collection.folder / MANIFEST]:
+            if not (folder / path.name).exists():
+                if path.name != MANIFEST and not intact(path):
+                    raise StoreError(
+                        f"{path} does not hold the bytes that its name says. Run: valens store verify {source.path}"
+                    )
+                _changing(folder / path.name, lambda copy, path=path: _copy(path, copy))
+                copied += path.name != MANIFEST
+    return copied
+
+
+def prunable(store: ActivationStore, keep_bytes: int) -> list[Collection]:
+    """The least recently used collections, without which the store has at most so many bytes."""
+    collections = sorted(store.collections(), key=_last_used)
+    excess = sum(map(size, collections)) - keep_bytes
+    dropped = []
+    for collection in collections:
+        if excess <= 0:
+            break
+        dropped.append(collection)
+        excess -= size(collection)
+    return dropped
+
+
+def remove(collections: Sequence[Collection]) -> None:
+    """Remove collections with all that is in them."""
+    for collection in collections:
+        _changing(collection.folder, shutil.rmtree)
+
+
+def difference(one: Collection, other: Collection) -> dict[str, tuple[Any, Any]]:
+    """What differs in how two collections were read, by dotted name; None stands for what one does not have."""
+    left, right = dict(flat(one.identity)), dict(flat(other.identity))
+    names = dict.fromkeys([*left, *right])
+    return {name: (left.get(name), right.get(name)) for name in names if left.get(name) != right.get(name)}
+
+
+def flat(identity: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """What is nested, by dotted names."""
+    for name, value in identity.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _last_used(collection: Collection) -> float:
+    return (collection.folder / MANIFEST).stat().st_mtime
+
+
+def _copy(path: Path, copy: Path) -> None:
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(copy, path.read_bytes())
+
+
+def _changing(path: Path, change: Any) -> None:
+    """Apply a change to the file system; an OSError becomes a StoreError that names the path."""
+    try:
+        change(path)
+    except OSError as error:
+        raise StoreError(
+            f"{path} could not be changed ({error.strerror or error}). Check its permissions and free space."
+        ) from error

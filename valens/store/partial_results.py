@@ -1,0 +1,86 @@
+"""Arrays kept one file a text as they are computed, so that a run that was stopped goes on where it was.
+
+    FOLDER/<key>/manifest.json            all that could change a number
+    FOLDER/<key>/<row of the text>.npy    what was computed of one text, readable with numpy.load
+
+For what is no vector, and hence in no activation store. A file is written whole or not at all; one that was damaged since
+counts as not there, and is written again.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from valens.errors import StoreError
+from valens.files.digests import key_of
+from valens.files.strict_json import to_json
+from valens.store.shards import Row
+from valens.store.temporary_files import sweep_temporaries, write_bytes
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """What is kept of texts that were computed in one way."""
+
+    folder: Path
+    identity: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def of(cls, folder: str | Path, identity: Mapping[str, Any]) -> Checkpoints:
+        """Those of this identity in a folder; nothing is made or written yet."""
+        return cls(Path(folder).expanduser() / key_of(identity), dict(identity))
+
+    def begin(self) -> None:
+        """Make the folder, say in it what it holds, and clear what killed writers left; StoreError if it cannot be."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            sweep_temporaries(self.folder)
+            write_bytes(self.folder / "manifest.json", (to_json(self.identity) + "\n").encode())
+        except OSError as error:
+            raise StoreError(f"{self.folder} cannot be written to ({error.strerror}). Choose another --out.") from error
+
+    def read(self, row: Row, *, shape: tuple[int, ...], dtype: type[np.generic]) -> Shaped[np.ndarray, "..."] | None:
+        """What was computed of a text, None if it has to be computed (again): what has this shape and dtype is whole.
+
+        StoreError if a file is there and may not be read.
+        """
+        path, header = self._path(row), _header(shape, np.dtype(dtype))
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read ({error.strerror}). Choose another --out.") from error
+        if not content.startswith(header) or len(content) != len(header) + math.prod(shape) * np.dtype(dtype).itemsize:
+            return None
+        return np.frombuffer(content, dtype, offset=len(header)).reshape(shape)
+
+    def write(self, row: Row, array: Shaped[np.ndarray, "..."]) -> None:
+        """Keep what was computed of a text; StoreError if it cannot be written."""
+        content = io.BytesIO()
+        np.save(content, np.ascontiguousarray(array), allow_pickle=False)
+        try:
+            write_bytes(self._path(row), content.getvalue())
+        except OSError as error:
+            raise StoreError(
+                f"{self._path(row)} cannot be written ({error.strerror}). Free space; what was written stays valid."
+            ) from error
+
+    def _path(self, row: Row) -> Path:
+        return self.folder / f"{row.hex()}.npy"
+
+
+def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    """What `numpy.save` writes before the numbers of such an array."""
+    content = io.BytesIO()
+    facts = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(content, facts)
+    return content.getvalue()

@@ -1,0 +1,269 @@
+"""The activation store: pooled vectors on disk, content-addressed, resumable, readable by anyone with safetensors.
+
+    STORE/<collection key>/manifest.json                      how the vectors were read, in full
+    STORE/<collection key>/<sha256 of content>.safetensors    an immutable shard
+
+A collection is one way of reading one model; its key is the hash of all that could change a number. No lock is taken:
+shards are never changed, two writers never meet in one name, and two stores join by copying files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from valens.errors import StoreError
+from valens.files.digests import key_of
+from valens.representations.prompts import Tokens
+from valens.store.shards import SUFFIX, Row, Shard, write_shard
+from valens.store.temporary_files import TEMPORARY, sweep_temporaries, write_bytes
+
+FORMAT = 1
+"""The version of the layout above; it is part of every collection's identity."""
+
+MANIFEST = "manifest.json"
+
+Part = tuple[Shard, slice | list[int], slice | list[int]]
+"""A shard, the places of an answer that it fills, and the rows of it that fill them."""
+
+
+@dataclass(frozen=True)
+class ActivationStore:
+    """A folder of collections. Nothing is written until the first vectors are."""
+
+    path: Path
+    check: bool = False
+    """Whether every shard is hashed before it is first read."""
+
+    def __init__(self, path: str | Path, *, check: bool = False) -> None:
+        """Raise StoreError if the path is taken by something that is no store."""
+        object.__setattr__(self, "path", Path(path).expanduser())
+        object.__setattr__(self, "check", check)
+        _refuse_foreign(self.path)
+
+    @classmethod
+    def of(cls, store: ActivationStore | str | Path) -> ActivationStore:
+        """The store itself, or the one at a path."""
+        return store if isinstance(store, ActivationStore) else cls(store)
+
+    def collection(self, identity: Mapping[str, Any], about: Mapping[str, Any]) -> Collection:
+        """The collection of what was read in this way; `identity` is all that could change a number, `about` is not."""
+        return Collection(self.path / key_of(identity), dict(identity), dict(about), check=self.check)
+
+    def collections(self) -> list[Collection]:
+        """Every collection there is, in order of key."""
+        manifests = sorted(self.path.glob(f"*/{MANIFEST}")) if self.path.is_dir() else []
+        return [_open_collection(manifest, check=self.check) for manifest in manifests]
+
+    def find(self, key: str) -> Collection:
+        """The collection whose key begins with this; StoreError if none does, or more than one."""
+        found = [collection for collection in self.collections() if collection.key.startswith(key)]
+        if len(found) != 1 or not key:
+            raise StoreError(
+                f"{len(found) or 'No'} collections of {self.path} have a key that begins with {key!r}. "
+                "`valens store ls` lists the keys; give as much of one as is unique."
+            )
+        return found[0]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The vectors of one way of reading one model."""
+
+    folder: Path
+    identity: dict[str, Any] = field(repr=False)
+    about: dict[str, Any] = field(repr=False)
+    check: bool = False
+
+    @property
+    def key(self) -> str:
+        """The hash of the identity, which is the folder's name."""
+        return self.folder.name
+
+    @property
+    def paths(self) -> list[Path]:
+        """The shards there are now, in order of name."""
+        return sorted(self.folder.glob(f"*{SUFFIX}")) if self.folder.is_dir() else []
+
+    def readings(self) -> dict[str, int]:
+        """How many rows each reading has."""
+        return {reading: len(rows) for reading, rows in sorted(self._index.items())}
+
+    def rows(self) -> set[Row]:
+        """Every row that has vectors of some reading."""
+        return {row for rows in self._index.values() for row in rows}
+
+    def lacks(self, reading: str, rows: Sequence[Row]) -> list[Row]:
+        """The rows of these that have no vectors of this reading yet, in the order given."""
+        there = self._index.get(reading, {})
+        return [row for row in rows if row not in there]
+
+    def write(self, tokens: Sequence[Tokens], vectors: Mapping[str, Float[Tensor, "..."]]) -> Path:
+        """Keep the vectors of texts, given as what the model read of them, as one new shard.
+
+        A reading is [layer, text, d]; one of tokens is [item, d], the items of each text after those of the one before.
+        The collection's first write makes its folder and manifest first.
+        Raises StoreError if the folder cannot be written to; what was stored before stays valid.
+        """
+        n_bytes = sum(part.numel() * part.element_size() for part in vectors.values())
+        with _writable(self.folder, n_bytes):
+            self._prepare()
+            path = write_shard(self.folder, tokens, vectors, made_by=f"valens format {FORMAT}, collection {self.key}")
+        self._add(path)
+        return path
+
+    def read(self, reading: str, layer: int, rows: Sequence[Row]) -> Float[np.ndarray, "row d"]:
+        """The vectors of one layer (as a place in the reading's layers), one a row asked for, in float32.
+
+        Raises StoreError if a row has none.
+        """
+        parts = self._parts(reading, tuple(rows))
+        shard, _, _ = parts[0]
+        vectors = np.empty((len(rows), shard.shape(reading)[2]), dtype=np.float32)
+        for shard, wanted, taken in parts:
+            vectors[wanted] = shard.layer(reading, layer)[taken]
+        return vectors
+
+    def read_items(self, name: str, row: Row, items: Callable[[int], int]) -> Float[np.ndarray, "item d"]:
+        """The vectors of one text's tokens, in float32; `items` says how many a text of so many tokens has."""
+        if self.lacks(name, [row]):
+            raise StoreError(f"The text has no {name} in {self.folder}. Extract it first.")
+        owner, place = self._index[name][row]
+        shard = self._shards[owner]
+        start = sum(map(items, shard.lengths[:place]))
+        return shard.items(name, start, start + items(shard.lengths[place]))
+
+    def sample(self, n: int, seed: int) -> list[tuple[Row, Tokens]]:
+        """Some `n` rows, or all if there are fewer, and what the model read for each."""
+        everything = {row: (path.name, place) for path in self.paths for place, row in enumerate(self._open(path).rows)}
+        chosen = random.Random(seed).sample(sorted(everything), min(n, len(everything)))
+        tokens = {name: self._shards[name].tokens() for name in {everything[row][0] for row in chosen}}
+        return [(row, tokens[everything[row][0]][everything[row][1]]) for row in chosen]
+
+    def begin(self) -> None:
+        """Begin a run: notice what others have written, clear what killed writers left, and note the use.
+
+        Only the first matters in a store that cannot be written to, so the others are tried and no more.
+        """
+        for path in self.paths:
+            if path.name not in self._shards:
+                self._add(path)
+        with contextlib.suppress(OSError):
+            sweep_temporaries(self.folder)
+            os.utime(self.folder / MANIFEST)
+
+    def _parts(self, reading: str, rows: tuple[Row, ...]) -> list[Part]:
+        """Which rows come from where in which shard. The last answer is kept: layer after layer asks for the same rows."""
+        if self._asked.get(reading, ((), []))[0] != rows:
+            self._asked[reading] = rows, self._find_parts(reading, rows)
+        return self._asked[reading][1]
+
+    def _find_parts(self, reading: str, rows: tuple[Row, ...]) -> list[Part]:
+        missing = self.lacks(reading, rows)
+        if missing or not rows:
+            raise StoreError(
+                f"{len(missing)} of {len(rows)} texts have no {reading} in {self.folder}. Extract them first."
+            )
+        places: dict[str, tuple[list[int], list[int]]] = {}
+        for place, row in enumerate(rows):
+            owner, inside = self._index[reading][row]
+            wanted, taken = places.setdefault(owner, ([], []))
+            wanted.append(place)
+            taken.append(inside)
+        return [(self._shards[owner], _run(wanted), _run(taken)) for owner, (wanted, taken) in places.items()]
+
+    @cached_property
+    def _asked(self) -> dict[str, tuple[tuple[Row, ...], list[Part]]]:
+        return {}
+
+    @cached_property
+    def _shards(self) -> dict[str, Shard]:
+        return {}
+
+    @cached_property
+    def _index(self) -> dict[str, dict[Row, tuple[str, int]]]:
+        """For each reading, where each row is: shard and place in it. `write` and `begin` keep it up to date."""
+        index: dict[str, dict[Row, tuple[str, int]]] = {}
+        for path in self.paths:
+            self._note(path, index)
+        return index
+
+    def _open(self, path: Path) -> Shard:
+        if path.name not in self._shards:
+            self._shards[path.name] = Shard(path, check=self.check)
+        return self._shards[path.name]
+
+    def _add(self, path: Path) -> None:
+        self._note(path, self._index)
+
+    def _note(self, path: Path, index: dict[str, dict[Row, tuple[str, int]]]) -> None:
+        """Open a shard and note its rows; a row that another shard has already stays there."""
+        shard = self._open(path)
+        for reading in shard.readings:
+            there = index.setdefault(reading, {})
+            for place, row in enumerate(shard.rows):
+                there.setdefault(row, (path.name, place))
+
+    def _prepare(self) -> None:
+        """Make the folder and the manifest, if this is the first write."""
+        manifest = self.folder / MANIFEST
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not manifest.exists():
+            about = self.about | {"created": datetime.now(UTC).isoformat(timespec="seconds")}
+            text = json.dumps({"about": about, "identity": self.identity}, indent=2, sort_keys=True, default=str)
+            write_bytes(manifest, text.encode())
+
+
+def _run(places: list[int]) -> slice | list[int]:
+    """Places as a slice where they are a run, which numpy copies much faster."""
+    first, last = places[0], places[-1] + 1
+    return slice(first, last) if places == list(range(first, last)) else places
+
+
+def _refuse_foreign(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise StoreError(f"{path} is a file. A store is a folder: choose another --store.")
+    if (path / MANIFEST).is_file():
+        about = _open_collection(path / MANIFEST, check=False).about
+        raise StoreError(
+            f"{path} is one collection of a store, made by {about.get('model', 'an unknown model')}. "
+            f"Give the store's own folder: {path.resolve().parent}"
+        )
+    if path.is_dir() and not any(path.glob(f"*/{MANIFEST}")) and not all(map(_hardly_begun, path.iterdir())):
+        raise StoreError(f"{path} has files in it, and none of them is an activation store's. Choose an empty --store.")
+
+
+def _hardly_begun(folder: Path) -> bool:
+    """Whether this is all that a writer leaves who was killed before the manifest was there."""
+    return folder.is_dir() and all(path.match(TEMPORARY) for path in folder.iterdir())
+
+
+def _open_collection(manifest: Path, *, check: bool) -> Collection:
+    try:
+        content = json.loads(manifest.read_text(encoding="utf-8"))
+        return Collection(manifest.parent, content["identity"], content["about"], check=check)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{manifest} is no manifest ({error}). Move its folder out of the store.") from error
+
+
+@contextlib.contextmanager
+def _writable(folder: Path, n_bytes: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{folder} could not be written to ({error.strerror or error}); {n_bytes:,} bytes were to go there. "
+            "Free space or choose another --store; what was stored before is still valid."
+        ) from error

@@ -1,0 +1,1 @@
+"""Suites of tasks: the built-in one, and any by name."""

@@ -1,0 +1,50 @@
+"""Suites by their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from valens.errors import TaskError, did_you_mean
+from valens.suites.builtin import _BUILDERS
+from valens.tasks import Suite, Task
+
+
+def builtin() -> Suite:
+    """The five tasks. Together about 36,000 words of different texts, of which the four Wikipedia tasks share 32,000."""
+    return suite_named("builtin")
+
+
+def suite_named(name: str, *, data_root: str | Path | None = None, strict: bool = False) -> Suite:
+    """`builtin`; `paper`; built-in tasks, as in `LeeSTS,WikiRetrieval`; mteb's, as in `mteb:STS15,SciFact@train`.
+
+    Of mteb's tasks, of which `paper` is made, those whose data cannot be had are left out and named in `Suite.left_out`;
+    `strict` makes that an error. `data_root` is a local mirror of the hub. Raises TaskError for what is no suite, and for a
+    mirror where nothing is read from the hub.
+    """
+    asked = name.strip()
+    if from_mteb(asked):
+        from valens.mteb.suites import PAPER, mteb_suite
+
+        tasks = PAPER if asked == "paper" else asked.removeprefix("mteb:").split(",")
+        return mteb_suite(asked, tasks, data_root=data_root, strict=strict)
+    names = list(_BUILDERS) if asked == "builtin" else [part.strip() for part in asked.split(",")]
+    suite = Suite(asked, tuple(map(task_named, names)))
+    if data_root is not None:
+        raise TaskError(f"{asked} is not read from the hub, nor from a mirror of it. Leave --data-root out.")
+    return suite
+
+
+def from_mteb(name: str) -> bool:
+    """Whether a suite of this name is of mteb's tasks, which come from the hub or from a mirror of it."""
+    return name.strip() == "paper" or name.strip().startswith("mteb:")
+
+
+def task_named(name: str) -> Task:
+    """The built-in task of this name; TaskError with the nearest names, and with all there are."""
+    if name not in _BUILDERS:
+        raise TaskError(
+            f"There is no built-in task {name!r}. {did_you_mean(name, _BUILDERS, n=3)}"
+            f"The tasks are {', '.join(_BUILDERS)}; the suite `builtin` is all of them. The paper's suite is `paper`, and "
+            "tasks of MTEB are named as in `mteb:STS15,SciFact@train`."
+        )
+    return _BUILDERS[name]()

@@ -1,0 +1,1 @@
+"""What commands are made of: options, choices, texts, tables and lines for a terminal, help, errors of usage."""

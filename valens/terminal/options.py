@@ -1,0 +1,178 @@
+"""Options that several commands share, each spelt once; and what is made of the words that they are given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from valens.statistics.seeds import LARGEST_SEED
+from valens.terminal import choices
+from valens.terminal.choices import either
+
+if TYPE_CHECKING:
+    from valens.layers.layer_set import LayerSet
+    from valens.representations.named import Representation
+
+INPUT, READING, CHOOSING, TRAINING, OUTPUT, HELP = PANELS = (
+    "What is read",
+    "How it is read",
+    "What is chosen",
+    "How probes are trained",
+    "Where it goes",
+    "Help",
+)
+"""The panels of every command's options, in their order."""
+
+DEFAULT_STORE = Path("activations")
+
+ModelName = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="An alias, hub name, local folder or GGUF file.",
+        autocompletion=choices.models,
+        rich_help_panel=INPUT,
+    ),
+]
+Revision = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Branch, tag or commit on the hub.", show_default="its newest", rich_help_panel=INPUT
+    ),
+]
+CorpusName = Annotated[
+    str,
+    typer.Option(
+        "--corpus",
+        metavar="CORPUS",
+        help=f"{either([*choices.CORPORA, 'a path'])}: a folder of .txt, or .jsonl(.gz), .json or .parquet.",
+        autocompletion=choices.corpora,
+        rich_help_panel=INPUT,
+    ),
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="A mirror of hub data sets, with folders named as there.",
+        show_default="the hub",
+        rich_help_panel=INPUT,
+    ),
+]
+Field = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="The field of a record that holds its text.",
+        show_default="the likeliest",
+        rich_help_panel=INPUT,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="At most this many texts.", show_default="all", rich_help_panel=INPUT),
+]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="A task whose data cannot be had is an error, not left out.", rich_help_panel=INPUT),
+]
+Representations = Annotated[
+    str,
+    typer.Option(
+        metavar="NAMES",
+        help=f"{either(choices.REPRESENTATIONS)}, or readings such as values/last, with commas between; the first is the "
+        "main one.",
+        autocompletion=choices.representations,
+        rich_help_panel=INPUT,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE", help=f"{either(choices.DEVICES)}.", autocompletion=choices.devices, rich_help_panel=READING
+    ),
+]
+Dtype = Annotated[
+    str,
+    typer.Option(
+        metavar="DTYPE",
+        help=f"{either(choices.DTYPES)}, for the weights.",
+        autocompletion=choices.dtypes,
+        rich_help_panel=READING,
+    ),
+]
+Kernel = Annotated[
+    str,
+    typer.Option(
+        metavar="KERNEL",
+        help=f"Who computes the attention: {either(choices.KERNELS)}.",
+        autocompletion=choices.kernels,
+        rich_help_panel=READING,
+    ),
+]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Tokens read of a text.",
+        show_default="512, or the model's context",
+        rich_help_panel=READING,
+    ),
+]
+OnLong = Annotated[
+    str,
+    typer.Option(
+        metavar="WORD",
+        help=f"What becomes of longer texts: {either(choices.ON_LONG)}.",
+        autocompletion=choices.on_long,
+        rich_help_panel=READING,
+    ),
+]
+Layers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LAYERS", help="Layers to score, as 20-27 or 1,5,9.", show_default="all", rich_help_panel=CHOOSING
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(
+        min=0, max=LARGEST_SEED, metavar="N", help="Draws everything that is left to chance.", rich_help_panel=CHOOSING
+    ),
+]
+Resamples = Annotated[
+    int,
+    typer.Option(min=1, metavar="N", help="Bootstrap resamples for the intervals.", rich_help_panel=CHOOSING),
+]
+StorePath = Annotated[
+    Path, typer.Option("--store", metavar="DIR", help="The activation store.", rich_help_panel=OUTPUT)
+]
+ShownStore = Annotated[
+    Path,
+    typer.Option("--store", metavar="DIR", help="The activation store.", rich_help_panel=INPUT),
+]
+Check = Annotated[
+    bool, typer.Option("--check", help="Hash every shard of the store before it is read.", rich_help_panel=OUTPUT)
+]
+Out = Annotated[
+    Path, typer.Option(metavar="DIR", help="Tables, figures and provenance go here.", rich_help_panel=OUTPUT)
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would cost, and stop.", rich_help_panel=OUTPUT)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=OUTPUT)]
+
+
+def representations_named(names: str) -> list[Representation]:
+    """The different representations of `--representations`; RepresentationError for one that is none."""
+    from valens.representations.named import representation
+
+    return list(dict.fromkeys(representation(name) for name in names.split(",")))
+
+
+def layer_set(text: str | None, n_layers: int) -> LayerSet | None:
+    """The layers of `--layers`, None for all; LayerSetError for what the model does not have."""
+    from valens.layers.layer_set import LayerSet
+
+    return None if text is None else LayerSet.parse(text, n_layers)

@@ -1,0 +1,146 @@
+"""What a pooling, a selector, a task and a result of one's own promise: a check each, to be called in a test.
+
+A check says nothing where all holds, and otherwise raises the error of its kind with the promise that is broken. valens'
+own are held to the same (tests/test_contracts.py).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from valens.errors import RepresentationError, ResultError, SelectionError, TaskError
+from valens.evaluation.evaluate import evaluate
+from valens.layers.layer_set import LayerSet
+from valens.representations.poolings import OwnPooling, Pooling, pooling_weights
+from valens.results.result import Result, read_result
+from valens.selectors import Choice, LayerCurves, Selector, TaskCurve, refuse_lacking
+from valens.tasks import Task
+
+_ROUNDING = 1e-6
+_TRIALS = 20
+
+
+def check_pooling(pooling: Pooling | OwnPooling, *, seed: int = 0) -> None:
+    """Weights sum to one, only what speaks has any, and neither padding nor the other texts change them.
+
+    RepresentationError for a pooling that breaks one of these on some of 20 random batches.
+    """
+    draw = np.random.default_rng(seed)
+    for _ in range(_TRIALS):
+        speaks = torch.from_numpy(draw.choice([True, False], size=(5, 9)))
+        speaks[:, 4] = True  # a text has one token or more
+        weights = pooling_weights(pooling, speaks)
+        if _apart(weights.sum(dim=1), torch.ones(5)) or bool(weights[~speaks].any()):
+            raise RepresentationError(f"{pooling}: weights must sum to 1, and be 0 where a token does not speak.")
+        alone = torch.cat([pooling_weights(pooling, row[None]) for row in speaks])
+        if _apart(alone, weights):
+            raise RepresentationError(
+                f"{pooling}: the other texts of a batch change a text's weights. Use its own row."
+            )
+        padded = pooling_weights(pooling, _padded(speaks))[:, 2:-3]
+        if _apart(padded, weights):
+            raise RepresentationError(
+                f"{pooling}: padding changes the weights. Count the tokens that speak, not columns."
+            )
+
+
+def check_selector(rule: Selector, *, seed: int = 0) -> None:
+    """A choice is some of the candidates with a reason for each of them, the same every time, and changes no curve.
+
+    SelectionError for a rule that breaks one of these on some of 20 random sets of curves, with the task types it needs.
+    """
+    draw = np.random.default_rng(seed)
+    types = tuple(dict.fromkeys((*rule.needs, "STS", "Clustering")))
+    refuse_lacking(rule, types)
+    for _ in range(_TRIALS):
+        curves = _curves(draw, types)
+        before = [(task.score.copy(), task.replicates.copy()) for task in curves.tasks]
+        choice = rule.select(curves)
+        _refuse_choice(rule, curves, choice)
+        if rule.select(curves) != choice:
+            raise SelectionError(f"{rule.name}: the same curves gave two choices. What is left to chance takes a seed.")
+        for task, (score, replicates) in zip(curves.tasks, before, strict=True):
+            if not (np.array_equal(task.score, score) and np.array_equal(task.replicates, replicates)):
+                raise SelectionError(f"{rule.name}: it changes the curves that it is given. Copy them first.")
+
+
+def check_task(task: Task, *, seed: int = 0) -> None:
+    """It can be scored, layers do not touch each other, and it can be cut down to half of its texts.
+
+    TaskError for a task that breaks one of these on random vectors.
+    """
+    vectors = np.random.default_rng(seed).normal(size=(2, len(task.texts), 8)).astype(np.float32)
+    both, second = evaluate(task, vectors, resamples=5), evaluate(task, vectors[1:], resamples=5)
+    if not np.isfinite(both.score).all():
+        raise TaskError(f"{task.name}: random vectors score {both.score.tolist()}. Give more texts or judgements.")
+    if not np.allclose(both.score[1:], second.score):
+        raise TaskError(f"{task.name}: a layer scores {both.score[1]} beside another and {second.score[0]} alone.")
+    half = max(len(task.texts) // 2, 4)
+    cut = task.limited(half)
+    if len(cut.texts) > max(half, 1) or not set(cut.texts) <= set(task.texts):
+        raise TaskError(f"{task.name}: cut to {half} texts it has {len(cut.texts)}, or others than before.")
+
+
+def check_result(result: Result) -> None:
+    """It has rows, and comes back from a folder as it was: kind, table, details and provenance.
+
+    ResultError for a result that does not.
+    """
+    if result.table.empty:
+        raise ResultError(f"The result of kind {result.kind!r} has no rows. Give it one row a number.")
+    with tempfile.TemporaryDirectory(prefix="valens-") as folder:
+        again = read_result(result.save(folder))
+    tables = {"": (result.table, again.table)} | {
+        name: (table, again.details.get(name)) for name, table in result.details.items()
+    }
+    changed = [name or "table" for name, (ours, theirs) in tables.items() if theirs is None or not ours.equals(theirs)]
+    if again.kind != result.kind or changed:
+        raise ResultError(
+            f"Read again, a result of kind {result.kind!r} differs in {', '.join(changed) or 'its kind'}."
+        )
+    lost = [name for name, value in result.provenance.items() if again.provenance.get(name) != value]
+    if lost:
+        raise ResultError(
+            f"Read again, the provenance differs in {', '.join(lost)}. Give plain values that JSON can hold."
+        )
+
+
+def _apart(one: Float[torch.Tensor, "..."], other: Float[torch.Tensor, "..."]) -> bool:
+    return bool((one - other).abs().max() > _ROUNDING)
+
+
+def _padded(speaks: Bool[torch.Tensor, "text token"]) -> Bool[torch.Tensor, "text wider"]:
+    silent = torch.zeros(len(speaks), 3, dtype=torch.bool)
+    return torch.cat([silent[:, :2], speaks, silent], dim=1)
+
+
+def _curves(draw: np.random.Generator, types: Sequence[str]) -> LayerCurves:
+    """Scores in steps of a fifth, so that layers tie, with replicates about them."""
+    layers = tuple(sorted({int(layer) for layer in draw.integers(1, 13, size=6)}))
+    tasks = []
+    for task_type in types:
+        score = draw.integers(0, 4, size=len(layers)) / 5
+        tasks.append(TaskCurve(task_type, task_type, score, score[:, None] + draw.normal(0, 0.1, (len(layers), 50))))
+    bare = LayerCurves(12, layers, tuple(tasks))
+    average = dict(zip(layers, bare.average().score, strict=True))
+
+    def score_sets(sets: Sequence[LayerSet]) -> Float[np.ndarray, " set"]:
+        return np.array([np.mean([average[layer] for layer in chosen]) for chosen in sets])
+
+    return LayerCurves(12, layers, tuple(tasks), dimension=1 / np.array(layers), score_sets=score_sets)
+
+
+def _refuse_choice(rule: Selector, curves: LayerCurves, choice: Choice) -> None:
+    there = set(curves.layers)
+    if choice.selector != rule.name:
+        raise SelectionError(f"{rule.name}: its choice names the selector {choice.selector!r}. Give its own name.")
+    if not set(choice.layers) <= there:
+        raise SelectionError(f"{rule.name}: it chose {choice.layers} of the candidates {LayerSet.of(there)}.")
+    silent = sorted(layer for layer in there if not choice.reasons.get(layer, "").strip())
+    if silent:
+        raise SelectionError(f"{rule.name}: it gives no reason for layer {silent[0]}. Say of every candidate why.")
