@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from script import figure_script
 
-from valens.plotting import Width, figure_script, matching_curves
+from probes.segment_matching.figure import matching_curves
+from valens.plotting import Width
 from valens.results.result import Result
 
 

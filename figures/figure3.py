@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from script import figure_script
 
+from probes.layer_sweep.figure import layer_curves
 from valens.errors import ResultError
-from valens.plotting import Width, figure_script, layer_curves
+from valens.plotting import Width
 from valens.probes import Sweep
 
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from script import figure_script
 
-from valens.plotting import Width, figure_script, learning_curves, next_token_layers
+from probes.next_token.figure import learning_curves, next_token_layers
+from valens.plotting import Width
 from valens.results.result import Result
 
 

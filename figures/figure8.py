@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from script import figure_script
 
-from valens.plotting import Width, figure_script, lens_by_layer, lens_by_offset, lens_map
+from probes.logit_lens.figure import lens_by_layer, lens_by_offset, lens_map
+from valens.plotting import Width
 from valens.results.result import Result
 
 

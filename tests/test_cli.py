@@ -21,6 +21,7 @@ from tiny import one_thread  # noqa: F401
 
 from valens import cli
 from valens.layers.layer_set import LayerSet
+from valens.model import loading
 from valens.model.catalog import CATALOG
 from valens.model.model import Model
 from valens.results.result import read_result
@@ -328,7 +329,7 @@ def test_cuda_that_is_absent_is_refused(sweep: Run) -> None:
 def test_an_out_that_cannot_be_written_to_is_refused_before_the_model_is_loaded(
     sweep: Run, monkeypatch: pytest.MonkeyPatch, out: str
 ) -> None:
-    monkeypatch.setattr(models, "load", lambda *_, **__: pytest.fail("The model was loaded."))
+    monkeypatch.setattr(loading, "load", lambda *_, **__: pytest.fail("The model was loaded."))
     Path("file").write_text("not a folder")
     refused(sweep("--out", out), f"{out} cannot be written to.*Choose another --out")
 

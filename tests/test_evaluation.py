@@ -10,7 +10,6 @@ from scipy import stats
 from sklearn.metrics import average_precision_score
 
 from valens.errors import TaskError
-from valens.evaluation import evaluate
 from valens.evaluation.bootstrap import stacked
 from valens.evaluation.evaluate import evaluate
 from valens.tasks import Classification, Clustering, PairClassification, Reranking, Retrieval, Sts

@@ -16,9 +16,10 @@ import tiny
 import torch
 from tiny import one_thread  # noqa: F401
 
-from probes.next_token import examples
+from probes.next_token import examples, scores, training
 from probes.next_token.baselines import bigram, most_frequent, own, unigram
 from probes.next_token.examples import PARTS, choose_classes, control_classes, draw
+from probes.next_token.figure import learning_curves, next_token_layers
 from probes.next_token.notes import notes_of
 from probes.next_token.probe import examples as examples_of
 from probes.next_token.probe import next_token, plan
@@ -35,7 +36,6 @@ from valens.linear_probes.recipe import Recipe
 from valens.linear_probes.training import train
 from valens.model import loading
 from valens.model.model import Model
-from valens.plotting import learning_curves, next_token_layers
 from valens.representations.named import LT, VA, Representation
 from valens.representations.prompts import Prompt
 from valens.statistics import resample_counts
@@ -155,7 +155,7 @@ class TestClasses:
         drawn = examples_of(model, corpus())
         there = len(set(drawn.following[drawn.part == 0]))
         assert len(choose_classes(drawn, None, tiny.VOCABULARY).ids) == there < examples.MOST
-        monkeypatch.setattr(next_token_examples, "MOST", there - 1)
+        monkeypatch.setattr(examples, "MOST", there - 1)
         assert len(choose_classes(drawn, None, tiny.VOCABULARY).ids) == there - 1
 
     @pytest.mark.parametrize("n", [1, 96])
@@ -233,8 +233,8 @@ class TestScores:
             asked.append(given)
             return resample_counts(*given)
 
-        monkeypatch.setattr(next_token_scores, "resample_counts", noted)
-        monkeypatch.setattr(next_token_scores, "_HELD_COUNTS", 7)  # two resamples at a time
+        monkeypatch.setattr(scores, "resample_counts", noted)
+        monkeypatch.setattr(scores, "_HELD_COUNTS", 7)  # two resamples at a time
         held, sums = Held(self.HELD.document, 401, 1), np.random.default_rng(0).normal(size=(2, 4, 3))
         counts = resample_counts(3, 401, 1)
         wanted = sums @ counts.T / (counts @ held.sizes)
@@ -339,7 +339,7 @@ class TestProbe:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(next_token_training, "train", cut)
+            patch.setattr(training, "train", cut)
             with pytest.raises(KeyboardInterrupt):
                 next_token(model, corpus(), store=tmp_path, **SETTINGS)
         resumed = next_token(model, corpus(), store=tmp_path, **SETTINGS)
@@ -349,7 +349,7 @@ class TestProbe:
     def test_groups_change_nothing(
         self, model: Model, store: Path, found: NextToken, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(next_token_training, "_BUDGET_BYTES", 1)
+        monkeypatch.setattr(training, "_BUDGET_BYTES", 1)
         alone = next_token(model, corpus(), store=store, **SETTINGS)
         np.testing.assert_allclose(alone.table.score, found.table.score, atol=1e-4)
         assert alone.table.layers.equals(found.table.layers)

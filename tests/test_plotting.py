@@ -17,10 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from probes.layer_sweep.figure import TASK_TYPE_COLOURS, layer_curves
 from valens import tasks
 from valens.errors import ResultError
 from valens.layers.layer_set import LayerSet
-from valens.plotting import TASK_TYPE_COLOURS, layer_curves, save_figure
+from valens.plotting import save_figure
 from valens.plotting.style import THIN
 
 TYPES = ("STS", "Retrieval", "Reranking", "Clustering", "Classification")

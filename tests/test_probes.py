@@ -7,10 +7,10 @@ import sys
 from importlib.util import spec_from_file_location
 from pathlib import Path
 
-import probes.layer_result
 import pytest
 
-import probes.layer_sweep
+import probes.layer_sweep.probe
+import probes.layer_sweep.result
 from valens import probes as public
 from valens.errors import MissingPackageError
 

@@ -13,7 +13,7 @@ from tiny import one_thread  # noqa: F401
 
 from probes.logit_lens.names import reciprocal
 from valens.errors import CaptureError
-from valens.model import loading
+from valens.model import loading, unembedding
 from valens.model.unembedding import Unembedding
 
 
@@ -42,7 +42,7 @@ def test_ranks_are_scipys_whatever_the_chunks(vectors, tokens, chunk, rows, bias
     targets = torch.randint(0, tokens, (vectors, 2), generator=torch.Generator().manual_seed(seed))
     logits = given_vectors @ weight.T + (0 if bias is None else bias)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranks, "_CHUNK", chunk)
+        patch.setattr(unembedding, "_CHUNK", chunk)
         found = Unembedding(weight, bias).ranks(given_vectors, targets, block_bytes=4 * tokens * rows)
     assert found.tolist() == ranks_of_scipy(logits, targets).tolist()
 

@@ -15,9 +15,9 @@ from browser import Browser, browser
 from selenium.webdriver.common.keys import Keys
 from shell import Shell, shell
 
+from probes.report import write_report
 from valens.errors import ResultError
 from valens.layers.layer_set import LayerSet
-from valens.report import write_report
 from valens.report.kinds import tell
 from valens.report.views import number, with_interval
 from valens.results.result import Result, read_result

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from probes.report import write_report
 from valens import probes
 from valens.errors import ResultError
 from valens.files.atomic import replace, writable_folder, write_json
 from valens.files.strict_json import to_json
-from valens.report import write_report
 from valens.results import provenance
 from valens.results.result import CLASSES, Result, read_result
 from valens.results.tables import records

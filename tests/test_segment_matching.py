@@ -15,6 +15,7 @@ from matplotlib.colors import to_rgb
 from scipy.stats import binomtest, false_discovery_control
 from tiny import one_thread  # noqa: F401
 
+from probes.segment_matching.figure import matching_curves
 from probes.segment_matching.metrics import CHANCE
 from probes.segment_matching.probe import cut_corpus, plan, segment_matching
 from probes.segment_matching.recall import DIRECTIONS
@@ -25,7 +26,6 @@ from valens.evaluation.tfidf import LEXICAL
 from valens.layers.layer_set import LayerSet
 from valens.model import loading
 from valens.model.model import Model
-from valens.plotting import matching_curves
 from valens.plotting.style import REPRESENTATION_COLOURS
 from valens.representations.named import HS, LT, VA, Representation
 from valens.representations.prompts import Prompt

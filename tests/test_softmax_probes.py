@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from tiny import one_thread  # noqa: F401
 
 from valens.errors import ProbeError
+from valens.linear_probes import learning
 from valens.linear_probes.learning import Block, Labels, Trained, scores_of
 from valens.linear_probes.recipe import Recipe
 from valens.linear_probes.training import train
@@ -114,7 +115,7 @@ class TestOptimum:
 class TestParts:
     def test_few_logits_at_a_time_change_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         whole = train([WIDE], LABELS, QUICK, seed=2)
-        monkeypatch.setattr(softmax_probes, "LOGIT_BYTES", 4 * 3 * N_CLASSES * 7)
+        monkeypatch.setattr(learning, "LOGIT_BYTES", 4 * 3 * N_CLASSES * 7)
         for one, other in zip(train([WIDE], LABELS, QUICK, seed=2), whole, strict=True):
             same(one, other, 1e-4)
 
@@ -122,7 +123,7 @@ class TestParts:
         seen = []
         ask = torch.baddbmm
         monkeypatch.setattr(torch, "baddbmm", lambda *a, **k: seen.append(ask(*a, **k)) or seen[-1])
-        monkeypatch.setattr(softmax_probes, "LOGIT_BYTES", 2000)
+        monkeypatch.setattr(learning, "LOGIT_BYTES", 2000)
         labels = labelled(n_classes=50)
         train([block(["a"], 3, labels=labels)], labels, replace(QUICK, steps=2), seed=0)
         assert max(part[0].shape[0] * 4 * 50 for part in seen) <= 2000

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from probes.report import write_report
     from valens import mteb, probes
     from valens.corpora import Corpus, corpus
     from valens.errors import ValensError
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from valens.layers.sites import Site, Stream
     from valens.model.loading import load, wrap
     from valens.model.model import Model
-    from valens.report import write_report
     from valens.representations.named import ALIGNED_WVA, HS, LT, VA, WMP, WVA, Representation, representation
     from valens.representations.poolings import OwnPooling, Pooling
     from valens.representations.prompts import Prompt
@@ -48,7 +48,7 @@ _HOMES = {
         ("ALIGNED_WVA", "HS", "LT", "VA", "WMP", "WVA", "Reading", "Representation", "representation"),
         "valens.representations.named",
     ),
-    "write_report": "valens.report",
+    "write_report": "probes.report",
     "Result": "valens.results.result",
     "read_result": "valens.results.result",
     "selector": "valens.selectors",

@@ -88,7 +88,7 @@ class Sweep(Drawn):
 
     def figures(self) -> Mapping[str, Callable[[], Any]]:
         """Figure 3."""
-        from valens.plotting import layer_curves
+        from probes.layer_sweep.figure import layer_curves
 
         model = self.model
         chosen = {(model, name): choice.layers for name, choice in self.choices.items()}

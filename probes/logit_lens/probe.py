@@ -1,8 +1,8 @@
 """What of a text's continuation can be read off its vectors? Ranks of subsequent tokens by a logit lens (Figures 7, 8).
 
 Appendix E of arXiv 2602.01572. Of each document some prefixes x_1 … x_t are drawn; for each offset o the query x_{t+o-1}
-attends to the prefix alone (see `probes.logit_lens.restricted_pass`), vectors at every layer go through the model's own unembedding, and
-the rank of the true token x_{t+o} is kept. The vectors are named in `probes.logit_lens.ranks`.
+attends to the prefix alone (see `restricted_pass`), vectors at every layer go through the model's own unembedding, and the
+rank of the true token x_{t+o} is kept. The vectors are named in `ranks`.
 
 The data flow: text ─tokens─▶ one packed pass ─▶ vectors [layer, prefix, offset, d], as they are and after the final norm
 ─unembedding, in chunks─▶ ranks, kept text by text ─▶ MRR@100 with intervals over documents. Vectors and logits of one

@@ -6,7 +6,8 @@
     LHS         x_t^L, the last layer's state of the last prefix token: one vector, whatever the offset
     VA-sum      Σ_{m≤l} a_q^m, all that attention has written up to layer l
 
-Appendix E of arXiv 2602.01572; the query of offset o is x_{t+o-1}, and attends to x_1 … x_t alone (see `probes.logit_lens.restricted_pass`).
+Appendix E of arXiv 2602.01572; the query of offset o is x_{t+o-1}, and attends to x_1 … x_t alone (see
+`restricted_pass`).
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class LogitLens(Drawn):
 
     def figures(self) -> Mapping[str, Callable[[], Any]]:
         """Figure 8, MRR@100 by offset; the same by layer; and both as a map."""
-        from valens.plotting import lens_by_layer, lens_by_offset, lens_map
+        from probes.logit_lens.figure import lens_by_layer, lens_by_offset, lens_map
 
         return {
             "figure8": partial(lens_by_offset, self.detail("best")),

@@ -67,7 +67,7 @@ class NextToken(Drawn):
 
     def figures(self) -> Mapping[str, Callable[[], Any]]:
         """Figure 6, accuracy and loss over training steps at each one's best layers; and both by single layer."""
-        from valens.plotting import learning_curves, next_token_layers
+        from probes.next_token.figure import learning_curves, next_token_layers
 
         drawn = {"figure6": partial(learning_curves, self.table, self.curves)}
         if self.table.layer.notna().any():

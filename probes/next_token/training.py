@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 
 from probes.layers import refuse_beyond
-from probes.next_token import baselines as baselines
+from probes.next_token import baselines
 from probes.next_token.examples import PARTS, Classes, Examples, control_classes
 from probes.next_token.scores import ACCURACY, METRICS, Curve, Held, Site
 from valens.errors import SiteError

@@ -74,7 +74,7 @@ class SegmentMatching(Drawn):
 
     def figures(self) -> Mapping[str, Callable[[], Any]]:
         """Figure 2."""
-        from valens.plotting import matching_curves
+        from probes.segment_matching.figure import matching_curves
 
         return {"figure2": partial(matching_curves, self.table)}
 

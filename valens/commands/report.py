@@ -29,7 +29,7 @@ def report(
     The file needs nothing outside itself. It has what was found in words, the figures, tables that sort, the layer set with
     a reason for every layer, and where all of it comes from. No model is run.
     """
-    from valens.report import write_report
+    from probes.report import write_report
 
     console = Console()
     with waiting(console, f"Writing about {folder}"):

@@ -75,7 +75,7 @@ def gathered(
 ) -> Corpus:
     """The corpus of texts that come one by one with their ids, read no further than `limit` of them are kept.
 
-    A text of nothing but white space is left out, and so is one that repeats an earlier one (see `valens.corpora.duplicates`);
+    A text of nothing but white space is left out, and so is one that repeats an earlier one (see `duplicates`);
     the notes count both, as far as was read. What names things is made printable. CorpusError if nothing is left.
     """
     check_limit(limit)

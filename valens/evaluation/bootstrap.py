@@ -53,6 +53,8 @@ def stacked(parts: Sequence[Evaluation]) -> Evaluation:
 
 @dataclass(frozen=True)
 class Bootstrap:
+    """How the units of a task are resampled: how often, from which seed, and how often each of its two parts."""
+
     resamples: int
     seed: int
     of_half: int = 0

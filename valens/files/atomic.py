@@ -44,11 +44,13 @@ def written(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
+    """Remove a file if it is there; ResultError where the machine refuses."""
     with naming_file(path):
         path.unlink(missing_ok=True)
 
 
 def rename(temporary: Path, path: Path) -> None:
+    """Give a written file its place; ResultError where the machine refuses."""
     with naming_file(path):
         temporary.replace(path)
 
@@ -65,6 +67,7 @@ def naming_file(path: Path) -> Iterator[None]:
 
 
 def reason_of(error: Exception) -> str:
+    """Return the first line of the reason that the machine gave."""
     return getattr(error, "strerror", None) or str(error).partition("\n")[0]
 
 

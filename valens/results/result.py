@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from valens.errors import ResultError
-from valens.files.atomic import remove, rename, writable_folder, write_json
+from valens.files.atomic import remove, rename, writable_folder, write_json, written
 from valens.results import display
 from valens.results.tables import PROVENANCE, REPORT, TABLE, file_of, parquet, read_json_object, read_table, sha256_of
 
@@ -110,11 +110,11 @@ class Result:
         """
         out = writable_folder(folder)
         tables = {TABLE: self.table} | {file_of(name): table for name, table in self.details.items()}
-        with contextlib.ExitStack() as written:
-            ready = {name: written.enter_context(written(out / name, parquet(table))) for name, table in tables.items()}
+        with contextlib.ExitStack() as files:
+            ready = {name: files.enter_context(written(out / name, parquet(table))) for name, table in tables.items()}
             facts = {"kind": self.kind} | dict(self.provenance) | {"details": sorted(self.details)}
             facts["files"] = {name: sha256_of(temporary.read_bytes()) for name, temporary in ready.items()}
-            last = written.enter_context(written(out / PROVENANCE, lambda path: write_json(path, facts)))
+            last = files.enter_context(written(out / PROVENANCE, lambda path: write_json(path, facts)))
             for name in (PROVENANCE, REPORT, *self.companions()):
                 remove(out / name)
             for name, temporary in {**ready, PROVENANCE: last}.items():

@@ -20,6 +20,7 @@ REPORT = "report.html"
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a file that holds one JSON object; ValueError if it holds another value."""
     value = json.loads(path.read_text(encoding="utf-8"))
     if isinstance(value, dict):
         return value
@@ -38,14 +39,17 @@ def read_table(path: Path, sums: Mapping[str, str] | None) -> pd.DataFrame:
 
 
 def sha256_of(content: bytes) -> str:
+    """Return the SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
 def file_of(detail: str) -> str:
+    """Return the name of the file that holds a table of details."""
     return f"{detail}.parquet"
 
 
 def parquet(table: pd.DataFrame) -> Callable[[Path], None]:
+    """Return what writes a table to a path."""
     return lambda path: table.to_parquet(path, index=False)
 
 
