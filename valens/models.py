@@ -129,7 +129,8 @@ def load(
 
     GGUF weights are unpacked to dense ones, so that every machine computes the same numbers. `kernel` `auto` is the
     fastest attention that the architecture supports exactly. Raises ModelError if the model cannot be found, is not a
-    decoder, or has no attention values (state-space and latent-attention models).
+    decoder, needs code of its own to be loaded (none of a model's code is ever run), or has no attention values
+    (state-space and latent-attention models).
     """
     network, tokenizer, found = fetch(name, device=device, dtype=dtype, revision=revision)
     return wrap(network, tokenizer, name=short_name(name), kernel=kernel, revision=found)
@@ -157,11 +158,16 @@ def fetch(
     options: dict[str, Any] = {"gguf_file": gguf} if gguf else {"revision": revision or "main"}
     dense = {"quantization_config": GgufConfig(dequantize=True)} if gguf else {}
     with _quiet(), _explained(name):
-        if not gguf:
-            _refuse_config(name, AutoConfig.from_pretrained(where, **options))  # before anything is downloaded
-        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+        if not gguf:  # before anything is downloaded
+            _refuse_config(name, AutoConfig.from_pretrained(where, trust_remote_code=False, **options))
+        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            where, dtype=getattr(torch, dtype), output_loading_info=True, **options, **dense
+            where,
+            dtype=getattr(torch, dtype),
+            trust_remote_code=False,
+            output_loading_info=True,
+            **options,
+            **dense,
         )
     model, report = loaded
     _refuse_partial(name, model, report["missing_keys"])
@@ -286,8 +292,12 @@ def _bridge(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
         model.config.architectures = [type(model).__name__]  # a configuration may name another class than was loaded
         model.config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        reread = AutoTokenizer.from_pretrained(folder)
-        return TransformerBridge.boot_transformers(folder, hf_model=model, tokenizer=reread, dtype=model.dtype)
+        reread = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        # TransformerLens reads it once more with these settings, among which the model's own file may say `true`.
+        reread.init_kwargs["trust_remote_code"] = False
+        return TransformerBridge.boot_transformers(
+            folder, hf_model=model, tokenizer=reread, dtype=model.dtype, trust_remote_code=False
+        )
 
 
 def _context_length(config: PretrainedConfig) -> int:
@@ -333,6 +343,11 @@ def _explained(name: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, *broken_files) as error:
         reason = " ".join(str(error).split())
+        if "trust_remote_code" in reason:  # how transformers refuses to run code that comes with a model
+            raise ModelError(
+                f"{name} cannot be loaded without code that comes with it, and valens never runs a model's own code. "
+                "Choose a model that transformers itself has the code for, or this one converted to such a form."
+            ) from error
         raise ModelError(
             f"{name} could not be loaded: {reason[:400]} "
             "For a hub name, check the spelling, the network, and `hf auth login` if the model is gated."
