@@ -35,7 +35,8 @@ def load(
 
     GGUF weights are unpacked to dense ones, so that every machine computes the same numbers. `kernel` `auto` is the
     fastest attention that the architecture supports exactly. Raises ModelError if the model cannot be found, is not a
-    decoder, or has no attention values (state-space and latent-attention models).
+    decoder, needs code of its own to be loaded (none of a model's code is ever run), or has no attention values
+    (state-space and latent-attention models).
     """
     network, tokenizer, found = fetch(name, device=device, dtype=dtype, revision=revision)
     return wrap(network, tokenizer, name=short_name(name), kernel=kernel, revision=found)
@@ -63,11 +64,16 @@ def fetch(
     options: dict[str, Any] = {"gguf_file": gguf} if gguf else {"revision": revision or "main"}
     dense = {"quantization_config": GgufConfig(dequantize=True)} if gguf else {}
     with quiet(), explained(name):
-        if not gguf:
-            check_config(name, AutoConfig.from_pretrained(where, **options))  # before anything is downloaded
-        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+        if not gguf:  # before anything is downloaded
+            check_config(name, AutoConfig.from_pretrained(where, trust_remote_code=False, **options))
+        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            where, dtype=getattr(torch, dtype), output_loading_info=True, **options, **dense
+            where,
+            dtype=getattr(torch, dtype),
+            trust_remote_code=False,
+            output_loading_info=True,
+            **options,
+            **dense,
         )
     model, report = loaded
     check_weights(name, model, report["missing_keys"])
@@ -145,8 +151,12 @@ def _bridge(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
         model.config.architectures = [type(model).__name__]  # a configuration may name another class than was loaded
         model.config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        reread = AutoTokenizer.from_pretrained(folder)
-        return TransformerBridge.boot_transformers(folder, hf_model=model, tokenizer=reread, dtype=model.dtype)
+        reread = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        # TransformerLens reads it once more with these settings, among which the model's own file may say `true`.
+        reread.init_kwargs["trust_remote_code"] = False
+        return TransformerBridge.boot_transformers(
+            folder, hf_model=model, tokenizer=reread, dtype=model.dtype, trust_remote_code=False
+        )
 
 
 def _context_length(config: PretrainedConfig) -> int:

@@ -92,6 +92,11 @@ def explained(name: str) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, *broken_files) as error:
         reason = " ".join(str(error).split())
+        if "trust_remote_code" in reason:  # how transformers refuses to run code that comes with a model
+            raise ModelError(
+                f"{name} cannot be loaded without code that comes with it, and valens never runs a model's own code. "
+                "Choose a model that transformers itself has the code for, or this one converted to such a form."
+            ) from error
         raise ModelError(
             f"{name} could not be loaded: {reason[:400]} "
             "For a hub name, check the spelling, the network, and `hf auth login` if the model is gated."
