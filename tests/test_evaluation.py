@@ -239,6 +239,19 @@ def test_layers_evaluated_apart_are_stacked(task, vectors):
 
 
 @each_task
+def test_a_layer_s_numbers_depend_on_nothing_beside_it(task, vectors):
+    """To the last bit: neither on the other layers and their order, nor on whether halves are scored."""
+    found = evaluate(task, vectors, resamples=20, halves=20)
+    assert np.array_equal(evaluate(task, vectors, resamples=20).replicates, found.replicates)
+    turned = evaluate(task, vectors[::-1].copy(), resamples=20, halves=20)
+    alone = stacked([evaluate(task, layer[None], resamples=20, halves=20) for layer in vectors])
+    for other, order in ((turned, slice(None, None, -1)), (alone, slice(None))):
+        for one, another in zip((found, *found.halves), (other, *other.halves), strict=True):
+            assert np.array_equal(one.score, another.score[order])
+            assert np.array_equal(one.replicates, another.replicates[order], equal_nan=True)
+
+
+@each_task
 def test_resamples_are_the_same_for_every_layer_and_call(task, vectors):
     together = evaluate(task, vectors, resamples=20, seed=4)
     alone = evaluate(task, vectors[1:2], resamples=20, seed=4)

@@ -15,9 +15,9 @@ import pytest
 from shell import Shell, shell, tiny_folder  # noqa: F401
 from tiny import one_thread  # noqa: F401
 
-from valens import models
 from valens.errors import ModelError
-from valens.store import ActivationStore
+from valens.model import loading
+from valens.store.store import ActivationStore
 
 CODE = """from pathlib import Path
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -67,7 +67,7 @@ def hostile(folder: Path, tiny_folder: Path, marker: Path, files: dict[str, dict
 def test_a_folder_that_needs_its_code_is_refused(what: str, tmp_path: Path, tiny_folder: Path, marker: Path) -> None:
     folder = hostile(tmp_path / "hostile", tiny_folder, marker, REFUSED[what])
     with pytest.raises(ModelError, match=f"hostile cannot be loaded {MEANT}"):
-        models.load(str(folder), device="cpu")
+        loading.load(str(folder), device="cpu")
     assert not marker.exists()
 
 
@@ -75,8 +75,8 @@ def test_a_folder_that_transformers_has_the_code_for_is_read_with_that(
     tmp_path: Path, tiny_folder: Path, marker: Path
 ) -> None:
     files = {"config.json": {"auto_map": MODEL}, "tokenizer_config.json": {"auto_map": TOKENIZER}}
-    loaded = models.load(str(hostile(tmp_path / "known", tiny_folder, marker, files)), device="cpu")
-    assert loaded.weights == models.load(str(tiny_folder), device="cpu").weights
+    loaded = loading.load(str(hostile(tmp_path / "known", tiny_folder, marker, files)), device="cpu")
+    assert loaded.weights == loading.load(str(tiny_folder), device="cpu").weights
     assert type(loaded.bridge.original_model).__module__.startswith("transformers.models.llama")
     assert not marker.exists()
 
@@ -90,7 +90,7 @@ def test_a_tokenizer_cannot_say_yes_in_the_users_place(tmp_path: Path, tiny_fold
     said = {"tokenizer_class": "CTRLTokenizer", "bos_token": "<s>", "unk_token": "<unk>"}
     yes = {"trust_remote_code": True, "auto_map": {"AutoTokenizer": [f"{folder}--own.OwnTokenizer", None]}}
     (folder / "tokenizer_config.json").write_text(json.dumps(said | yes))
-    assert type(models.load(str(folder), device="cpu").tokenizer).__name__ == "CTRLTokenizer"
+    assert type(loading.load(str(folder), device="cpu").tokenizer).__name__ == "CTRLTokenizer"
     assert not marker.exists()
 
 

@@ -86,9 +86,21 @@ def mean_of_units(scores: Float[np.ndarray, "layer n"], unit: str, sample: str, 
     """The evaluation of a score that is a mean over independent units."""
     n = scores.shape[1]
     counts = bootstrap.counts(n)
-    with np.errstate(invalid="ignore"):
-        replicates = scores @ counts.T / counts.sum(axis=1)
+    replicates = np.concatenate([_means(scores, counts[part]) for part in bootstrap.parts()], axis=1)
     return Evaluation(scores.mean(axis=1), replicates, n, unit, scores, sample)
+
+
+def _means(
+    scores: Float[np.ndarray, "layer n"], counts: Int[np.ndarray, "resample n"]
+) -> Float[np.ndarray, "layer resample"]:
+    """The means over resamples of the units, layer by layer: the last bits of a product hang on its shape.
+
+    So what a layer's replicates are depends neither on the layers beside it nor on whether halves are scored, and equal
+    layers differ by nothing at all.
+    """
+    weights = counts.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        return np.stack([weights @ layer for layer in scores]) / counts.sum(axis=1)
 
 
 def split_evaluation(found: Evaluation, bootstrap: Bootstrap) -> Evaluation:
