@@ -13,10 +13,10 @@ from script import figure_script
 from probes.layer_sweep.figure import layer_curves
 from valens.errors import ResultError
 from valens.plotting import Width
-from valens.probes import Sweep
+from valens.probes import LayerSweepResult
 
 
-def draw(results: Sequence[Sweep], width: Width) -> Mapping[str, Figure]:
+def draw(results: Sequence[LayerSweepResult], width: Width) -> Mapping[str, Figure]:
     """Scores by layer of one or more stored sweeps; ResultError for two of one model, which would be one panel."""
     tables = {str(sweep.table.model.iloc[0]): sweep.table for sweep in results}
     if len(tables) < len(results):
@@ -32,7 +32,7 @@ def draw(results: Sequence[Sweep], width: Width) -> Mapping[str, Figure]:
     return {"figure3": layer_curves(table, chosen=chosen, replicates=replicates, width=width)}
 
 
-def _twice(results: Sequence[Sweep]) -> str:
+def _twice(results: Sequence[LayerSweepResult]) -> str:
     (most, _), *_ = Counter(str(sweep.table.model.iloc[0]) for sweep in results).most_common()
     return most
 

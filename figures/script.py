@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from valens.errors import ResultError, ValensError
-from valens.files.escaped_surrogates import printable
+from valens.files.escaped_surrogates import escape_surrogates
 from valens.plotting.style import WIDTHS, Width, save_figure
 from valens.results.result import read_result
 
@@ -34,9 +34,9 @@ def figure_script(draw: Draw[Any], *, kind: str, stored: Path, about: str, toget
             figures = draw([_read(folder, kind) for folder in results], asked.width)
             for name, figure in figures.items():
                 for path in save_figure(figure, out, name):
-                    sys.stdout.write(f"{printable(str(path))}\n")
+                    sys.stdout.write(f"{escape_surrogates(str(path))}\n")
     except ValensError as error:
-        sys.stderr.write(f"Error: {printable(str(error))}\n")
+        sys.stderr.write(f"Error: {escape_surrogates(str(error))}\n")
         raise SystemExit(2) from error
 
 

@@ -61,14 +61,14 @@ def executed(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.Notebook
     for cell in notebook.cells:
         cell.metadata = {"tags": cell.metadata.tags} if "tags" in cell.metadata else {}
         for output in cell.get("outputs", ()):
-            _refuse_noise(output, cell.execution_count)
+            _check_noise(output, cell.execution_count)
             _shrink(output)
     notebook.metadata = METADATA
     nbformat.validate(notebook)
     return notebook
 
 
-def _refuse_noise(output: nbformat.NotebookNode, number: int) -> None:
+def _check_noise(output: nbformat.NotebookNode, number: int) -> None:
     widget = any("widget" in kind for kind in output.get("data", ()))
     if output.get("name") == "stderr" or widget:
         what = "a widget" if widget else output.text.strip()[:300]

@@ -10,7 +10,7 @@ from typing import Any
 from valens.results.result import Result
 
 
-class Drawn(Result, ABC):
+class PlottableResult(Result, ABC):
     """A result that has figures, which are drawn from its tables alone."""
 
     @abstractmethod
@@ -21,7 +21,7 @@ class Drawn(Result, ABC):
         """The main figure, as a matplotlib figure."""
         return next(iter(self.figures().values()))()
 
-    def companions(self) -> tuple[str, ...]:
+    def extra_files(self) -> tuple[str, ...]:
         """The files of the figures."""
         return tuple(f"{name}.{suffix}" for name in self.figures() for suffix in ("pdf", "png"))
 

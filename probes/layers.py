@@ -15,7 +15,7 @@ def layers_asked(model: Model, representation: Representation, layers: LayerSet 
 
     Raises SiteError where the model has fewer layers, and where nothing is left.
     """
-    refuse_beyond(model, layers or ())
+    check_layers(model, layers or ())
     there = representation.reading.layers(model.n_layers)
     wanted = tuple(layer for layer in there if layers is None or layer in layers)
     if not wanted:
@@ -25,7 +25,7 @@ def layers_asked(model: Model, representation: Representation, layers: LayerSet 
     return wanted
 
 
-def refuse_beyond(model: Model, layers: Iterable[int]) -> None:
+def check_layers(model: Model, layers: Iterable[int]) -> None:
     """Raise SiteError for a layer behind the model's last."""
     deepest = max(layers, default=0)
     if deepest > model.n_layers:

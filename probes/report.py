@@ -16,11 +16,11 @@ from markupsafe import Markup
 from probes.result_folders import results_in
 from valens.errors import ResultError
 from valens.files.atomic import replace, writable_folder
-from valens.files.escaped_surrogates import printable
+from valens.files.escaped_surrogates import escape_surrogates
 from valens.report.drawings import inline_svg
 from valens.report.facts import Fact, command_of, facts_of, made_with, model_of, texts_of
-from valens.report.kinds import tell
-from valens.report.section import Told, at_layers
+from valens.report.kinds import section_of
+from valens.report.section import Section, at_layers
 from valens.report.views import number
 from valens.results.provenance import __version__
 from valens.results.result import Result
@@ -28,7 +28,7 @@ from valens.results.tables import PROVENANCE, REPORT, TABLE
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnFigure:
     """A figure as it stands on the page."""
 
     svg: Markup
@@ -45,15 +45,15 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """One result on the page."""
 
     id: str
     place: str
     title: str
     texts: str
-    told: Told
-    figures: tuple[Drawn, ...]
+    section: Section
+    figures: tuple[DrawnFigure, ...]
     made: tuple[str, ...]
     command: str
     typed: bool
@@ -77,29 +77,29 @@ def write_report(folder: str | Path, out: str | Path | None = None) -> Path:
     return parent / path.name
 
 
-def _sections(folder: Path, found: Mapping[Path, Result]) -> Iterator[Section]:
+def _sections(folder: Path, found: Mapping[Path, Result]) -> Iterator[PageSection]:
     numbers = count(1)
     for place, (path, result) in enumerate(found.items(), start=1):
         try:
-            told = tell(result)
+            section = section_of(result)
             figures = tuple(
-                Drawn(Markup(inline_svg(picture.draw(), prefix=f"f{next(numbers)}-")), picture.caption)
-                for picture in told.pictures
+                DrawnFigure(Markup(inline_svg(picture.draw(), prefix=f"f{next(numbers)}-")), picture.caption)
+                for picture in section.pictures
             )
         except ResultError as error:
             raise ResultError(f"{folder / path}: {error}") from error
-        yield _section(f"result-{place}", path, result, told, figures)
+        yield _section(f"result-{place}", path, result, section, figures)
 
 
-def _section(name: str, path: Path, result: Result, told: Told, figures: tuple[Drawn, ...]) -> Section:
+def _section(name: str, path: Path, result: Result, section: Section, figures: tuple[DrawnFigure, ...]) -> PageSection:
     command, typed = command_of(result.provenance)
     model = model_of(result.provenance)
-    return Section(
+    return PageSection(
         id=name,
         place="" if path == Path() else path.as_posix(),
-        title=f"{told.title} of {model}" if model else told.title,
+        title=f"{section.title} of {model}" if model else section.title,
         texts=texts_of(result.provenance),
-        told=told,
+        section=section,
         figures=figures,
         made=made_with(result.provenance),
         command=command,
@@ -115,7 +115,7 @@ def _files(result: Result) -> Iterator[Kept]:
         yield Kept(file, number(len(table)), ", ".join(map(str, table.columns)))
 
 
-def _page(folder: str, sections: list[Section]) -> str:
+def _page(folder: str, sections: list[PageSection]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("valens.report", "assets"),
         autoescape=True,
@@ -136,7 +136,7 @@ def _page(folder: str, sections: list[Section]) -> str:
         provenance_file=PROVENANCE,
         at_layers=at_layers,
     )
-    return printable(page)
+    return escape_surrogates(page)
 
 
 def _asset(name: str) -> str:

@@ -37,12 +37,12 @@ def no_network() -> Iterator[None]:
     look_up, connect = socket.getaddrinfo, socket.socket.connect
 
     def guarded_look_up(host: str | None, *args: Any, **kwargs: Any) -> Any:
-        _refuse_unless_here(host)
+        _check_host(host)
         return look_up(host, *args, **kwargs)
 
     def guarded_connect(self: socket.socket, address: Any) -> Any:
         if self.family in {socket.AF_INET, socket.AF_INET6}:
-            _refuse_unless_here(address[0])
+            _check_host(address[0])
         return connect(self, address)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -51,6 +51,6 @@ def no_network() -> Iterator[None]:
         yield
 
 
-def _refuse_unless_here(host: str | None) -> None:
+def _check_host(host: str | None) -> None:
     if host not in _HERE:
         pytest.fail(f"A test tried to reach {host!r}. Tests need no network: use a local path or a tiny model.")

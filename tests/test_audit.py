@@ -16,7 +16,7 @@ from valens.layers.sites import Stream
 from valens.model import loading
 from valens.model.model import Model
 from valens.representations.named import HS, VA
-from valens.representations.poolings import OwnPooling
+from valens.representations.poolings import CustomPooling
 from valens.representations.readings import Reading
 from valens.store.shards import Shard, write_shard
 from valens.store.store import ActivationStore
@@ -41,7 +41,7 @@ def test_readings_that_should_be_equal_are_and_half_precision_is_not(folder: Pat
         assert found.loc[comparison].relative.max() < 2e-5
         assert found.loc[comparison].cosine_gap.max() < 1e-9
     half = found.loc["float32 and bfloat16"]
-    assert set(half.index) == {"hidden/mean", "values/mean", "heads/mean", "attention/mean"}
+    assert set(half.index) == {"hidden/mean", "values/mean", "heads/mean", "attn_out/mean"}
     assert half.relative.min() > 1e-4
     assert half.relative.max() < 0.1
     assert result.table.layer.max() == 3
@@ -85,7 +85,7 @@ def test_no_drift_where_nothing_changed_and_drift_where_a_vector_did(model: Mode
 
 
 def test_what_cannot_be_read_again_is_named_and_passed_over(model: Model, tmp_path: Path) -> None:
-    first = OwnPooling("first", lambda speaks: ((speaks.cumsum(1) == 1) & speaks).float())
+    first = CustomPooling("first", lambda pooling_mask: ((pooling_mask.cumsum(1) == 1) & pooling_mask).float())
     store = ActivationStore(tmp_path)
     own = Reading(Stream.VALUES, first)
     plan(model, TEXTS, [own], store=store).run()

@@ -56,11 +56,11 @@ class Pair(NamedTuple):
 
 
 @cache
-def pair(architecture: str, kernel: str = "auto") -> Pair:
+def pair(architecture: str, attn_implementation: str = "auto") -> Pair:
     network, tokenizer = tiny.network(architecture), tiny.tokenizer()
     bare = copy.deepcopy(network)
     bare.set_attn_implementation("eager")
-    model = loading.wrap(network, tokenizer, name=architecture, kernel=kernel)
+    model = loading.wrap(network, tokenizer, name=architecture, attn_implementation=attn_implementation)
     return Pair(model, bare, prompts.tokenize(tokenizer, TEXTS, max_tokens=128))
 
 
@@ -75,7 +75,7 @@ def bare_vectors(architecture: str, place: int) -> dict[tuple[str, int], torch.T
 def expected(architecture: str, place: int, reading: Reading) -> torch.Tensor:
     """[layer, d], pooled by hand."""
     text, vectors = pair(architecture).texts[place], bare_vectors(architecture, place)
-    weights = pooling_weights(reading.pooling, torch.tensor([text.speaks]))[0]
+    weights = pooling_weights(reading.pooling, torch.tensor([text.pooling_mask]))[0]
     layers = [vectors[reading.stream, layer] for layer in reading.layers(pair(architecture).model.n_layers)]
     if reading.stream is Stream.PATTERN:
         return torch.stack([torch.einsum("hqk,q->hk", layer, weights) for layer in layers])
@@ -96,10 +96,10 @@ def distance(found: torch.Tensor, wanted: torch.Tensor) -> float:
 
 
 @every_architecture
-@pytest.mark.parametrize("kernel", ["auto", "transformer_lens"])
+@pytest.mark.parametrize("attn_implementation", ["auto", "transformer_lens"])
 @pytest.mark.parametrize("layout", ["alone", "right", "left"])
-def test_every_stream_is_what_a_bare_forward_computes(architecture, kernel, layout):
-    model, _, texts = pair(architecture, kernel)
+def test_every_stream_is_what_a_bare_forward_computes(architecture, attn_implementation, layout):
+    model, _, texts = pair(architecture, attn_implementation)
     if layout == "alone":
         found = [vectors for text in texts for vectors in read(model, READINGS, Batch.of([text]))]
     else:
@@ -136,7 +136,7 @@ def test_the_final_norm_gives_the_models_own_last_hidden_state(architecture):
         with torch.no_grad():
             last = bare.base_model(input_ids=torch.tensor([text.ids]), use_cache=False).last_hidden_state[0]
         for reading in NORMED:
-            wanted = pooling_weights(reading.pooling, torch.tensor([text.speaks]))[0] @ last
+            wanted = pooling_weights(reading.pooling, torch.tensor([text.pooling_mask]))[0] @ last
             assert distance(found[reading][-1, place], wanted) < SAME
 
 
@@ -203,13 +203,13 @@ def test_a_prefix_has_the_vectors_that_it_has_alone():
     model, _, (text, *_) = pair("llama")
     (found,) = read(model, READINGS, Batch.of([text], ends=[[3, 9, len(text)]]))
     for row, end in enumerate([3, 9, len(text)]):
-        (alone,) = read(model, READINGS, Batch.of([Tokens(text.ids[:end], text.speaks[:end], truncated=True)]))
+        (alone,) = read(model, READINGS, Batch.of([Tokens(text.ids[:end], text.pooling_mask[:end], truncated=True)]))
         assert all(distance(found[reading][:, row], alone[reading][:, 0]) < SAME for reading in READINGS)
 
 
-def test_only_the_tokens_that_speak_are_pooled():
+def test_only_the_tokens_of_the_mask_are_pooled():
     model, _, (text, *_) = pair("llama")
-    quiet_start = Tokens(text.ids, (False, *text.speaks[1:]), truncated=False)
+    quiet_start = Tokens(text.ids, (False, *text.pooling_mask[1:]), truncated=False)
     (found,) = read(model, [VA.reading], Batch.of([quiet_start]))
     wanted = torch.stack([bare_vectors("llama", 0)["values", layer][1:].mean(0) for layer in (1, 2, 3)])
     assert distance(found[VA.reading][:, 0], wanted) < SAME
@@ -219,7 +219,7 @@ def test_half_precision_is_pooled_in_float32():
     """Against a bare forward in bfloat16: sums in bfloat16 would be off by about 1 %, the format's 8 bits."""
     bare = tiny.network("llama").to(torch.bfloat16)
     bare.set_attn_implementation("eager")
-    model = loading.wrap(copy.deepcopy(bare), tiny.tokenizer(), name="half", kernel="eager")
+    model = loading.wrap(copy.deepcopy(bare), tiny.tokenizer(), name="half", attn_implementation="eager")
     assert model.dtype == "bfloat16"
     text = pair("llama").texts[0]
     (found,) = read(model, [HS.reading], Batch.of([text]))
@@ -244,7 +244,7 @@ def lent_things(model: Model) -> list[object]:
 
 @every_architecture
 @pytest.mark.parametrize("readings", [READINGS, PATTERNS], ids=["streams", "patterns"])
-def test_hooks_and_kernels_are_given_back(architecture, readings):
+def test_hooks_and_attention_are_given_back(architecture, readings):
     model, _, texts = pair(architecture)
     before = lent_things(model)
     with capturing(model, readings) as vectors_of:
@@ -253,7 +253,7 @@ def test_hooks_and_kernels_are_given_back(architecture, readings):
     assert lent_things(model) == before
 
 
-def test_hooks_and_kernels_are_given_back_after_an_error():
+def test_hooks_and_attention_are_given_back_after_an_error():
     model, _, texts = pair("llama")
     before = lent_things(model)
 

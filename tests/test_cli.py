@@ -27,7 +27,17 @@ from valens.model.model import Model
 from valens.results.result import read_result
 from valens.selectors import SELECTORS
 
-DETAILS = ("choices", "dimension", "gaps", "replicates", "rivals", "rules", "samples", "scores", "sets")
+DETAILS = (
+    "choices",
+    "dimension",
+    "paired_differences",
+    "replicates",
+    "comparisons",
+    "rules",
+    "samples",
+    "scores",
+    "sets",
+)
 TABLES = {f"{name}.parquet" for name in DETAILS}
 FILES = TABLES | {"provenance.json", "layers.json", "figure3.pdf", "figure3.png"}
 STOPPED = "Stopped. What was finished is kept; the same command goes on from there."
@@ -151,7 +161,7 @@ def test_json_is_one_object_with_all_of_it(sweep: Run) -> None:
     assert [row["score"] for row in found["scores"]] == [None if pd.isna(score) else score for score in table.score]
     stored = json.loads(Path("out/layers.json").read_text(encoding="utf-8"))
     assert (found["layers"], found["representations"]) == (stored["layers"], stored["representations"])
-    assert found["rivals"] == stored["rivals"]
+    assert found["comparisons"] == stored["comparisons"]
     assert found["provenance"]["model"]["model"] == "tiny-llama"
     assert found["out"] == "out"
 

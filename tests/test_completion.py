@@ -18,7 +18,7 @@ from valens.errors import TaskError
 from valens.layers.sites import Stream
 from valens.linear_probes.recipe import SCHEDULES
 from valens.model import loading
-from valens.model.attention import KERNELS
+from valens.model.attention import ATTN_IMPLEMENTATIONS
 from valens.model.catalog import CATALOG
 from valens.representations import named
 from valens.representations.poolings import Pooling
@@ -75,7 +75,7 @@ def completed(shell: Shell, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
         ("logit-lens --corpus ", list(CORPORA)),
         ("audit --device ", list(loading.DEVICES)),
         ("audit --dtype ", list(loading.DTYPES)),
-        ("encode --kernel ", list(KERNELS)),
+        ("encode --attn-implementation ", list(ATTN_IMPLEMENTATIONS)),
         ("encode --on-long e", ["error"]),
         ("segment-matching --similarity c", ["cosine", "centered-cosine"]),
         ("extract texts.txt --read values/mean,heads/m", ["values/mean,heads/mean"]),

@@ -71,7 +71,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "figures").symlink_to(ROOT / "figures")
     shutil.copytree(ROOT / "figures/results/layer-sweep-smollm2-135m", tmp_path / "results/demo")
     elsewhere = {
-        "model": {"name": "Qwen/Qwen3-8B", "n_layers": 36, "weights": ""},
+        "model": {"name": "Qwen/Qwen3-8B", "n_layers": 36, "weights_hash": ""},
         "representations": {"VA": {"list": [30]}},
     }
     (tmp_path / "results/qwen3-8b").mkdir()

@@ -16,7 +16,7 @@ from valens.errors import LayerSetError, PromptError, RepresentationError, Resul
 from valens.extraction import embedding
 from valens.extraction.embedding import averaged, encode, listed
 from valens.extraction.extract import plan
-from valens.extraction.layers_file import layers_for, model_facts, read_chosen, rounded_weights
+from valens.extraction.layers_file import layers_for, model_facts, read_chosen, rounded_weights_hash
 from valens.extraction.manifest import about_of
 from valens.layers.layer_set import LayerSet
 from valens.model import loading
@@ -134,7 +134,7 @@ def test_settings_reach_the_reading(model: Model) -> None:
 
 
 def layers_json(path: Path, model: Model, **changes: object) -> Path:
-    facts = model_facts(about_of(model), {"weights": model.weights}, rounded_weights(model)) | changes
+    facts = model_facts(about_of(model), {"weights_hash": model.weights_hash}, rounded_weights_hash(model)) | changes
     sets = {"VA": {"layers": "2,3", "list": [2, 3]}, "HS": {"layers": "1", "list": [1]}}
     path.write_text(json.dumps({"model": facts, "representations": sets}), encoding="utf-8")
     return path
@@ -149,12 +149,12 @@ def test_layers_come_as_a_set_in_words_or_from_a_sweep(model: Model, tmp_path: P
     assert list(read_chosen(path).sets) == ["VA", "HS"]
 
 
-UNKNOWN = {"weights": "others", "rounded_weights": None}
+UNKNOWN = {"weights_hash": "others", "rounded_weights_hash": None}
 """What older files say of weights that are not these."""
 
 
 @pytest.mark.parametrize(
-    "same", [{"weights": "another dtype"}, {"name": "renamed"}, {"name": "renamed", "rounded_weights": None}]
+    "same", [{"weights_hash": "another dtype"}, {"name": "renamed"}, {"name": "renamed", "rounded_weights_hash": None}]
 )
 def test_a_local_model_is_known_by_its_weights(model: Model, tmp_path: Path, same: dict[str, object]) -> None:
     assert layers_for(model, VA, layers_json(tmp_path / "layers.json", model, **same)) == LayerSet.of([2, 3])
@@ -171,7 +171,7 @@ def test_a_model_of_the_hub_or_the_catalogue_is_known_by_its_name(
 
 
 @pytest.mark.parametrize(
-    "other", [{"n_layers": 4}, UNKNOWN, UNKNOWN | {"name": "other"}], ids=["depth", "weights", "name and weights"]
+    "other", [{"n_layers": 4}, UNKNOWN, UNKNOWN | {"name": "other"}], ids=["depth", "weights_hash", "name and weights"]
 )
 def test_another_model_s_layers_are_refused(model: Model, tmp_path: Path, other: dict[str, object]) -> None:
     with pytest.raises(LayerSetError, match=r"was made with .* this is tiny \(3 layers\).* Sweep this model"):
@@ -185,7 +185,7 @@ def test_a_folder_s_name_does_not_make_two_models_one(model: Model, tmp_path: Pa
     with torch.no_grad():
         other.model.layers[0].mlp.up_proj.weight[0, 0] += 0.1
     half, other = (loading.wrap(network, tiny.tokenizer(), name="tiny") for network in (half, other))
-    assert half.weights != model.weights
+    assert half.weights_hash != model.weights_hash
     assert layers_for(half, VA, path) == LayerSet.of([2, 3])
     with pytest.raises(
         LayerSetError, match=r"and their weights differ. If it is the same model, load both in float32 or"
@@ -197,7 +197,7 @@ def test_the_unembedding_is_no_part_of_a_vector(model: Model) -> None:
     network = tiny.network("llama")
     with torch.no_grad():
         network.lm_head.weight += 1
-    assert rounded_weights(loading.wrap(network, tiny.tokenizer(), name="tiny")) == rounded_weights(model)
+    assert rounded_weights_hash(loading.wrap(network, tiny.tokenizer(), name="tiny")) == rounded_weights_hash(model)
 
 
 def test_a_file_that_names_no_model_or_not_this_representation_is_refused(model: Model, tmp_path: Path) -> None:
@@ -225,8 +225,8 @@ def test_a_file_that_names_no_model_or_not_this_representation_is_refused(model:
         '{"representations": {"VA": {"list": []}}}',
         '{"representations": {"VA": {"list": [1]}}, "model": "tiny"}',
         '{"representations": {"VA": {"list": [1]}}, "model": [1]}',
-        '{"representations": {"VA": {"list": [1]}}, "model": {"n_layers": 3, "weights": "w"}}',
-        '{"representations": {"VA": {"list": [1]}}, "model": {"name": "tiny", "n_layers": "3", "weights": "w"}}',
+        '{"representations": {"VA": {"list": [1]}}, "model": {"n_layers": 3, "weights_hash": "w"}}',
+        '{"representations": {"VA": {"list": [1]}}, "model": {"name": "tiny", "n_layers": "3", "weights_hash": "w"}}',
     ],
 )
 def test_a_file_that_is_no_sweep_s_is_refused(model: Model, tmp_path: Path, content: str | None) -> None:

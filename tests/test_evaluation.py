@@ -225,14 +225,17 @@ def test_the_score_is_made_of_the_samples(task, vectors):
 
 @each_task
 def test_layers_evaluated_apart_are_stacked(task, vectors):
-    together = evaluate(task, vectors, resamples=8, halves=4)
+    together = evaluate(task, vectors, resamples=8, resamples_of_splits=4)
     apart = stacked(
-        [evaluate(task, vectors[:1], resamples=8, halves=4), evaluate(task, vectors[1:], resamples=8, halves=4)]
+        [
+            evaluate(task, vectors[:1], resamples=8, resamples_of_splits=4),
+            evaluate(task, vectors[1:], resamples=8, resamples_of_splits=4),
+        ]
     )
     assert np.array_equal(apart.score, together.score)
     assert np.array_equal(apart.samples, together.samples)
-    for half, whole in zip(apart.halves, together.halves, strict=True):
-        assert np.allclose(half.replicates, whole.replicates, atol=1e-12, equal_nan=True)
+    for split, whole in zip(apart.splits, together.splits, strict=True):
+        assert np.allclose(split.replicates, whole.replicates, atol=1e-12, equal_nan=True)
 
 
 # --- what every evaluation promises -----------------------------------------------------------------------------------
@@ -241,12 +244,12 @@ def test_layers_evaluated_apart_are_stacked(task, vectors):
 @each_task
 def test_a_layer_s_numbers_depend_on_nothing_beside_it(task, vectors):
     """To the last bit: neither on the other layers and their order, nor on whether halves are scored."""
-    found = evaluate(task, vectors, resamples=20, halves=20)
+    found = evaluate(task, vectors, resamples=20, resamples_of_splits=20)
     assert np.array_equal(evaluate(task, vectors, resamples=20).replicates, found.replicates)
-    turned = evaluate(task, vectors[::-1].copy(), resamples=20, halves=20)
-    alone = stacked([evaluate(task, layer[None], resamples=20, halves=20) for layer in vectors])
+    turned = evaluate(task, vectors[::-1].copy(), resamples=20, resamples_of_splits=20)
+    alone = stacked([evaluate(task, layer[None], resamples=20, resamples_of_splits=20) for layer in vectors])
     for other, order in ((turned, slice(None, None, -1)), (alone, slice(None))):
-        for one, another in zip((found, *found.halves), (other, *other.halves), strict=True):
+        for one, another in zip((found, *found.splits), (other, *other.halves), strict=True):
             assert np.array_equal(one.score, another.score[order])
             assert np.array_equal(one.replicates, another.replicates[order], equal_nan=True)
 

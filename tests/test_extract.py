@@ -102,7 +102,7 @@ def test_every_different_text_is_read_once(
 def test_a_text_that_comes_as_tokens_is_read_as_it_is(model: Model, store: ActivationStore) -> None:
     (whole,) = texts(1, seed=3)
     text = tokenize(model.tokenizer, [whole], max_tokens=64)[0]
-    half = Tokens(text.ids[: len(text) // 2], text.speaks[: len(text) // 2], truncated=False)
+    half = Tokens(text.ids[: len(text) // 2], text.pooling_mask[: len(text) // 2], truncated=False)
     plan(model, [whole, half, text], [VA.reading], store=store).run()
     again = plan(model, [half, whole], [VA.reading], store=store).run()
     assert again.passes == 0
@@ -171,7 +171,7 @@ class TestPrefixes:
         assert sum(passes) == 5
         assert len(found.rows) == sum(map(len, prefixes))
         cut = [
-            Tokens(text.ids[:end], text.speaks[:end], truncated=False)
+            Tokens(text.ids[:end], text.pooling_mask[:end], truncated=False)
             for text, ends in zip(tokens, prefixes, strict=True)
             for end in ends
         ]
@@ -281,7 +281,7 @@ class TestKeys:
 
     @pytest.mark.parametrize(
         "change",
-        ["weights", "config", "tokens", "revision", "dtype", "kernel"],
+        ["weights_hash", "config_hash", "tokenizer_hash", "revision", "dtype", "attn_implementation"],
     )
     def test_the_model(self, model: Model, store: ActivationStore, change: str) -> None:
         other = dataclasses.replace(model, **{change: "other"})
@@ -292,7 +292,7 @@ class TestKeys:
         [
             {"prompt": Prompt("w7 {text}")},
             {"prompt": Prompt(bos="never")},
-            {"prompt": Prompt(speakers="text")},
+            {"prompt": Prompt(pool_over="text")},
             {"max_tokens": 17},
             {"stored": "bfloat16"},
         ],

@@ -22,7 +22,7 @@ def wrapped(name: str = "tiny", **changes: object) -> Model:
 
 
 def prints(model: Model) -> tuple[str, str, str]:
-    return model.weights, model.config, model.tokens
+    return model.weights_hash, model.config_hash, model.tokenizer_hash
 
 
 # --- weights ----------------------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def test_strided_and_tied_weights_are_hashed_as_the_numbers_they_are():
     ids=lambda changes: next(iter(changes)),
 )
 def test_a_number_of_the_configuration_counts(changes):
-    assert wrapped(**changes).config != wrapped().config
+    assert wrapped(**changes).config_hash != wrapped().config_hash
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_number_of_the_configuration_counts(changes):
     ids=lambda changes: next(iter(changes)),
 )
 def test_what_a_configuration_remembers_of_its_history_does_not(changes):
-    assert wrapped(**changes).config == wrapped().config
+    assert wrapped(**changes).config_hash == wrapped().config_hash
 
 
 # --- tokenizer --------------------------------------------------------------------------------------------------------
@@ -161,11 +161,11 @@ def test_how_it_was_last_called_does_not():
 # --- whole models -----------------------------------------------------------------------------------------------------
 
 
-def test_neither_the_name_nor_the_kernel_nor_the_folder_is_identity(tmp_path):
+def test_neither_the_name_nor_the_attn_implementation_nor_the_folder_is_identity(tmp_path):
     tiny.network("llama").save_pretrained(tmp_path / "a")
     tiny.tokenizer().save_pretrained(tmp_path / "a")
     (tmp_path / "a").rename(tmp_path / "b")
-    loaded = loading.load(str(tmp_path / "b"), kernel="transformer_lens")
+    loaded = loading.load(str(tmp_path / "b"), attn_implementation="transformer_lens")
     assert loaded.name == "b"
     assert prints(loaded) == prints(wrapped("other name"))
 
@@ -174,7 +174,7 @@ def test_wrapping_reads_the_fingerprints_of_what_was_given():
     network = tiny.network("phi3")
     given = fingerprints.of_weights(network), fingerprints.of_config(network.config)
     model = loading.wrap(network, tiny.tokenizer(), name="phi3")
-    assert (model.weights, model.config) == given
+    assert (model.weights_hash, model.config_hash) == given
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")

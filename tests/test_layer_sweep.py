@@ -16,7 +16,7 @@ import tiny
 import torch
 
 from probes.layer_sweep.probe import layer_sweep, plan
-from probes.layer_sweep.result import Sweep
+from probes.layer_sweep.result import LayerSweepResult
 from valens.errors import LayerSetError, PromptError, ResultError, SelectionError, SiteError, TaskError
 from valens.evaluation.bootstrap import Evaluation
 from valens.evaluation.evaluate import evaluate
@@ -133,7 +133,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def swept(model: Model, store: Path) -> tuple[Sweep, Counter[tuple[int, ...]]]:
+def swept(model: Model, store: Path) -> tuple[LayerSweepResult, Counter[tuple[int, ...]]]:
     """A first sweep, and how often it ran the model on each text; rows that only fill a batch repeat one beside them."""
     texts: Counter[tuple[int, ...]] = Counter()
     run = Model.run_body
@@ -148,7 +148,7 @@ def swept(model: Model, store: Path) -> tuple[Sweep, Counter[tuple[int, ...]]]:
 
 
 @pytest.fixture(scope="module")
-def sweep(swept: tuple[Sweep, Counter[tuple[int, ...]]]) -> Sweep:
+def sweep(swept: tuple[LayerSweepResult, Counter[tuple[int, ...]]]) -> LayerSweepResult:
     return swept[0]
 
 
@@ -172,7 +172,7 @@ def rows(table: pd.DataFrame, **wanted: object) -> pd.DataFrame:
 @pytest.mark.parametrize("task", SUITE.tasks, ids=lambda task: task.name)
 @pytest.mark.parametrize(("representation", "first"), [("VA", 1), ("HS", 0)])
 def test_a_layer_alone_scores_what_its_vectors_by_hand_score(
-    sweep: Sweep, by_hand: dict[str, np.ndarray], task: Task, representation: str, first: int
+    sweep: LayerSweepResult, by_hand: dict[str, np.ndarray], task: Task, representation: str, first: int
 ) -> None:
     expected = evaluate(task, by_hand[representation][:, : len(task.texts)], **SETTINGS)
     found = rows(sweep.table, representation=representation, task=task.name)
@@ -190,7 +190,7 @@ def test_a_layer_alone_scores_what_its_vectors_by_hand_score(
 )
 @pytest.mark.parametrize(("representation", "first"), [("VA", 1), ("HS", 0)])
 def test_a_set_scores_what_the_average_by_hand_scores(
-    sweep: Sweep,
+    sweep: LayerSweepResult,
     by_hand: dict[str, np.ndarray],
     task: Task,
     name: str,
@@ -205,7 +205,7 @@ def test_a_set_scores_what_the_average_by_hand_scores(
     assert found.score == pytest.approx(evaluate(task, averaged[None], **SETTINGS).score[0], abs=1e-6)
 
 
-def test_the_chosen_and_the_best_set_are_the_selectors_own(sweep: Sweep, model: Model, store: Path) -> None:
+def test_the_chosen_and_the_best_set_are_the_selectors_own(sweep: LayerSweepResult, model: Model, store: Path) -> None:
     best = layer_sweep(model, SUITE, [VA, HS], store=store, select="best", **SETTINGS)
     for name, choice in sweep.choices.items():
         assert set(rows(sweep.sets, representation=name, set="chosen").layers) == {str(choice.layers)}
@@ -215,7 +215,7 @@ def test_the_chosen_and_the_best_set_are_the_selectors_own(sweep: Sweep, model: 
     assert sweep.layers == sweep.choices["VA"].layers == sweep.choice.layers
 
 
-def test_words_alone_are_a_row_a_task(sweep: Sweep) -> None:
+def test_words_alone_are_a_row_a_task(sweep: LayerSweepResult) -> None:
     found = rows(sweep.table, representation=LEXICAL)
     assert list(found.task) == [task.name for task in SUITE.tasks]
     assert found.layer.isna().all()
@@ -224,7 +224,7 @@ def test_words_alone_are_a_row_a_task(sweep: Sweep) -> None:
         assert score == pytest.approx(evaluate(task, tfidf(task.texts)[None], **SETTINGS).score[0])
 
 
-def test_the_table_is_tidy(sweep: Sweep) -> None:
+def test_the_table_is_tidy(sweep: LayerSweepResult) -> None:
     table = sweep.table
     assert list(table.columns) == COLUMNS
     assert set(table.model) == {"tiny"}
@@ -239,51 +239,51 @@ def test_the_table_is_tidy(sweep: Sweep) -> None:
 # --- differences ------------------------------------------------------------------------------------------------------
 
 
-def average(sweep: Sweep, representation: str, name: str) -> float:
+def average(sweep: LayerSweepResult, representation: str, name: str) -> float:
     return rows(sweep.sets, representation=representation, set=name).score.mean()
 
 
-def test_differences_are_those_of_the_scores_and_lie_in_their_interval(sweep: Sweep) -> None:
-    for gap in rows(sweep.gaps, task_type="average").itertuples():
+def test_differences_are_those_of_the_scores_and_lie_in_their_interval(sweep: LayerSweepResult) -> None:
+    for gap in rows(sweep.paired_differences, task_type="average").itertuples():
         expected = average(sweep, gap.representation, "chosen") - average(sweep, gap.representation, gap.against)
         assert gap.difference == pytest.approx(expected)
-    for gap in rows(sweep.rivals, task_type="average").itertuples():
+    for gap in rows(sweep.comparisons, task_type="average").itertuples():
         assert gap.difference == pytest.approx(average(sweep, "VA", gap.set) - average(sweep, "HS", gap.set))
         assert gap.low <= gap.high
-    assert set(sweep.rivals.set) == {"chosen", "best"}
-    assert set(sweep.rivals.task_type) == {"average", *(task.task_type for task in SUITE.tasks)}
+    assert set(sweep.comparisons.set) == {"chosen", "best"}
+    assert set(sweep.comparisons.task_type) == {"average", *(task.task_type for task in SUITE.tasks)}
 
 
-def test_changing_sides_changes_the_sign(sweep: Sweep, model: Model, store: Path) -> None:
+def test_changing_sides_changes_the_sign(sweep: LayerSweepResult, model: Model, store: Path) -> None:
     turned = layer_sweep(model, SUITE, [HS, VA], store=store, **SETTINGS)
-    assert (set(turned.rivals["first"]), set(turned.rivals.second)) == ({"HS"}, {"VA"})
-    ours, theirs = sweep.rivals[["difference", "low", "high"]], turned.rivals[["difference", "high", "low"]]
+    assert (set(turned.comparisons["first"]), set(turned.comparisons.second)) == ({"HS"}, {"VA"})
+    ours, theirs = sweep.comparisons[["difference", "low", "high"]], turned.comparisons[["difference", "high", "low"]]
     np.testing.assert_allclose(ours, -theirs, atol=1e-12)
 
 
 def test_equal_vectors_differ_by_nothing_at_all(model: Model, store: Path) -> None:
     """The resamples are paired: what is the same under two names differs by 0 in each of them."""
     twin = Representation("twin", VA.reading)
-    rivals = layer_sweep(model, SUITE, [VA, twin], store=store, **SETTINGS).rivals
-    assert (rivals[["difference", "low", "high"]] == 0).all(axis=None)
+    comparisons = layer_sweep(model, SUITE, [VA, twin], store=store, **SETTINGS).comparisons
+    assert (comparisons[["difference", "low", "high"]] == 0).all(axis=None)
 
 
 def test_one_representation_has_no_rival(model: Model, store: Path) -> None:
     alone = layer_sweep(model, SUITE, [VA], store=store, **SETTINGS)
-    assert alone.rivals.empty
+    assert alone.comparisons.empty
     assert list(alone.choices) == ["VA"]
 
 
 # --- what every rule would choose -------------------------------------------------------------------------------------
 
 
-def typical(evaluations: list[Evaluation], half: int | None = None) -> np.ndarray:
+def typical(evaluations: list[Evaluation], split: int | None = None) -> np.ndarray:
     """The mean over these tasks, which are of five types, of every row's score on all units or on one half."""
-    return np.mean([(found if half is None else found.halves[half]).score for found in evaluations], axis=0)
+    return np.mean([(found if split is None else found.splits[split]).score for found in evaluations], axis=0)
 
 
 def evaluations(vectors: np.ndarray, tasks: tuple[Task, ...] = SUITE.tasks) -> list[Evaluation]:
-    return [evaluate(task, vectors[:, : len(task.texts)], halves=1, **SETTINGS) for task in tasks]
+    return [evaluate(task, vectors[:, : len(task.texts)], resamples_of_splits=1, **SETTINGS) for task in tasks]
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +292,7 @@ def alone(by_hand: dict[str, np.ndarray]) -> list[Evaluation]:
     return evaluations(by_hand["VA"])
 
 
-def test_every_rule_has_its_set_and_what_that_scores(sweep: Sweep) -> None:
+def test_every_rule_has_its_set_and_what_that_scores(sweep: LayerSweepResult) -> None:
     for name in ("VA", "HS"):
         ours = rows(sweep.rules, representation=name)
         assert list(ours.selector) == list(SELECTORS)
@@ -307,23 +307,25 @@ def test_every_rule_has_its_set_and_what_that_scores(sweep: Sweep) -> None:
         assert asked.chosen_minus_this_high.item() == 0
 
 
-def test_the_best_layer_of_half_of_the_data_is_scored_on_the_other_half(sweep: Sweep, alone: list[Evaluation]) -> None:
-    halves = [typical(alone, half) for half in (0, 1)]
-    best = [int(half.argmax()) for half in halves]
+def test_the_best_layer_of_half_of_the_data_is_scored_on_the_other_half(
+    sweep: LayerSweepResult, alone: list[Evaluation]
+) -> None:
+    splits = [typical(alone, split) for split in (0, 1)]
+    best = [int(split.argmax()) for split in splits]
     (found,) = rows(sweep.rules, representation="VA", selector="best").itertuples()
-    assert found.layers_of_halves == f"{best[0] + 1} and {best[1] + 1}"
-    assert found.new_half == pytest.approx((halves[1][best[0]] + halves[0][best[1]]) / 2, abs=1e-6)
-    assert found.seen_half == pytest.approx((halves[0][best[0]] + halves[1][best[1]]) / 2, abs=1e-6)
-    assert found.new_half_low <= found.new_half <= found.new_half_high
+    assert found.layers_of_splits == f"{best[0] + 1} and {best[1] + 1}"
+    assert found.held_out == pytest.approx((splits[1][best[0]] + splits[0][best[1]]) / 2, abs=1e-6)
+    assert found.in_sample == pytest.approx((splits[0][best[0]] + splits[1][best[1]]) / 2, abs=1e-6)
+    assert found.held_out_low <= found.held_out <= found.held_out_high
 
 
-def test_a_rule_that_looks_at_no_score_does_as_well_on_new_data(sweep: Sweep) -> None:
+def test_a_rule_that_looks_at_no_score_does_as_well_on_new_data(sweep: LayerSweepResult) -> None:
     for rule in sweep.rules[sweep.rules.selector.isin(["all", "half", "intrinsic-dimension"])].itertuples():
-        assert rule.seen_half == pytest.approx(rule.new_half, abs=1e-12)
+        assert rule.in_sample == pytest.approx(rule.held_out, abs=1e-12)
 
 
 def test_greedy_adds_layers_while_the_average_gains(
-    sweep: Sweep, by_hand: dict[str, np.ndarray], alone: list[Evaluation]
+    sweep: LayerSweepResult, by_hand: dict[str, np.ndarray], alone: list[Evaluation]
 ) -> None:
     """It tries sets in the first two runs of the tasks that have several; what it chose is then scored in all."""
     vectors = by_hand["VA"]
@@ -342,7 +344,7 @@ def test_greedy_adds_layers_while_the_average_gains(
     assert found.score == pytest.approx(in_all_runs.item(), abs=1e-6)
 
 
-def test_the_dimension_is_that_of_the_vectors_by_hand(sweep: Sweep, by_hand: dict[str, np.ndarray]) -> None:
+def test_the_dimension_is_that_of_the_vectors_by_hand(sweep: LayerSweepResult, by_hand: dict[str, np.ndarray]) -> None:
     dimension = sweep.details["dimension"]
     for name, first in (("VA", 1), ("HS", 0)):
         found = rows(dimension, representation=name)
@@ -353,7 +355,7 @@ def test_the_dimension_is_that_of_the_vectors_by_hand(sweep: Sweep, by_hand: dic
         assert rows(sweep.rules, representation=name, selector="intrinsic-dimension").layers.item() == least
 
 
-def test_the_samples_are_what_the_scores_are_made_of(sweep: Sweep) -> None:
+def test_the_samples_are_what_the_scores_are_made_of(sweep: LayerSweepResult) -> None:
     samples = sweep.details["samples"]
     for task in ("SmallRetrieval", "SmallReranking", "SmallClassification"):
         means = rows(samples, task=task).groupby(["representation", "layer"]).value.mean()
@@ -363,14 +365,14 @@ def test_the_samples_are_what_the_scores_are_made_of(sweep: Sweep) -> None:
 
 
 def test_without_a_comparison_the_choice_is_the_same_and_little_else_is_scored(
-    sweep: Sweep, model: Model, store: Path
+    sweep: LayerSweepResult, model: Model, store: Path
 ) -> None:
     bare = layer_sweep(model, SUITE, [VA, HS], store=store, compare=False, **SETTINGS)
     assert bare.choices == sweep.choices
     assert set(bare.sets.set) == {"chosen", "paper", "best", "half", "all"}
-    assert "new_half" not in bare.rules
+    assert "held_out" not in bare.rules
     pd.testing.assert_frame_equal(bare.table, sweep.table, check_exact=True)
-    pd.testing.assert_frame_equal(bare.rivals, sweep.rivals, check_exact=True)
+    pd.testing.assert_frame_equal(bare.comparisons, sweep.comparisons, check_exact=True)
 
 
 def test_exact_scores_are_those_of_mteb_s_own_evaluators(
@@ -415,7 +417,7 @@ def test_a_rule_that_cannot_choose_says_why(model: Model, store: Path) -> None:
 
 
 def test_the_saved_layers_are_what_encode_takes(
-    sweep: Sweep, model: Model, by_hand: dict[str, np.ndarray], tmp_path: Path
+    sweep: LayerSweepResult, model: Model, by_hand: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     path = sweep.save(tmp_path) / "layers.json"
     for representation, first in ((VA, 1), (HS, 0)):
@@ -429,29 +431,29 @@ def test_the_saved_layers_are_what_encode_takes(
 
 
 def test_each_text_is_read_once_for_all_tasks_layers_and_representations(
-    swept: tuple[Sweep, Counter[tuple[int, ...]]],
+    swept: tuple[LayerSweepResult, Counter[tuple[int, ...]]],
 ) -> None:
     sweep, texts = swept
     assert set(texts.values()) == {1}
     assert len(texts) == sweep.provenance["forward_passes"] == len(set(TEXTS))
 
 
-def test_a_second_run_reads_nothing_and_finds_the_same(sweep: Sweep, store: Path, no_forward: None) -> None:
+def test_a_second_run_reads_nothing_and_finds_the_same(sweep: LayerSweepResult, store: Path, no_forward: None) -> None:
     again = layer_sweep(small_model(), SUITE, [VA, HS], store=store, **SETTINGS)
     assert again.provenance["forward_passes"] == 0
-    for name in ("table", "sets", "gaps", "rivals", "rules"):
+    for name in ("table", "sets", "paired_differences", "comparisons", "rules"):
         pd.testing.assert_frame_equal(getattr(again, name), getattr(sweep, name), check_exact=True)
     assert again.choices == sweep.choices
 
 
-def test_the_seed_moves_the_intervals_and_no_score(sweep: Sweep, model: Model, store: Path) -> None:
+def test_the_seed_moves_the_intervals_and_no_score(sweep: LayerSweepResult, model: Model, store: Path) -> None:
     other = layer_sweep(model, SUITE, [VA, HS], store=store, seed=1, **SETTINGS)
     pd.testing.assert_series_equal(other.table.score, sweep.table.score, check_exact=True)
     assert not other.table.low.equals(sweep.table.low)
     assert (other.provenance["seed"], sweep.provenance["seed"]) == (1, 0)
 
 
-def test_layers_limit_what_is_scored_and_chosen(sweep: Sweep, model: Model, store: Path) -> None:
+def test_layers_limit_what_is_scored_and_chosen(sweep: LayerSweepResult, model: Model, store: Path) -> None:
     limited = layer_sweep(model, SUITE, [VA, HS], store=store, layers=LayerSet.of([0, 2]), select="all", **SETTINGS)
     scored = limited.table[limited.table.layer.notna()]
     assert {name: set(part.layer) for name, part in scored.groupby("representation")} == {"VA": {2}, "HS": {0, 2}}
@@ -463,7 +465,7 @@ def test_layers_limit_what_is_scored_and_chosen(sweep: Sweep, model: Model, stor
 # --- comparing ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_difference_by_layer_is_that_of_the_scores_and_lies_in_its_interval(sweep: Sweep) -> None:
+def test_the_difference_by_layer_is_that_of_the_scores_and_lies_in_its_interval(sweep: LayerSweepResult) -> None:
     types = {"average", *sweep.table.task_type}
     single = rows(sweep.table.dropna(subset="layer"), task_type=sweep.table.task_type.iloc[0])
     scores = single.pivot_table(index="layer", columns="representation", values="score")
@@ -483,13 +485,13 @@ def test_the_difference_by_layer_is_that_of_the_scores_and_lies_in_its_interval(
     assert (nothing.p_holm == 1).all()
 
 
-def test_a_chosen_set_of_one_layer_is_compared_as_that_layer_is(sweep: Sweep) -> None:
-    """The rivals at their best single layers are those of `compare`, where both have the same one."""
+def test_a_chosen_set_of_one_layer_is_compared_as_that_layer_is(sweep: LayerSweepResult) -> None:
+    """The comparisons at their best single layers are those of `compare`, where both have the same one."""
     first, second = (rows(sweep.rules, representation=name, selector="best").layers.item() for name in ("VA", "HS"))
     replicates = rows(sweep.details["replicates"], resample=0)
     assert len(replicates) == 7 * len(SUITE.tasks)
-    rivals = rows(sweep.rivals, set="best")
-    assert set(rivals.first_layers) == {first}
+    comparisons = rows(sweep.comparisons, set="best")
+    assert set(comparisons.first_layers) == {first}
     for name, layer in (("VA", first), ("HS", second)):
         alone = rows(sweep.sets, representation=name, set="best")
         means = rows(sweep.details["replicates"], representation=name, layer=int(layer)).groupby("task").value
@@ -498,7 +500,7 @@ def test_a_chosen_set_of_one_layer_is_compared_as_that_layer_is(sweep: Sweep) ->
             assert (row.low, row.high) == pytest.approx(found[row.task], abs=1e-5)
 
 
-def test_what_was_not_swept_cannot_be_compared(sweep: Sweep) -> None:
+def test_what_was_not_swept_cannot_be_compared(sweep: LayerSweepResult) -> None:
     with pytest.raises(ResultError, match="'VA' and 'WVA' have no layers in common; there are VA, HS"):
         sweep.compare("VA", "WVA")
     with pytest.raises(ResultError, match=r"A task type is STS, .* or average; 'Summarisation' was asked for"):
@@ -508,11 +510,11 @@ def test_what_was_not_swept_cannot_be_compared(sweep: Sweep) -> None:
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_saved_says_all_that_was_found(sweep: Sweep, tmp_path: Path) -> None:
+def test_what_is_saved_says_all_that_was_found(sweep: LayerSweepResult, tmp_path: Path) -> None:
     folder = sweep.save(tmp_path / "out")
     assert {path.name for path in folder.iterdir()} == {
         "scores.parquet",
-        *(f"{name}.parquet" for name in ("choices", "sets", "gaps", "rivals", "rules")),
+        *(f"{name}.parquet" for name in ("choices", "sets", "paired_differences", "comparisons", "rules")),
         *(f"{name}.parquet" for name in ("dimension", "samples", "replicates")),
         "provenance.json",
         "layers.json",
@@ -520,7 +522,7 @@ def test_what_is_saved_says_all_that_was_found(sweep: Sweep, tmp_path: Path) -> 
         "figure3.png",
     }
     again = read_result(folder)
-    assert isinstance(again, Sweep)
+    assert isinstance(again, LayerSweepResult)
     assert (again.choices, again.to_json()) == (sweep.choices, sweep.to_json())
     for name, table in {"table": sweep.table, **sweep.details}.items():
         pd.testing.assert_frame_equal({"table": again.table, **again.details}[name], table, check_exact=True)
@@ -537,7 +539,7 @@ def test_what_is_saved_says_all_that_was_found(sweep: Sweep, tmp_path: Path) -> 
     assert {row["set"] for row in found["scores"]} == {"chosen", *SELECTORS}
     assert [row["selector"] for row in found["rules"]] == list(SELECTORS)
     assert list(found["representations"]["HS"]["intrinsic_dimension"]) == ["0", "1", "2", "3"]
-    assert {(row["first"], row["second"]) for row in found["rivals"]} == {("VA", "HS")}
+    assert {(row["first"], row["second"]) for row in found["comparisons"]} == {("VA", "HS")}
 
 
 def test_texts_that_the_model_cannot_tell_apart_end_in_no_error_and_no_nan_on_disk(

@@ -19,12 +19,12 @@ from scipy.stats import rankdata
 from tiny import one_thread  # noqa: F401
 
 from probes.logit_lens import probe as lens_module
-from probes.logit_lens.names import BEST, OTHER_HALF, UNIGRAM
+from probes.logit_lens.names import BEST, HELD_OUT, UNIGRAM
 from probes.logit_lens.prefixes import Continuations
 from probes.logit_lens.probe import LensJob, logit_lens, plan
 from probes.logit_lens.ranks import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS, text_ranks
 from probes.logit_lens.restricted_pass import pack, read_restricted
-from probes.logit_lens.result import LogitLens
+from probes.logit_lens.result import LogitLensResult
 from probes.logit_lens.summary import words
 from probes.logit_lens.tables import LensTables, curves_of, rank_table, unigram_ranks
 from valens import cli
@@ -62,7 +62,7 @@ SETTINGS = {"prefix_tokens": (4, 26), "prefixes": 3, "offsets": (1, 2, 4)}
 
 
 @functools.cache
-def found() -> LogitLens:
+def found() -> LogitLensResult:
     return logit_lens(wrapped("llama"), corpus(), resamples=200, **SETTINGS)
 
 
@@ -94,9 +94,9 @@ class TestRanks:
         head, packing = model.bridge.original_model.get_output_embeddings(), pack(TEXT.ids, PREFIXES, OFFSETS)
         read = read_restricted(model, packing)
         ranks = text_ranks(model, TEXT, PREFIXES, OFFSETS)
-        vectors = {VA: read.attention, WHS: read.pooled}
-        vectors[VA_UNIFORM] = read.uniform[:, :, None].expand_as(read.attention)
-        vectors[VA_SUM] = torch.stack([read.attention[: layer + 1].sum(dim=0) for layer in range(model.n_layers)])
+        vectors = {VA: read.attn_out, WHS: read.pooled}
+        vectors[VA_UNIFORM] = read.uniform[:, :, None].expand_as(read.attn_out)
+        vectors[VA_SUM] = torch.stack([read.attn_out[: layer + 1].sum(dim=0) for layer in range(model.n_layers)])
         for name, line in vectors.items():
             for column, norm in enumerate(NORMS):
                 with torch.no_grad():
@@ -134,7 +134,7 @@ class TestNumbers:
         """The maximum over layers is that of the table by layer, and never below what the other half chooses."""
         lens = found()
         assert set(lens.best().columns) == set(lens.best(BEST).columns)
-        merged = lens.best(BEST).merge(lens.best(OTHER_HALF), on=["representation", "norm", "offset"])
+        merged = lens.best(BEST).merge(lens.best(HELD_OUT), on=["representation", "norm", "offset"])
         assert (merged.score_x >= merged.score_y - 1e-12).all()
         by_layer = lens.table.groupby(["representation", "norm", "offset"]).score.max()
         best = lens.best(BEST).set_index(["representation", "norm", "offset"]).score
@@ -285,7 +285,7 @@ class TestFiles:
         out = found().save(tmp_path / "out")
         names = ("figure8", "figure8-layers", "figure8-map")
         assert all((out / f"{name}.{suffix}").stat().st_size > 5000 for name in names for suffix in ("pdf", "png"))
-        again = LogitLens.read(out)
+        again = LogitLensResult.read(out)
         for name, table in found().details.items():
             pd.testing.assert_frame_equal(again.details[name], table, check_categorical=False)
         script = Path(__file__).resolve().parents[1] / "figures" / "figure8.py"
@@ -315,7 +315,7 @@ class TestFiles:
     def test_another_result_is_refused(self, tmp_path):
         Result("layer-sweep", found().table, {}).save(tmp_path)
         with pytest.raises(ResultError, match="holds a result of layer-sweep"):
-            LogitLens.read(tmp_path)
+            LogitLensResult.read(tmp_path)
 
 
 class TestCommand:

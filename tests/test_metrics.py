@@ -51,7 +51,7 @@ def test_a_pair_of_equal_vectors_has_cosine_one_exactly(rng):
 
 
 def test_zero_has_no_direction():
-    assert (metrics.unit(np.zeros((2, 3))) == 0).all()
+    assert (metrics.l2_normalize(np.zeros((2, 3))) == 0).all()
 
 
 # --- Spearman ---------------------------------------------------------------------------------------------------------
@@ -100,8 +100,8 @@ def by_trec_eval(measure, similarity, grades):
 
 
 def ndcg(similarity, grades):
-    gains = metrics.Gains.of([dict(enumerate(row)) for row in grades.tolist()], grades.shape[1])
-    return gains.ndcg(metrics.leading(similarity, metrics.NDCG_CUT))
+    gains = metrics.Ndcg.of([dict(enumerate(row)) for row in grades.tolist()], grades.shape[1])
+    return gains.ndcg(metrics.top_k(similarity, metrics.NDCG_CUT))
 
 
 @pytest.mark.parametrize("n_documents", [4, 60])
@@ -128,12 +128,12 @@ def test_the_first_of_many_are_the_first_of_a_full_ranking(rng, decimals):
     similarity = rng.normal(size=(50, 40)).round(decimals)
     full = np.argsort(similarity, axis=1, kind="stable")[:, ::-1]
     for k in (1, 7, 39, 40, 60):
-        assert np.array_equal(metrics.leading(similarity, k), full[:, :k])
+        assert np.array_equal(metrics.top_k(similarity, k), full[:, :k])
 
 
 def test_what_is_missing_and_what_is_the_query_itself_count_in_the_best_that_could_be_found():
     """By hand: a grade of 2 at rank 1; the best would have been 3, 2, 1 (itself) and 1 (missing)."""
-    gains = metrics.Gains.of([{0: 2, 1: 1, 2: 3}], 3, missing=[[1]], itself=[1])
+    gains = metrics.Ndcg.of([{0: 2, 1: 1, 2: 3}], 3, missing=[[1]], itself=[1])
     ideal = 3 + 2 / np.log2(3) + 1 / np.log2(4) + 1 / np.log2(5)
     assert gains.ndcg(np.array([[0, -1]])) == pytest.approx([2 / ideal])
     assert gains.ndcg(np.array([[1, 0]])) == pytest.approx([2 / np.log2(3) / ideal])

@@ -71,7 +71,11 @@ def test_a_folder_gives_the_vectors_of_the_network_that_was_saved(folder, dtype)
     given = wrapped(hf.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype))
     assert loaded.dtype == given.dtype == dtype
     assert torch.equal(vectors(loaded), vectors(given))
-    assert (loaded.weights, loaded.config, loaded.tokens) == (given.weights, given.config, given.tokens)
+    assert (loaded.weights_hash, loaded.config_hash, loaded.tokenizer_hash) == (
+        given.weights_hash,
+        given.config_hash,
+        given.tokenizer_hash,
+    )
 
 
 def test_what_a_model_says_of_itself(folder):
@@ -99,7 +103,7 @@ def test_loading_leaves_logging_warnings_and_the_terminal_as_they_were(folder, c
     loading.load(str(folder), device="cpu")
     assert state() == before
     with pytest.raises(ModelError):
-        loading.load(str(folder), kernel="fast")
+        loading.load(str(folder), attn_implementation="fast")
     assert state() == before
     assert capfd.readouterr() == ("", "")
 
@@ -130,7 +134,7 @@ def test_a_body_saved_without_its_unembedding_is_enough(tmp_path):
     path = saved(network.model, tmp_path / "body")
     found, again = (loading.load(str(path), device="cpu") for _ in range(2))
     assert torch.equal(vectors(found), vectors(wrapped(network)))
-    assert found.weights == again.weights  # a store knows it again: no made-up number is in the fingerprint
+    assert found.weights_hash == again.weights_hash  # a store knows it again: no made-up number is in the fingerprint
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "gpt-neox"])
@@ -158,7 +162,7 @@ def test_an_unembedding_that_is_the_embedding_is_in_the_files_of_a_body(tmp_path
     [
         ({"dtype": "int8"}, "no dtype 'int8' here. Choose one of float32, bfloat16, float16"),
         ({"device": "tpu"}, "no device 'tpu' here. Choose one of auto, cpu, cuda"),
-        ({"kernel": "fast"}, "no attention kernel 'fast'. Choose one of auto"),
+        ({"attn_implementation": "fast"}, "no attention implementation 'fast'. Choose one of auto"),
         ({"revision": "v2"}, "lies on this machine and has no revisions; 'v2' was asked for"),
     ],
 )
@@ -227,10 +231,10 @@ def test_a_token_without_an_embedding_is_named():
     tokenizer = tiny.tokenizer()
     tokenizer.add_tokens(["beyond"])
     model = loading.wrap(tiny.network("llama"), tokenizer, name="small")
-    model.refuse_unknown([(0, 96), ()])
+    model.check_token_ids([(0, 96), ()])
     message = "makes the token 'beyond', number 97, and the model has embeddings for 0 to 96 alone"
     with pytest.raises(ModelError, match=message):
-        model.refuse_unknown([(5, 6), tuple(tokenizer("w5 beyond")["input_ids"])])
+        model.check_token_ids([(5, 6), tuple(tokenizer("w5 beyond")["input_ids"])])
 
 
 # --- what cannot be read ----------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from valens.corpora.duplicates import normalised
 from valens.errors import MissingPackageError, TaskDataError, TaskError
 from valens.evaluation.evaluate import evaluate
 from valens.mteb.held_out import held_out
-from valens.mteb.library import guest
+from valens.mteb.library import preserve_rng_state
 from valens.mteb.suites import PAPER
 from valens.mteb.tasks import load_task
 from valens.suites.named import suite_named
@@ -182,7 +182,7 @@ def drawn():
 def test_the_process_is_left_as_it_was(root):
     """A task that mteb makes seeds the generators of the process, so that the same would be drawn again."""
     first = drawn()
-    with guest() as library:
+    with preserve_rng_state() as library:
         library.get_task("STS15")
     assert drawn() != first
     load_task("STS15", data_root=root)

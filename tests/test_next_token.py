@@ -23,7 +23,7 @@ from probes.next_token.figure import learning_curves, next_token_layers
 from probes.next_token.notes import notes_of
 from probes.next_token.probe import examples as examples_of
 from probes.next_token.probe import next_token, plan
-from probes.next_token.result import NextToken
+from probes.next_token.result import NextTokenResult
 from probes.next_token.scores import Curve, Held, Site, compared
 from probes.next_token.summary import words
 from valens import cli
@@ -76,11 +76,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(model: Model, store: Path) -> NextToken:
+def found(model: Model, store: Path) -> NextTokenResult:
     return next_token(model, corpus(), store=store, **SETTINGS)
 
 
-def score(found: NextToken, name: str, metric: str, layers: str | None = None) -> float:
+def score(found: NextTokenResult, name: str, metric: str, layers: str | None = None) -> float:
     table = found.table[(found.table.representation == name) & (found.table.metric == metric)]
     rows = table[table.layers.isna()] if layers is None else table[table.layers == layers]
     return float(rows.score.iloc[0])
@@ -256,7 +256,9 @@ class TestScores:
 
 
 class TestProbe:
-    def test_its_vectors_are_those_of_a_bare_forward_of_each_prefix_alone(self, model: Model, found: NextToken) -> None:
+    def test_its_vectors_are_those_of_a_bare_forward_of_each_prefix_alone(
+        self, model: Model, found: NextTokenResult
+    ) -> None:
         drawn = examples_of(model, corpus(), prefixes=12)
         classes = choose_classes(drawn, 30, tiny.VOCABULARY)
         network, values, last = tiny.network("llama"), [], []
@@ -276,7 +278,7 @@ class TestProbe:
             assert score(found, name, "cross-entropy", layers) == pytest.approx(np.mean(losses), abs=1e-3)
             assert score(found, name, "accuracy", layers) == pytest.approx(np.mean(hits), abs=0.02)
 
-    def test_what_is_in_the_table(self, found: NextToken) -> None:
+    def test_what_is_in_the_table(self, found: NextTokenResult) -> None:
         table = found.table
         single = table[table.layer.notna()]
         assert {name: sorted(set(part.layer)) for name, part in single.groupby("representation")} == {
@@ -294,12 +296,14 @@ class TestProbe:
         scored = table[table.metric != "validation cross-entropy"]
         assert (scored.low <= scored.score).all()
         assert (scored.score <= scored.high).all()
-        gaps = single.pivot_table(index=["representation", "layer"], columns="metric", values="score")
+        differences = single.pivot_table(index=["representation", "layer"], columns="metric", values="score")
         # The control task is trained with the first seed alone; with both seeds the difference is near.
-        np.testing.assert_allclose(gaps.selectivity, gaps.accuracy - gaps["control accuracy"], atol=1e-12)
-        assert (gaps["top-5 accuracy"] >= gaps.accuracy).all()
+        np.testing.assert_allclose(
+            differences.selectivity, differences.accuracy - differences["control accuracy"], atol=1e-12
+        )
+        assert (differences["top-5 accuracy"] >= differences.accuracy).all()
 
-    def test_where_the_last_token_says_all_the_last_token_s_vector_knows_most(self, found: NextToken) -> None:
+    def test_where_the_last_token_says_all_the_last_token_s_vector_knows_most(self, found: NextTokenResult) -> None:
         assert score(found, "LT", "accuracy", "0") > score(found, "HS", "accuracy", "0") + 0.1
         assert score(found, "LT", "control accuracy", "0") > 0.9  # a map of the last token, which is all that it reads
         at = found.compare("LT", "HS", metric="accuracy").set_index("first_layers").loc["0"]
@@ -316,7 +320,7 @@ class TestProbe:
             assert row.lowest <= row.score <= row.highest
         assert "selectivity" not in set(found.table.metric)
 
-    def test_the_best_layers_are_those_of_the_validation_part(self, found: NextToken) -> None:
+    def test_the_best_layers_are_those_of_the_validation_part(self, found: NextTokenResult) -> None:
         losses = found.table[found.table.metric == "validation cross-entropy"]
         for name in found.representations:
             part = losses[losses.representation == name].set_index("layers").score
@@ -326,14 +330,16 @@ class TestProbe:
         with pytest.raises(ResultError, match="'WMP' was not probed; there are VA, HS, LT"):
             found.best("WMP")
 
-    def test_again_without_a_forward_pass_and_bit_for_bit(self, model: Model, store: Path, found: NextToken) -> None:
+    def test_again_without_a_forward_pass_and_bit_for_bit(
+        self, model: Model, store: Path, found: NextTokenResult
+    ) -> None:
         again = next_token(model, corpus(), store=store, **SETTINGS)
         assert again.provenance["forward_passes"] == 0
         pd.testing.assert_frame_equal(again.table, found.table, check_exact=True)
         pd.testing.assert_frame_equal(again.curves, found.curves, check_exact=True)
 
     def test_training_that_was_cut_short_needs_no_forward_pass(
-        self, model: Model, tmp_path: Path, found: NextToken, monkeypatch: pytest.MonkeyPatch
+        self, model: Model, tmp_path: Path, found: NextTokenResult, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def cut(*_: object, **__: object) -> None:
             raise KeyboardInterrupt
@@ -347,14 +353,14 @@ class TestProbe:
         pd.testing.assert_frame_equal(resumed.table, found.table, check_exact=True)
 
     def test_groups_change_nothing(
-        self, model: Model, store: Path, found: NextToken, monkeypatch: pytest.MonkeyPatch
+        self, model: Model, store: Path, found: NextTokenResult, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(training, "_BUDGET_BYTES", 1)
         alone = next_token(model, corpus(), store=store, **SETTINGS)
         np.testing.assert_allclose(alone.table.score, found.table.score, atol=1e-4)
         assert alone.table.layers.equals(found.table.layers)
 
-    def test_a_set_is_one_average(self, model: Model, store: Path, found: NextToken) -> None:
+    def test_a_set_is_one_average(self, model: Model, store: Path, found: NextTokenResult) -> None:
         sets = [LayerSet((2,)), LayerSet((2, 3))]
         averaged = next_token(model, corpus(), [VA, LT], store=store, sets=sets, **SETTINGS)
         probed = averaged.table[averaged.table.metric == "accuracy"].dropna(subset="layers")
@@ -406,7 +412,7 @@ class TestProbe:
             with pytest.raises((SiteError, ProbeError)):
                 plan(model, corpus(), [VA], store=store, **settings)
 
-    def test_what_is_doubtful_is_noted(self, found: NextToken) -> None:
+    def test_what_is_doubtful_is_noted(self, found: NextTokenResult) -> None:
         sums = np.zeros((3, 2, 1, 4))
         good, bad = (
             Curve(Site(name, "1"), (5,), sums, (0, 0), np.array(losses), start=3.0)
@@ -426,7 +432,7 @@ class TestProbe:
 
 
 class TestWords:
-    def test_what_is_equal_is_neither_above_nor_below(self, found: NextToken) -> None:
+    def test_what_is_equal_is_neither_above_nor_below(self, found: NextTokenResult) -> None:
         def twins(table: pd.DataFrame) -> pd.DataFrame:
             own = table[table.representation == "VA"]
             return pd.concat([own, own.assign(representation="TWIN")], ignore_index=True)
@@ -439,22 +445,22 @@ class TestWords:
 
 
 class TestFigures:
-    def test_from_what_is_stored_alone(self, found: NextToken, tmp_path: Path) -> None:
+    def test_from_what_is_stored_alone(self, found: NextTokenResult, tmp_path: Path) -> None:
         found.save(tmp_path / "kept")
         names = [f"figure6{part}.{kind}" for part in ("", "-layers") for kind in ("pdf", "png")]
         assert {*names, "scores.parquet", "curves.parquet", "documents.parquet", "provenance.json"} == {
             path.name for path in (tmp_path / "kept").iterdir()
         }
-        again = NextToken.read(tmp_path / "kept")
+        again = NextTokenResult.read(tmp_path / "kept")
         assert again.compare("VA", "LT").equals(found.compare("VA", "LT"))
 
-    def test_without_single_layers_there_is_one_figure(self, found: NextToken, tmp_path: Path) -> None:
+    def test_without_single_layers_there_is_one_figure(self, found: NextTokenResult, tmp_path: Path) -> None:
         """And none is left of a result that had them."""
         (tmp_path / "figure6-layers.png").touch()
         replace(found, table=found.table.assign(layer=pd.NA)).save(tmp_path)
         assert {path.name for path in tmp_path.glob("figure*")} == {"figure6.pdf", "figure6.png"}
 
-    def test_lines_bands_and_references(self, found: NextToken) -> None:
+    def test_lines_bands_and_references(self, found: NextTokenResult) -> None:
         figure = learning_curves(found.table, found.curves)
         assert [axis.get_ylabel() for axis in figure.axes] == ["accuracy", "cross-entropy (nats)"]
         for axis, metric in zip(figure.axes, ("accuracy", "cross-entropy"), strict=True):
@@ -467,7 +473,7 @@ class TestFigures:
             labels = {text.get_text() for text in axis.texts}
             assert {f"VA, layer {found.best('VA')}", "bigram", "most frequent", "model"} <= labels
 
-    def test_by_layer(self, found: NextToken) -> None:
+    def test_by_layer(self, found: NextTokenResult) -> None:
         figure = next_token_layers(found.table)
         assert [axis.get_ylabel() for axis in figure.axes] == ["accuracy", "cross-entropy (nats)", "selectivity"]
         without = found.table[~found.table.metric.isin(["selectivity", "control accuracy"])]

@@ -71,10 +71,7 @@ TABLES = {
     "few layers": joined(words(), scores(layers=range(9, 12)), scores("HS", layers=range(9, 12))),
     "one layer": joined(words(), scores(layers=range(9, 10))),
     "long names": joined(
-        *(
-            scores(name, "HuggingFaceTB/SmolLM2-360M-Instruct")
-            for name in ("hidden:norm/weighted", "attention/weighted")
-        )
+        *(scores(name, "HuggingFaceTB/SmolLM2-360M-Instruct") for name in ("hidden:norm/weighted", "attn_out/weighted"))
     ),
 }
 CHOSEN = {("tiny", "VA"): LayerSet.of([9, 10, 28]), ("tiny", "HS"): LayerSet.of([10])}

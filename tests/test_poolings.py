@@ -1,4 +1,4 @@
-"""Poolings: rows of weights that sum to one, over the tokens that speak and no others."""
+"""Poolings: rows of weights that sum to one, over the pooled tokens and no others."""
 
 import pytest
 import torch
@@ -13,31 +13,31 @@ EXACT = {"rtol": 1e-6, "atol": 1e-7}  # a few float32 roundings
 texts = st.lists(st.lists(st.booleans(), min_size=7, max_size=7).filter(any), min_size=1, max_size=4)
 
 
-def weights(pooling, *speaks):
-    return pooling_weights(Pooling(pooling), torch.tensor(speaks, dtype=torch.bool))
+def weights(pooling, *pooling_mask):
+    return pooling_weights(Pooling(pooling), torch.tensor(pooling_mask, dtype=torch.bool))
 
 
 @given(st.sampled_from(Pooling), texts)
-def test_weights_sum_to_one_and_only_what_speaks_has_any(pooling, speaks):
-    found = weights(pooling, *speaks)
+def test_weights_sum_to_one_and_only_what_is_pooled_has_any(pooling, pooling_mask):
+    found = weights(pooling, *pooling_mask)
     assert found.dtype == torch.float32
     assert (found >= 0).all()
-    torch.testing.assert_close(found.sum(dim=1), torch.ones(len(speaks)), **EXACT)
-    assert not found[~torch.tensor(speaks)].any()
+    torch.testing.assert_close(found.sum(dim=1), torch.ones(len(pooling_mask)), **EXACT)
+    assert not found[~torch.tensor(pooling_mask)].any()
 
 
 @given(st.sampled_from(Pooling), texts, st.integers(0, 3), st.integers(0, 3))
-def test_padding_on_either_side_changes_nothing(pooling, speaks, left, right):
-    padded = [[False] * left + row + [False] * right for row in speaks]
+def test_padding_on_either_side_changes_nothing(pooling, pooling_mask, left, right):
+    padded = [[False] * left + row + [False] * right for row in pooling_mask]
     inside = weights(pooling, *padded)[:, left : left + 7]
-    assert torch.equal(inside, weights(pooling, *speaks))
+    assert torch.equal(inside, weights(pooling, *pooling_mask))
 
 
 def test_by_hand():
-    speaks = [False, True, True, False, True, False]
-    torch.testing.assert_close(weights("mean", speaks), torch.tensor([[0, 1, 1, 0, 1, 0]]) / 3, **EXACT)
-    torch.testing.assert_close(weights("weighted", speaks), torch.tensor([[0, 1, 2, 0, 3, 0]]) / 6, **EXACT)
-    assert weights("last", speaks).tolist() == [[0, 0, 0, 0, 1, 0]]
+    pooling_mask = [False, True, True, False, True, False]
+    torch.testing.assert_close(weights("mean", pooling_mask), torch.tensor([[0, 1, 1, 0, 1, 0]]) / 3, **EXACT)
+    torch.testing.assert_close(weights("weighted", pooling_mask), torch.tensor([[0, 1, 2, 0, 3, 0]]) / 6, **EXACT)
+    assert weights("last", pooling_mask).tolist() == [[0, 0, 0, 0, 1, 0]]
 
 
 @given(st.sampled_from(Pooling))

@@ -17,7 +17,7 @@ from valens.errors import MissingPackageError
 
 def test_the_public_names_are_those_of_the_probes() -> None:
     assert public.layer_sweep is probes.layer_sweep.probe.layer_sweep
-    assert public.Sweep is probes.layer_sweep.result.Sweep
+    assert public.LayerSweepResult is probes.layer_sweep.result.LayerSweepResult
     assert public.sweep_plan is probes.layer_sweep.probe.plan
     assert all(hasattr(public, name) for name in public.__all__)
 
@@ -38,6 +38,6 @@ def test_a_package_without_our_probes_is_named(tmp_path: Path, monkeypatch: pyte
     spec = spec_from_file_location("probes", origin, submodule_search_locations=[str(tmp_path / "probes")])
     monkeypatch.setattr("importlib.util.find_spec", {"probes.layer_sweep.probe": None}.__getitem__)
     with pytest.raises(MissingPackageError, match=r"leads to .*__init__\.py, which is not the valens probes"):
-        public._refuse_stranger(spec)
+        public._check_package(spec)
     with pytest.raises(MissingPackageError, match="leads to nothing"):
-        public._refuse_stranger(None)
+        public._check_package(None)

@@ -58,13 +58,13 @@ def decoded(tokenizer: hf.PreTrainedTokenizerFast, ids: list[int] | tuple[int, .
 @given(
     special=st.sampled_from(SPECIALS),
     template=st.sampled_from(["{text}", ECHO]),
-    speakers=st.sampled_from(["all", "text"]),
+    pool_over=st.sampled_from(["all", "text"]),
     text=some_text,
     room=st.integers(8, 30),
 )
-@example(special="<bos> $A <eos>", template=ECHO, speakers="text", text="👩‍👩‍👧" * 5, room=9)
-def test_a_cut_text_keeps_its_beginning_and_the_template_whole(special, template, speakers, text, room):
-    tokenizer, prompt = byte_pairs(special), Prompt(template, speakers=speakers)
+@example(special="<bos> $A <eos>", template=ECHO, pool_over="text", text="👩‍👩‍👧" * 5, room=9)
+def test_a_cut_text_keeps_its_beginning_and_the_template_whole(special, template, pool_over, text, room):
+    tokenizer, prompt = byte_pairs(special), Prompt(template, pool_over=pool_over)
     around = len(one(tokenizer, "a", prompt)) - 1
     cut = one(tokenizer, text, prompt, around + room)
     whole = tokenizer(template.replace("{text}", text)).input_ids
@@ -110,7 +110,7 @@ def test_a_template_that_is_too_long_is_an_error():
     assert one(byte_pairs(), "the quick brown fox", alone, max_tokens=around + 1).truncated
 
 
-# --- special tokens and speakers --------------------------------------------------------------------------------------
+# --- special tokens and pool_over --------------------------------------------------------------------------------------
 
 
 @given(st.sampled_from(SPECIALS), some_text)
@@ -122,15 +122,15 @@ def test_begin_of_sequence_policies(special, text):
     assert list(never.ids) == bare
     assert always.ids[0] == tokenizer.bos_token_id
     assert always.ids.count(tokenizer.bos_token_id) == 1
-    assert all(tokens.speaks == (True,) * len(tokens) for tokens in (as_it_does, always, never))
+    assert all(tokens.pooling_mask == (True,) * len(tokens) for tokens in (as_it_does, always, never))
 
 
 @given(st.sampled_from(SPECIALS), st.sampled_from(["tokenizer", "always", "never"]), some_text)
-def test_only_the_text_speaks_if_that_is_asked_for(special, bos, text):
+def test_only_the_text_is_pooled_if_that_is_asked_for(special, bos, text):
     """Around the text are line ends, so that no token is shared between it and the template."""
     tokenizer = byte_pairs(special)
-    tokens = one(tokenizer, "a" + text + "a", Prompt("Repeat\n{text}\nAgain", bos=bos, speakers="text"))
-    speaking = [token for token, speaks in zip(tokens.ids, tokens.speaks, strict=True) if speaks]
+    tokens = one(tokenizer, "a" + text + "a", Prompt("Repeat\n{text}\nAgain", bos=bos, pool_over="text"))
+    speaking = [token for token, pooled in zip(tokens.ids, tokens.pooling_mask, strict=True) if pooled]
     assert not {tokenizer.bos_token_id, tokenizer.eos_token_id}.intersection(speaking)
     assert decoded(tokenizer, speaking) == "a" + text + "a"
     assert decoded(tokenizer, tokens.ids) == f"Repeat\na{text}a\nAgain"
@@ -196,7 +196,7 @@ def test_a_template_has_one_slot(template):
 
 
 @pytest.mark.parametrize(
-    ("policy", "allowed"), [({"bos": "yes"}, "tokenizer, always"), ({"speakers": "me"}, "all, text")]
+    ("policy", "allowed"), [({"bos": "yes"}, "tokenizer, always"), ({"pool_over": "me"}, "all, text")]
 )
 def test_a_policy_that_does_not_exist_is_told_those_that_do(policy, allowed):
     with pytest.raises(PromptError, match=f"is none of {allowed}"):
@@ -204,5 +204,5 @@ def test_a_policy_that_does_not_exist_is_told_those_that_do(policy, allowed):
 
 
 def test_everything_about_a_prompt_is_its_identity():
-    prompts = [PLAIN, Prompt(ECHO), Prompt(bos="never"), Prompt(speakers="text")]
+    prompts = [PLAIN, Prompt(ECHO), Prompt(bos="never"), Prompt(pool_over="text")]
     assert len({tuple(prompt.identity().items()) for prompt in prompts}) == len(prompts)

@@ -18,7 +18,7 @@ from shell import Shell, shell
 from probes.report import write_report
 from valens.errors import ResultError
 from valens.layers.layer_set import LayerSet
-from valens.report.kinds import tell
+from valens.report.kinds import section_of
 from valens.report.views import number, with_interval
 from valens.results.result import Result, read_result
 from valens.results.tables import PROVENANCE
@@ -269,7 +269,7 @@ def test_a_sweep_tells_its_set_and_a_reason_for_every_layer(browser: Browser, sw
     marked = [[layer for layer, mark in enumerate(strip, start=1) if mark == "in"] for strip in drawn]
     assert marked == [list(choice.layers) for choice in sweep.choices.values()]
     text = browser.driver.find_element("tag name", "main").text.replace("−", "-")
-    average = sweep.rivals[sweep.rivals.task_type == "average"].iloc[0]
+    average = sweep.comparisons[sweep.comparisons.task_type == "average"].iloc[0]
     assert f"{average.difference:+.3f} [{average.low:+.3f}, {average.high:+.3f}]" in text
     assert sweep.provenance["command"] in text
     compared = sweep.compare("VA", "HS")
@@ -278,7 +278,7 @@ def test_a_sweep_tells_its_set_and_a_reason_for_every_layer(browser: Browser, sw
 
 def test_a_matching_tells_its_best_layers_and_the_paired_difference() -> None:
     found = read_result(MATCHING)
-    told = tell(found)
+    told = section_of(found)
     said = " ".join(told.findings).replace("−", "-")
     forward = found.table[(found.table.direction == "prefix to suffix") & (found.table.metric == "recall@10")]
     for name in ("VA", "HS"):
@@ -294,9 +294,9 @@ def test_a_lens_and_a_probing_tell_what_they_measured() -> None:
     lens, probing = read_result(LENS), read_result(PROBING)
     top = lens.best().query("offset == 1").sort_values("score").iloc[-1]
     highest = f"{top.representation} is highest, MRR@100 is {top.score:.3f} [{top.low:.3f}, {top.high:.3f}]"
-    assert highest in tell(lens).findings[0]
+    assert highest in section_of(lens).findings[0]
     gap = probing.compare_best("VA", "HS").iloc[0]
-    said = " ".join(tell(probing).findings).replace("−", "-")
+    said = " ".join(section_of(probing).findings).replace("−", "-")
     assert f"VA - HS is {gap.difference:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]" in said
 
 

@@ -30,7 +30,7 @@ def test_a_reading_is_read_back_as_it_was_written(parts):
         ("LT", "hidden/last"),
         ("WMP", "hidden/weighted"),
         ("WVA", "heads/last"),
-        ("AlignedWVA", "attention/last"),
+        ("AlignedWVA", "attn_out/last"),
     ],
 )
 def test_the_papers_names(name, reading):

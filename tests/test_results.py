@@ -268,10 +268,10 @@ def test_provenance_can_be_written_and_holds_what_the_caller_knows() -> None:
 
 STORED = Path(__file__).resolve().parents[1] / "figures" / "results"
 FOUR = {
-    "layer-sweep-smollm2-135m": ("Sweep", {}),
-    "segment-matching-peps": ("SegmentMatching", {}),
-    "next-token-peps": ("NextToken", {}),
-    "logit-lens-longbench-v2-heads": ("LogitLens", {"norm": True}),
+    "layer-sweep-smollm2-135m": ("LayerSweepResult", {}),
+    "segment-matching-peps": ("SegmentMatchingResult", {}),
+    "next-token-peps": ("NextTokenResult", {}),
+    "logit-lens-longbench-v2-heads": ("LogitLensResult", {"norm": True}),
 }
 HOSTILE = "<script>alert('&')</script>\x1b[31m"
 
@@ -381,8 +381,8 @@ def test_a_result_of_one_s_own_kind_shows_its_origin_and_says_what_it_cannot_do(
         own.compare("VA", "HS")
     with pytest.raises(ResultError, match="has no table 'ranks'; it has no further tables"):
         own.detail("ranks")
-    with pytest.raises(ResultError, match="holds a result of of-my-own, not a Sweep"):
-        probes.Sweep.read(tmp_path)
+    with pytest.raises(ResultError, match="holds a result of of-my-own, not a LayerSweepResult"):
+        probes.LayerSweepResult.read(tmp_path)
 
 
 def test_a_save_that_is_stopped_leaves_no_figures_of_another_result(
@@ -399,9 +399,9 @@ def test_a_save_that_is_stopped_leaves_no_figures_of_another_result(
         patch.setattr("valens.plotting.save_figure", stopped)
         with pytest.raises(KeyboardInterrupt):
             sweep.save(tmp_path)
-    assert not set(sweep.companions()) & files(tmp_path)
+    assert not set(sweep.extra_files()) & files(tmp_path)
     assert repr(read_result(tmp_path)) == repr(sweep)
-    monkeypatch.setattr("valens.files.atomic.rename", stopped)
+    monkeypatch.setattr("valens.results.result.rename", stopped)
     with pytest.raises(KeyboardInterrupt):
         sweep.save(tmp_path)
     with pytest.raises(ResultError, match=r"provenance\.json"):

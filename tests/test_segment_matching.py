@@ -19,7 +19,7 @@ from probes.segment_matching.figure import matching_curves
 from probes.segment_matching.metrics import CHANCE
 from probes.segment_matching.probe import cut_corpus, plan, segment_matching
 from probes.segment_matching.recall import DIRECTIONS
-from probes.segment_matching.result import SegmentMatching
+from probes.segment_matching.result import SegmentMatchingResult
 from valens.corpora import Corpus
 from valens.errors import CorpusError, PromptError, ResultError, SelectionError
 from valens.evaluation.tfidf import LEXICAL
@@ -55,21 +55,21 @@ def model() -> Model:
 
 
 @pytest.fixture(scope="module")
-def found(model: Model, tmp_path_factory: pytest.TempPathFactory) -> SegmentMatching:
+def found(model: Model, tmp_path_factory: pytest.TempPathFactory) -> SegmentMatchingResult:
     store = tmp_path_factory.mktemp("store")
-    return segment_matching(model, corpus(), [VA, HS], store=store, draws=2, **SETTINGS)
+    return segment_matching(model, corpus(), [VA, HS], store=store, resplits=2, **SETTINGS)
 
 
-def bare_ranks(model: Model, representation: Representation, layer: int, draw: int) -> tuple[np.ndarray, np.ndarray]:
+def bare_ranks(model: Model, representation: Representation, layer: int, resplit: int) -> tuple[np.ndarray, np.ndarray]:
     """Ranks in both directions from each segment's own bare forward, in float64."""
-    segments = cut_corpus(model, corpus(), draws=2)
+    segments = cut_corpus(model, corpus(), resplits=2)
     bare = tiny.network("llama")
     bare.set_attn_implementation("eager")
     stream, means = representation.reading.stream, []
     for side in ("prefix", "suffix"):
         vectors = [
             tiny.token_vectors("llama", bare, torch.tensor([getattr(pair, side).ids]))[stream, layer]
-            for pair in segments.draws[draw]
+            for pair in segments.resplits[resplit]
         ]
         unit = np.stack([vector[0].double().mean(dim=0).numpy() for vector in vectors])
         means.append(unit / np.linalg.norm(unit, axis=1, keepdims=True))
@@ -79,12 +79,12 @@ def bare_ranks(model: Model, representation: Representation, layer: int, draw: i
 
 @pytest.mark.parametrize("representation", [VA, HS], ids=str)
 def test_ranks_are_those_of_a_bare_forward(
-    model: Model, found: SegmentMatching, representation: Representation
+    model: Model, found: SegmentMatchingResult, representation: Representation
 ) -> None:
     for layer in (1, 3):
-        for direction, expected in zip(DIRECTIONS, bare_ranks(model, representation, layer, draw=1), strict=True):
+        for direction, expected in zip(DIRECTIONS, bare_ranks(model, representation, layer, resplit=1), strict=True):
             ranks = found.ranks
-            part = ranks[(ranks.representation == representation.name) & (ranks.layer == layer) & (ranks.draw == 1)]
+            part = ranks[(ranks.representation == representation.name) & (ranks.layer == layer) & (ranks.resplit == 1)]
             part = part[part.direction == direction]
             assert list(part.document) == list(range(N))
             assert list(part.id) == [f"text {place}" for place in range(N)]
@@ -93,7 +93,7 @@ def test_ranks_are_those_of_a_bare_forward(
             assert (part["rank"].to_numpy() == expected).mean() > 0.9
 
 
-def test_every_number_is_the_mean_over_documents_and_draws(found: SegmentMatching) -> None:
+def test_every_number_is_the_mean_over_documents_and_resplits(found: SegmentMatchingResult) -> None:
     table = found.table[found.table.layer.notna()]
     assert len(table) == 3 * 2 * (3 + 4)
     for row in table.itertuples():
@@ -102,24 +102,24 @@ def test_every_number_is_the_mean_over_documents_and_draws(found: SegmentMatchin
         part = part[part.layer == row.layer]
         scores = 1 / part["rank"] if row.metric == "MRR" else part["rank"] <= int(row.metric[7:])
         assert row.score == pytest.approx(scores.mean())
-        assert row.between_draws == pytest.approx(scores.groupby(part.draw).mean().std())
+        assert row.between_resplits == pytest.approx(scores.groupby(part.resplit).mean().std())
         assert row.low <= row.score <= row.high
         assert (row.n, row.model, row.corpus, row.depth) == (N, "tiny", "small", pytest.approx(row.layer / 3))
 
 
-def test_the_best_layer_is_among_the_best(found: SegmentMatching) -> None:
+def test_the_best_layer_is_among_the_best(found: SegmentMatchingResult) -> None:
     curves = found.table[found.table.layer.notna()]
     for _, curve in curves.groupby(["representation", "direction", "metric"]):
         assert curve.among_best[curve.score.idxmax()]
 
 
-def test_chance_is_what_random_ranks_score(found: SegmentMatching) -> None:
+def test_chance_is_what_random_ranks_score(found: SegmentMatchingResult) -> None:
     chance = found.table[found.table.representation == CHANCE].set_index(["metric", "direction"]).score
     assert chance["recall@5", DIRECTIONS[0]] == pytest.approx(5 / N)
     assert chance["MRR", DIRECTIONS[1]] == pytest.approx(sum(1 / rank for rank in range(1, N + 1)) / N)
 
 
-def test_words_alone_find_documents_that_keep_to_their_own_words(found: SegmentMatching) -> None:
+def test_words_alone_find_documents_that_keep_to_their_own_words(found: SegmentMatchingResult) -> None:
     words = found.table[(found.table.representation == LEXICAL) & (found.table.metric == "recall@5")]
     assert (words.score > 0.8).all()
     assert (words.low > 5 / N).all()
@@ -133,9 +133,9 @@ def test_a_second_run_reads_nothing_and_finds_the_same(model: Model, tmp_path: P
     assert again.provenance["forward_passes"] == 0
 
 
-def test_another_seed_cuts_elsewhere(model: Model, found: SegmentMatching, tmp_path: Path) -> None:
+def test_another_seed_cuts_elsewhere(model: Model, found: SegmentMatchingResult, tmp_path: Path) -> None:
     other = segment_matching(model, corpus(), store=tmp_path, seed=5, **SETTINGS)
-    mine = found.ranks[found.ranks.draw == 0]
+    mine = found.ranks[found.ranks.resplit == 0]
     assert not np.array_equal(other.ranks["rank"], mine["rank"])
 
 
@@ -168,16 +168,16 @@ class TestComparing:
             assert row.low <= row.difference <= row.high
 
     @staticmethod
-    def hits(found: SegmentMatching, name: str, layer: int) -> np.ndarray:
+    def hits(found: SegmentMatchingResult, name: str, layer: int) -> np.ndarray:
         part = found.ranks[(found.ranks.representation == name) & (found.ranks.layer == layer)]
         return part["rank"][part.direction == DIRECTIONS[0]].to_numpy() == 1
 
-    def test_one_comparison_is_the_other_turned_round(self, found: SegmentMatching) -> None:
+    def test_one_comparison_is_the_other_turned_round(self, found: SegmentMatchingResult) -> None:
         there, back = found.compare("VA", "HS"), found.compare("HS", "VA")
         np.testing.assert_allclose(there.difference, -back.difference)
         np.testing.assert_allclose(there.p, back.p)
 
-    def test_correction_never_makes_a_difference_surer(self, found: SegmentMatching) -> None:
+    def test_correction_never_makes_a_difference_surer(self, found: SegmentMatchingResult) -> None:
         compared = found.compare("VA", "HS", metric="MRR")
         assert (compared.p_holm >= compared.p).all()
         assert (compared.p_holm.to_numpy() >= false_discovery_control(compared.p) - 1e-12).all()
@@ -192,13 +192,13 @@ class TestComparing:
         ],
         ids=str,
     )
-    def test_what_was_not_measured_is_refused(self, found: SegmentMatching, asked: dict, said: str) -> None:
+    def test_what_was_not_measured_is_refused(self, found: SegmentMatchingResult, asked: dict, said: str) -> None:
         with pytest.raises(ResultError, match=said):
             found.compare("VA", **asked)
 
 
 class TestSaving:
-    def test_what_is_saved_is_read_back(self, found: SegmentMatching, tmp_path: Path) -> None:
+    def test_what_is_saved_is_read_back(self, found: SegmentMatchingResult, tmp_path: Path) -> None:
         found.save(tmp_path)
         assert {path.name for path in tmp_path.iterdir()} == {
             "scores.parquet",
@@ -207,24 +207,24 @@ class TestSaving:
             "figure2.pdf",
             "figure2.png",
         }
-        back = SegmentMatching.read(tmp_path)
+        back = SegmentMatchingResult.read(tmp_path)
         pd.testing.assert_frame_equal(back.compare("VA", "HS"), found.compare("VA", "HS"))
         pd.testing.assert_frame_equal(back.table, found.table)
 
-    def test_another_probes_result_is_refused(self, found: SegmentMatching, tmp_path: Path) -> None:
+    def test_another_probes_result_is_refused(self, found: SegmentMatchingResult, tmp_path: Path) -> None:
         Result("layer-sweep", found.table, {}).save(tmp_path)
-        with pytest.raises(ResultError, match=r"layer-sweep, not a SegmentMatching"):
-            SegmentMatching.read(tmp_path)
+        with pytest.raises(ResultError, match=r"layer-sweep, not a SegmentMatchingResult"):
+            SegmentMatchingResult.read(tmp_path)
 
-    def test_provenance_says_what_was_used(self, found: SegmentMatching) -> None:
+    def test_provenance_says_what_was_used(self, found: SegmentMatchingResult) -> None:
         facts = found.provenance
         assert facts["documents"] == {"used": N, "repeated": 0, "too_short": 0, "truncated": 0}
-        assert (facts["draws"], facts["seed"], facts["similarity"]) == (2, 0, "cosine")
+        assert (facts["resplits"], facts["seed"], facts["similarity"]) == (2, 0, "cosine")
         assert facts["corpus"]["name"] == "small"
 
 
 class TestFigure:
-    def test_a_panel_a_k_with_lines_bands_and_baselines(self, found: SegmentMatching) -> None:
+    def test_a_panel_a_k_with_lines_bands_and_baselines(self, found: SegmentMatchingResult) -> None:
         figure = found.plot()
         panels = figure.axes
         assert [axis.get_title(loc="left") for axis in panels] == ["recall@1", "recall@5"]
@@ -244,7 +244,7 @@ class TestFigure:
             ]
             assert {text.get_text() for text in axis.texts} == {"VA", "HS", LEXICAL, CHANCE}
 
-    def test_its_labels_do_not_touch(self, found: SegmentMatching) -> None:
+    def test_its_labels_do_not_touch(self, found: SegmentMatchingResult) -> None:
         figure = found.plot()
         figure.canvas.draw()
         for axis in figure.axes:
@@ -252,7 +252,7 @@ class TestFigure:
             for (_, top), (bottom, _) in pairwise(boxes):
                 assert bottom >= top - 2
 
-    def test_a_table_without_layers_is_refused(self, found: SegmentMatching) -> None:
+    def test_a_table_without_layers_is_refused(self, found: SegmentMatchingResult) -> None:
         with pytest.raises(ResultError, match="no recall by layer"):
             matching_curves(found.table[found.table.layer.isna()])
 

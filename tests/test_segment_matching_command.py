@@ -44,15 +44,15 @@ def test_it_writes_its_files_and_says_what_they_show(match: Shell) -> None:
 
 
 def test_json_is_all_that_it_prints(match: Shell) -> None:
-    said = match("--corpus", "texts.jsonl", "--json", "--seeds", "2", "--representations", "VA,HS,values/weighted")
+    said = match("--corpus", "texts.jsonl", "--json", "--resplits", "2", "--representations", "VA,HS,values/weighted")
     assert said.code == 0
     assert {row["representation"] for row in said.json["scores"]} >= {"VA", "HS", "values/weighted", "TF-IDF", "chance"}
     assert {row["second"] for row in said.json["compared"]} == {"HS", "values/weighted"}
-    assert said.json["provenance"]["draws"] == 2
+    assert said.json["provenance"]["resplits"] == 2
 
 
-def test_the_spread_of_the_draws_is_shown(match: Shell) -> None:
-    assert "Over 2 draws of the cuts" in match("--corpus", "texts.jsonl", "--seeds", "2").out
+def test_the_spread_of_the_resplits_is_shown(match: Shell) -> None:
+    assert "Over 2 resplits of the documents" in match("--corpus", "texts.jsonl", "--resplits", "2").out
 
 
 def test_a_dry_run_writes_nothing(match: Shell) -> None:
@@ -97,7 +97,7 @@ REFUSED = {
     "similarity": (["--corpus", "texts.jsonl", "--similarity", "euclid"], "cosine, dot"),
     "interval": (["--corpus", "texts.jsonl", "--interval", "wald"], "percentile or bca"),
     "representation": (["--corpus", "texts.jsonl", "--representations", "VX"], "VX"),
-    "draws": (["--corpus", "texts.jsonl", "--seeds", "0"], "--seeds 0"),
+    "resplits": (["--corpus", "texts.jsonl", "--resplits", "0"], "--resplits 0"),
     "tokens": (["--corpus", "texts.jsonl", "--max-tokens", "9000"], "--max-tokens 9,000"),
 }
 

@@ -38,16 +38,16 @@ def sides(pair: Pair) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def test_the_two_segments_are_the_document() -> None:
     segments = cut(TOKENIZER, TEXTS, max_tokens=200)
     assert segments.documents == tuple(range(40))
-    for text, pair in zip(TEXTS, segments.draws[0], strict=True):
+    for text, pair in zip(TEXTS, segments.resplits[0], strict=True):
         prefix, suffix = sides(pair)
         assert prefix + suffix == body(text)
 
 
 def test_the_cut_is_uniform_between_a_quarter_and_three_quarters() -> None:
-    """Of 40 tokens, every cut from 10 to 30 occurs in 1,000 draws (each is missed with probability 1e-21), no other does,
+    """Of 40 tokens, every cut from 10 to 30 occurs in 1,000 resplits (each is missed with probability 1e-21), no other does,
     and the counts of the 21 places pass a chi-squared bound that one seed in a million would miss."""
-    segments = cut(TOKENIZER, [COUNTED], max_tokens=200, draws=1000)
-    places = [len(sides(pairs[0])[0]) for pairs in segments.draws]
+    segments = cut(TOKENIZER, [COUNTED], max_tokens=200, resplits=1000)
+    places = [len(sides(pairs[0])[0]) for pairs in segments.resplits]
     assert set(places) == set(range(10, 31))
     expected = 1000 / 21
     assert sum((places.count(place) - expected) ** 2 / expected for place in range(10, 31)) < 66
@@ -56,9 +56,9 @@ def test_the_cut_is_uniform_between_a_quarter_and_three_quarters() -> None:
 @pytest.mark.parametrize("width", [1, 8, 15])
 def test_so_many_tokens_on_each_side_of_the_cut(width: int) -> None:
     own = body(COUNTED)
-    segments = cut(TOKENIZER, [COUNTED], max_tokens=200, draws=200, segment_tokens=width)
+    segments = cut(TOKENIZER, [COUNTED], max_tokens=200, resplits=200, segment_tokens=width)
     starts = set()
-    for pairs in segments.draws:
+    for pairs in segments.resplits:
         prefix, suffix = sides(pairs[0])
         start = own.index(suffix[0])
         starts.add(start)
@@ -69,14 +69,14 @@ def test_so_many_tokens_on_each_side_of_the_cut(width: int) -> None:
 
 def test_a_documents_cut_does_not_depend_on_the_others() -> None:
     every, few = cut(TOKENIZER, TEXTS, max_tokens=200), cut(TOKENIZER, TEXTS[7:12][::-1], max_tokens=200)
-    assert few.draws[0][::-1] == every.draws[0][7:12]
+    assert few.resplits[0][::-1] == every.resplits[0][7:12]
 
 
-def test_seed_and_draw_decide_the_cuts() -> None:
-    first, again, other = (cut(TOKENIZER, TEXTS, max_tokens=200, seed=seed, draws=2) for seed in (0, 0, 1))
+def test_seed_and_resplit_decide_the_cuts() -> None:
+    first, again, other = (cut(TOKENIZER, TEXTS, max_tokens=200, seed=seed, resplits=2) for seed in (0, 0, 1))
     assert first == again
-    assert first.draws[0] != first.draws[1]
-    assert first.draws[0] != other.draws[0]
+    assert first.resplits[0] != first.resplits[1]
+    assert first.resplits[0] != other.resplits[0]
 
 
 def test_only_what_is_used_is_compared_and_counted() -> None:
@@ -86,7 +86,7 @@ def test_only_what_is_used_is_compared_and_counted() -> None:
     assert segments.documents == (1, 2, 4)
     assert (segments.short, segments.repeated) == (1, 1)
     assert segments.truncated == sum(len(body(text)) > 40 for text in (TEXTS[0], COUNTED, TEXTS[1]))
-    assert all(len(pair.prefix) + len(pair.suffix) <= 42 for pair in segments.draws[0])
+    assert all(len(pair.prefix) + len(pair.suffix) <= 42 for pair in segments.resplits[0])
 
 
 def test_documents_too_short_for_the_asked_segments_are_left_out() -> None:
@@ -100,33 +100,33 @@ def read(segments: Segments) -> set[tuple[int, ...]]:
 
 
 def wanted(segments: Segments) -> set[tuple[int, ...]]:
-    return {side.ids for pairs in segments.draws for pair in pairs for side in (pair.prefix, pair.suffix)}
+    return {side.ids for pairs in segments.resplits for pair in pairs for side in (pair.prefix, pair.suffix)}
 
 
-@pytest.mark.parametrize("settings", [{}, {"draws": 5}, {"draws": 5, "segment_tokens": 6}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"resplits": 5}, {"resplits": 5, "segment_tokens": 6}], ids=str)
 def test_every_segment_is_read_and_nothing_else(settings: dict) -> None:
     segments = cut(TOKENIZER, TEXTS, max_tokens=200, **settings)
     assert read(segments) == wanted(segments)
 
 
 def test_the_prefixes_of_a_document_are_read_in_one_pass() -> None:
-    segments = cut(TOKENIZER, [COUNTED], max_tokens=200, draws=50)
+    segments = cut(TOKENIZER, [COUNTED], max_tokens=200, resplits=50)
     (prefix, ends), *suffixes = segments.passages()
     assert len(prefix) == max(ends)
-    assert len(ends) == len(suffixes) == len({pairs[0] for pairs in segments.draws})
+    assert len(ends) == len(suffixes) == len({pairs[0] for pairs in segments.resplits})
 
 
 def test_what_a_tokenizer_puts_at_the_end_is_at_the_end_of_every_segment() -> None:
     tokenizer = tiny.tokenizer()
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="$A w1", special_tokens=[("w1", 1)])
-    segments = cut(tokenizer, TEXTS, max_tokens=200, draws=3)
+    segments = cut(tokenizer, TEXTS, max_tokens=200, resplits=3)
     assert all(segment[-1] == 1 for segment in wanted(segments))
     assert read(segments) == wanted(segments)
 
 
 @pytest.mark.parametrize(
     ("settings", "said"),
-    [({"segment_tokens": 0}, "--segment-tokens 0"), ({"draws": 0}, "--seeds 0")],
+    [({"segment_tokens": 0}, "--segment-tokens 0"), ({"resplits": 0}, "--resplits 0")],
 )
 def test_settings_that_leave_nothing_are_refused(settings: dict, said: str) -> None:
     with pytest.raises(CorpusError, match=said):

@@ -21,7 +21,7 @@ from valens.selectors import (
     Paper,
     TaskCurve,
     TopK,
-    refuse_lacking,
+    check_tasks,
     selector,
 )
 
@@ -282,11 +282,11 @@ def test_the_same_curves_give_the_same_choice_and_stay_as_they_are(name: str, wh
 def test_a_selector_chooses_wherever_what_it_needs_is_there(name: str) -> None:
     rule = selector(name)
     types = (*rule.needs, "STS", "Clustering")
-    refuse_lacking(rule, types)
+    check_tasks(rule, types)
     rule.select(curves(*(curve(task_type, [0.1, 0.2, 0.3]) for task_type in types)))
     for needed in rule.needs:
         with pytest.raises(SelectionError, match=needed):
-            refuse_lacking(rule, [other for other in ("STS", *rule.needs) if other != needed])
+            check_tasks(rule, [other for other in ("STS", *rule.needs) if other != needed])
 
 
 @given(what=drawn())
@@ -300,8 +300,8 @@ def test_what_tasks_agree_on_needs_more_than_one(name: str) -> None:
     with pytest.raises(
         SelectionError, match=f"`{name}` chooses by what tasks agree on; one task was given, of type Ret"
     ):
-        refuse_lacking(selector(name), ["Retrieval"])
-    refuse_lacking(selector("top-k"), ["Retrieval"])
+        check_tasks(selector(name), ["Retrieval"])
+    check_tasks(selector("top-k"), ["Retrieval"])
 
 
 def test_an_unknown_selector_is_answered_with_the_nearest() -> None:

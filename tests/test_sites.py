@@ -32,7 +32,7 @@ def test_addresses_look_as_in_the_paper():
         ("hidden@30:norm", "blocks.29.hook_out"),
         ("values@1", "blocks.0.attn.hook_v"),
         ("heads@2", "blocks.1.attn.hook_z"),
-        ("attention@3", "blocks.2.hook_attn_out"),
+        ("attn_out@3", "blocks.2.hook_attn_out"),
         ("pattern@4", "blocks.3.attn.hook_pattern"),
     ],
 )
@@ -54,9 +54,7 @@ def test_what_is_no_address_is_shown_how_to_write_one(text):
 
 
 def test_an_unknown_stream_is_told_the_streams_there_are():
-    with pytest.raises(
-        SiteError, match=r"no stream 'value'. The streams are hidden, values, heads, attention, pattern"
-    ):
+    with pytest.raises(SiteError, match=r"no stream 'value'. The streams are hidden, values, heads, attn_out, pattern"):
         Site.parse("value@3")
 
 

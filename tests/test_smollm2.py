@@ -25,7 +25,7 @@ TEXTS = [
     "Rain.",
 ]
 
-STREAMS = [Stream.HIDDEN, Stream.VALUES, Stream.HEADS, Stream.ATTENTION]
+STREAMS = [Stream.HIDDEN, Stream.VALUES, Stream.HEADS, Stream.ATTN_OUT]
 READINGS = [Reading(stream, pooling) for stream in STREAMS for pooling in (Pooling.MEAN, Pooling.LAST)]
 NORMED = [Reading(Stream.HIDDEN, pooling, norm=True) for pooling in (Pooling.MEAN, Pooling.LAST)]
 

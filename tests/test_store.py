@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 
 import numpy as np
 import pytest
@@ -129,8 +130,8 @@ def test_the_key_is_the_content_of_the_identity_alone(tmp_path: pathlib.Path) ->
 
 
 def test_rows_tell_apart_what_the_model_reads_and_pools() -> None:
-    def row(ids: tuple[int, ...], speaks: tuple[bool, ...] = (True, True), *, truncated: bool = False) -> bytes:
-        return row_of(Tokens(ids, speaks, truncated))
+    def row(ids: tuple[int, ...], pooling_mask: tuple[bool, ...] = (True, True), *, truncated: bool = False) -> bytes:
+        return row_of(Tokens(ids, pooling_mask, truncated))
 
     assert row((1, 2)) != row((2, 1))
     assert row((1, 2)) != row((1, 2), (False, True))
@@ -324,8 +325,8 @@ class TestBrokenShards:
 class TestTemporaries:
     def test_what_a_killed_writer_left_is_cleared_and_a_living_one_is_not_touched(self, collection: Collection) -> None:
         collection.write(texts(1), {"values/mean": vectors(1)})
-        dead = collection.folder / f".{shards.socket.gethostname()}-{2**22 + 1}-{'ab' * 16}.tmp"
-        living = collection.folder / f".{shards.socket.gethostname()}-{os.getpid()}-{'cd' * 16}.tmp"
+        dead = collection.folder / f".{socket.gethostname()}-{2**22 + 1}-{'ab' * 16}.tmp"
+        living = collection.folder / f".{socket.gethostname()}-{os.getpid()}-{'cd' * 16}.tmp"
         strange = collection.folder / f".other-host-17-{'ef' * 16}.tmp"
         old = collection.folder / f".other-host-17-{'aa' * 16}.tmp"
         for path in (dead, living, strange, old):
@@ -344,7 +345,7 @@ class TestTemporaries:
 
         monkeypatch.setattr(os, "utime", refuse)
         monkeypatch.setattr(pathlib.Path, "unlink", refuse)
-        (collection.folder / f".{shards.socket.gethostname()}-{2**22 + 1}-{'ab' * 16}.tmp").touch()
+        (collection.folder / f".{socket.gethostname()}-{2**22 + 1}-{'ab' * 16}.tmp").touch()
         again = reopened(collection)
         again.begin()
         assert again.read("values/mean", 0, rows(1)).shape == (1, 4)

@@ -133,10 +133,10 @@ def token_vectors(  # noqa: C901
 
         def projecting(module, args, output, layer=layer):
             seen["heads", layer] = args[0].detach()
-            seen.setdefault(("attention", layer), output.detach())
+            seen.setdefault(("attn_out", layer), output.detach())
 
         def adding(module, args, output, layer=layer):
-            seen["attention", layer] = output.detach()
+            seen["attn_out", layer] = output.detach()
 
         def valuing(module, args, output, layer=layer, attention=attention):
             fused = not hasattr(attention, "v_proj")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from valens.model.loading import load, wrap
     from valens.model.model import Model
     from valens.representations.named import ALIGNED_WVA, HS, LT, VA, WMP, WVA, Representation, representation
-    from valens.representations.poolings import OwnPooling, Pooling
+    from valens.representations.poolings import CustomPooling, Pooling
     from valens.representations.prompts import Prompt
     from valens.representations.readings import Reading
     from valens.results.provenance import __version__
@@ -40,7 +40,7 @@ _HOMES = {
     "Model": "valens.model.loading",
     "load": "valens.model.loading",
     "wrap": "valens.model.loading",
-    "OwnPooling": "valens.representations.poolings",
+    "CustomPooling": "valens.representations.poolings",
     "Pooling": "valens.representations.poolings",
     "Prompt": "valens.representations.prompts",
     "__version__": "valens.results.provenance",
@@ -66,9 +66,9 @@ __all__ = [
     "WVA",
     "ActivationStore",
     "Corpus",
+    "CustomPooling",
     "LayerSet",
     "Model",
-    "OwnPooling",
     "Pooling",
     "Prompt",
     "Reading",

@@ -29,7 +29,7 @@ from valens.errors import ValensError
 from valens.results.provenance import __version__
 from valens.terminal.console import say, say_labelled
 from valens.terminal.help import HELP_NAMES, Command, Group, examples
-from valens.terminal.usage_errors import Misuse, told
+from valens.terminal.usage_errors import Misuse, usage_message
 
 app = typer.Typer(
     name="valens",
@@ -98,7 +98,9 @@ def main() -> None:
     try:
         code = app(prog_name="valens", standalone_mode=False)
     except (ValensError, Misuse) as error:
-        say_labelled(errors, "Error:", str(error) if isinstance(error, ValensError) else told(error), style="bold red")
+        say_labelled(
+            errors, "Error:", str(error) if isinstance(error, ValensError) else usage_message(error), style="bold red"
+        )
         sys.exit(2)
     except typer.Abort:
         say(errors, "Stopped. Nothing was changed.")

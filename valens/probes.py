@@ -17,53 +17,54 @@ from valens.errors import MissingPackageError
 if TYPE_CHECKING:
     from probes.layer_sweep.probe import layer_sweep
     from probes.layer_sweep.probe import plan as sweep_plan
-    from probes.layer_sweep.result import Sweep
-    from probes.logit_lens.names import BEST, OTHER_HALF, UNIGRAM
+    from probes.layer_sweep.result import LayerSweepResult
+    from probes.logit_lens.names import BEST, HELD_OUT, UNIGRAM
     from probes.logit_lens.probe import Estimate as LensEstimate
     from probes.logit_lens.probe import logit_lens
     from probes.logit_lens.probe import plan as lens_plan
-    from probes.logit_lens.result import LogitLens
+    from probes.logit_lens.result import LogitLensResult
     from probes.next_token.probe import next_token
     from probes.next_token.probe import plan as next_token_plan
-    from probes.next_token.result import NextToken
+    from probes.next_token.result import NextTokenResult
     from probes.segment_matching.metrics import CHANCE
+    from probes.segment_matching.probe import check_settings as check_matching
     from probes.segment_matching.probe import cut_corpus, segment_matching
     from probes.segment_matching.probe import plan as matching_plan
-    from probes.segment_matching.probe import refuse_settings as refuse_matching
-    from probes.segment_matching.result import SegmentMatching
+    from probes.segment_matching.result import SegmentMatchingResult
     from valens.evaluation.tfidf import LEXICAL
 
 _HOMES = {
     "LEXICAL": "valens.evaluation.tfidf",
-    "Sweep": "probes.layer_sweep.result",
+    "LayerSweepResult": "probes.layer_sweep.result",
     "layer_sweep": "probes.layer_sweep.probe",
     "sweep_plan": "probes.layer_sweep.probe:plan",
-    "LogitLens": "probes.logit_lens.result",
-    **dict.fromkeys(("BEST", "OTHER_HALF", "UNIGRAM"), "probes.logit_lens.names"),
+    "LogitLensResult": "probes.logit_lens.result",
+    **dict.fromkeys(("BEST", "HELD_OUT", "UNIGRAM"), "probes.logit_lens.names"),
     "LensEstimate": "probes.logit_lens.probe:Estimate",
     "logit_lens": "probes.logit_lens.probe",
     "lens_plan": "probes.logit_lens.probe:plan",
     "CHANCE": "probes.segment_matching.metrics",
-    "SegmentMatching": "probes.segment_matching.result",
+    "SegmentMatchingResult": "probes.segment_matching.result",
     "next_token": "probes.next_token.probe",
     "next_token_plan": "probes.next_token.probe:plan",
-    "NextToken": "probes.next_token.result",
+    "NextTokenResult": "probes.next_token.result",
     **dict.fromkeys(("cut_corpus", "segment_matching"), "probes.segment_matching.probe"),
     "matching_plan": "probes.segment_matching.probe:plan",
-    "refuse_matching": "probes.segment_matching.probe:refuse_settings",
+    "check_matching": "probes.segment_matching.probe:check_settings",
 }
 
 __all__ = [
     "BEST",
     "CHANCE",
+    "HELD_OUT",
     "LEXICAL",
-    "OTHER_HALF",
     "UNIGRAM",
+    "LayerSweepResult",
     "LensEstimate",
-    "LogitLens",
-    "NextToken",
-    "SegmentMatching",
-    "Sweep",
+    "LogitLensResult",
+    "NextTokenResult",
+    "SegmentMatchingResult",
+    "check_matching",
     "cut_corpus",
     "layer_sweep",
     "lens_plan",
@@ -71,13 +72,12 @@ __all__ = [
     "matching_plan",
     "next_token",
     "next_token_plan",
-    "refuse_matching",
     "segment_matching",
     "sweep_plan",
 ]
 
 
-def _refuse_stranger(spec: ModuleSpec | None) -> None:
+def _check_package(spec: ModuleSpec | None) -> None:
     places = spec.submodule_search_locations if spec else None
     if not places or importlib.util.find_spec("probes.layer_sweep.probe") is None:
         found = spec.origin if spec else "nothing"
@@ -87,7 +87,7 @@ def _refuse_stranger(spec: ModuleSpec | None) -> None:
         )
 
 
-_refuse_stranger(importlib.util.find_spec("probes"))
+_check_package(importlib.util.find_spec("probes"))
 
 
 def __getattr__(name: str) -> object:

@@ -1,7 +1,7 @@
-"""What a pooling, a selector, a task and a result of one's own promise: a check each, to be called in a test.
+"""What a pooling, a selector, a task and a user-defined result promise: a check each, to be called in a test.
 
 A check says nothing where all holds, and otherwise raises the error of its kind with the promise that is broken. valens'
-own are held to the same (tests/test_contracts.py).
+own are held to the same (tests/test_testing.py).
 """
 
 from __future__ import annotations
@@ -16,37 +16,35 @@ from jaxtyping import Bool, Float
 from valens.errors import RepresentationError, ResultError, SelectionError, TaskError
 from valens.evaluation.evaluate import evaluate
 from valens.layers.layer_set import LayerSet
-from valens.representations.poolings import OwnPooling, Pooling, pooling_weights
+from valens.representations.poolings import CustomPooling, Pooling, pooling_weights
 from valens.results.result import Result, read_result
-from valens.selectors import Choice, LayerCurves, Selector, TaskCurve, refuse_lacking
+from valens.selectors import Choice, LayerCurves, Selector, TaskCurve, check_tasks
 from valens.tasks import Task
 
 _ROUNDING = 1e-6
 _TRIALS = 20
 
 
-def check_pooling(pooling: Pooling | OwnPooling, *, seed: int = 0) -> None:
-    """Weights sum to one, only what speaks has any, and neither padding nor the other texts change them.
+def check_pooling(pooling: Pooling | CustomPooling, *, seed: int = 0) -> None:
+    """Weights sum to one, only what pooling_mask has any, and neither padding nor the other texts change them.
 
     RepresentationError for a pooling that breaks one of these on some of 20 random batches.
     """
     draw = np.random.default_rng(seed)
     for _ in range(_TRIALS):
-        speaks = torch.from_numpy(draw.choice([True, False], size=(5, 9)))
-        speaks[:, 4] = True  # a text has one token or more
-        weights = pooling_weights(pooling, speaks)
-        if _apart(weights.sum(dim=1), torch.ones(5)) or bool(weights[~speaks].any()):
-            raise RepresentationError(f"{pooling}: weights must sum to 1, and be 0 where a token does not speak.")
-        alone = torch.cat([pooling_weights(pooling, row[None]) for row in speaks])
+        pooling_mask = torch.from_numpy(draw.choice([True, False], size=(5, 9)))
+        pooling_mask[:, 4] = True  # a text has one token or more
+        weights = pooling_weights(pooling, pooling_mask)
+        if _apart(weights.sum(dim=1), torch.ones(5)) or bool(weights[~pooling_mask].any()):
+            raise RepresentationError(f"{pooling}: weights must sum to 1, and be 0 outside the mask.")
+        alone = torch.cat([pooling_weights(pooling, row[None]) for row in pooling_mask])
         if _apart(alone, weights):
             raise RepresentationError(
                 f"{pooling}: the other texts of a batch change a text's weights. Use its own row."
             )
-        padded = pooling_weights(pooling, _padded(speaks))[:, 2:-3]
+        padded = pooling_weights(pooling, _padded(pooling_mask))[:, 2:-3]
         if _apart(padded, weights):
-            raise RepresentationError(
-                f"{pooling}: padding changes the weights. Count the tokens that speak, not columns."
-            )
+            raise RepresentationError(f"{pooling}: padding changes the weights. Count the pooled tokens, not columns.")
 
 
 def check_selector(rule: Selector, *, seed: int = 0) -> None:
@@ -56,12 +54,12 @@ def check_selector(rule: Selector, *, seed: int = 0) -> None:
     """
     draw = np.random.default_rng(seed)
     types = tuple(dict.fromkeys((*rule.needs, "STS", "Clustering")))
-    refuse_lacking(rule, types)
+    check_tasks(rule, types)
     for _ in range(_TRIALS):
         curves = _curves(draw, types)
         before = [(task.score.copy(), task.replicates.copy()) for task in curves.tasks]
         choice = rule.select(curves)
-        _refuse_choice(rule, curves, choice)
+        _check_choice(rule, curves, choice)
         if rule.select(curves) != choice:
             raise SelectionError(f"{rule.name}: the same curves gave two choices. What is left to chance takes a seed.")
         for task, (score, replicates) in zip(curves.tasks, before, strict=True):
@@ -114,9 +112,9 @@ def _apart(one: Float[torch.Tensor, "..."], other: Float[torch.Tensor, "..."]) -
     return bool((one - other).abs().max() > _ROUNDING)
 
 
-def _padded(speaks: Bool[torch.Tensor, "text token"]) -> Bool[torch.Tensor, "text wider"]:
-    silent = torch.zeros(len(speaks), 3, dtype=torch.bool)
-    return torch.cat([silent[:, :2], speaks, silent], dim=1)
+def _padded(pooling_mask: Bool[torch.Tensor, "text token"]) -> Bool[torch.Tensor, "text wider"]:
+    silent = torch.zeros(len(pooling_mask), 3, dtype=torch.bool)
+    return torch.cat([silent[:, :2], pooling_mask, silent], dim=1)
 
 
 def _curves(draw: np.random.Generator, types: Sequence[str]) -> LayerCurves:
@@ -135,7 +133,7 @@ def _curves(draw: np.random.Generator, types: Sequence[str]) -> LayerCurves:
     return LayerCurves(12, layers, tuple(tasks), dimension=1 / np.array(layers), score_sets=score_sets)
 
 
-def _refuse_choice(rule: Selector, curves: LayerCurves, choice: Choice) -> None:
+def _check_choice(rule: Selector, curves: LayerCurves, choice: Choice) -> None:
     there = set(curves.layers)
     if choice.selector != rule.name:
         raise SelectionError(f"{rule.name}: its choice names the selector {choice.selector!r}. Give its own name.")

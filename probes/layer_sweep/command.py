@@ -18,12 +18,12 @@ from valens.terminal.options import (
     DEFAULT_STORE,
     INPUT,
     AsJson,
+    AttnImplementation,
     Check,
     DataRoot,
     Device,
     DryRun,
     Dtype,
-    Kernel,
     Layers,
     MaxTokens,
     ModelName,
@@ -40,7 +40,7 @@ from valens.terminal.options import (
 from valens.terminal.texts import read_suites
 
 if TYPE_CHECKING:
-    from valens.probes import Sweep
+    from valens.probes import LayerSweepResult
     from valens.tasks import Suite
 
 
@@ -76,7 +76,7 @@ def sweep_layers(
     ] = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
-    kernel: Kernel = "auto",
+    attn_implementation: AttnImplementation = "auto",
     max_tokens: MaxTokens = None,
     on_long: OnLong = "truncate",
     layers: Layers = None,
@@ -112,7 +112,7 @@ def sweep_layers(
     from valens.files.atomic import writable_folder
     from valens.model.loading import load
     from valens.probes import layer_sweep, sweep_plan
-    from valens.selectors import refuse_lacking, selector
+    from valens.selectors import check_tasks, selector
     from valens.store.store import ActivationStore
 
     console = Console(stderr=as_json)
@@ -121,14 +121,14 @@ def sweep_layers(
     activations = ActivationStore(store, check=check)
     whole, *judging = read_suites([suite, *filter(None, [evaluation])], data_root=data_root, strict=strict)
     tasks = whole if limit is None else whole.limited(limit)
-    refuse_lacking(chooser, [task.task_type for task in tasks.tasks])
+    check_tasks(chooser, [task.task_type for task in tasks.tasks])
     cautions = _cautions(tasks, judging)
     for caution in cautions:
         say_labelled(Console(stderr=True), "Note:", caution, style="yellow")
     if not dry_run:
         writable_folder(out)
     with waiting(console, f"Loading {model}"):
-        loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
+        loaded = load(model, device=device, dtype=dtype, attn_implementation=attn_implementation, revision=revision)
     picked = layer_set(layers, loaded.n_layers)
     if dry_run:
         job = sweep_plan(loaded, tasks, wanted, store=activations, max_tokens=max_tokens, on_long=on_long)
@@ -172,7 +172,7 @@ def _shared(suite: Suite, judged: Suite) -> list[str]:
     return said + ([shared] if shared else [])
 
 
-def _undefined(sweep: Sweep) -> list[str]:
+def _undefined(sweep: LayerSweepResult) -> list[str]:
     """Tasks that have no score at any layer."""
     return [
         f"{task} has no score at any layer of {name}: all texts have the same vector. It had no say in the choice."
@@ -181,7 +181,7 @@ def _undefined(sweep: Sweep) -> list[str]:
     ]
 
 
-def _show_sweep(console: Console, sweep: Sweep, out: Path) -> None:
+def _show_sweep(console: Console, sweep: LayerSweepResult, out: Path) -> None:
     from probes.layer_sweep import summary as told
     from valens.probes import LEXICAL
 
@@ -195,7 +195,7 @@ def _show_sweep(console: Console, sweep: Sweep, out: Path) -> None:
         for line in told.refusals(sweep.rules, name):
             say(console, line)
         say(console)
-    for line in told.rivalry(sweep.rivals):
+    for line in told.comparison_lines(sweep.comparisons):
         say(console, line)
     say(console, told.caution(sweep.rules), style="dim")
     facts = sweep.provenance
@@ -206,14 +206,14 @@ def _show_sweep(console: Console, sweep: Sweep, out: Path) -> None:
     say(console, f"{read}{cut}. Scores, layers.json and figure3 are in {out}", soft_wrap=True)
 
 
-def _sweep_json(sweep: Sweep, out: Path) -> dict[str, Any]:
+def _sweep_json(sweep: LayerSweepResult, out: Path) -> dict[str, Any]:
     from valens.results.tables import records
 
     return {
         "representation": next(iter(sweep.choices)),
         "layers": str(sweep.layers),
         "representations": sweep.to_json(),
-        "rivals": records(sweep.rivals),
+        "comparisons": records(sweep.comparisons),
         "scores": records(sweep.table),
         "provenance": sweep.provenance,
         "out": str(out),

@@ -11,7 +11,7 @@ from valens.statistics import compare_replicates
 
 
 def compared(table: pd.DataFrame, replicates: pd.DataFrame, first: str, second: str, task_type: str) -> pd.DataFrame:
-    """First − second at every layer that both have; what `Sweep.compare` gives.
+    """First − second at every layer that both have; what `LayerSweepResult.compare` gives.
 
     `replicates` has the score of each layer in every resample: representation, task, layer, resample, value.
     """

@@ -10,20 +10,20 @@ import pandas as pd
 from probes.layer_sweep.comparison import curve_of
 from valens.layers.layer_set import LayerSet
 from valens.plotting.axes import n_layers_of
-from valens.probes import LEXICAL, Sweep
-from valens.report.section import SetTold, Told, as_good, at_layers, layer_by_layer, pictured
+from valens.probes import LEXICAL, LayerSweepResult
+from valens.report.section import LayerSetSection, Section, as_good, at_layers, layer_by_layer, pictured
 from valens.report.views import View, number, view, with_interval
 from valens.selectors import AVERAGE, Choice
 from valens.statistics import not_distinguishable_by_replicates
 
-_RIVALS = {"chosen": "chosen sets", "best": "best single layers"}
+_COMPARISONS = {"chosen": "chosen sets", "best": "best single layers"}
 _RULES = ["selector", "layers", "score", "low", "high", "chosen_minus_this", "chosen_minus_this_low"]
-_RULES += ["chosen_minus_this_high", "seen_half", "new_half", "new_half_low", "new_half_high"]
+_RULES += ["chosen_minus_this_high", "in_sample", "held_out", "held_out_low", "held_out_high"]
 _RULE_NAMES = {"selector": "rule", "chosen_minus_this": "chosen − this"}
 _SCORES = ["score", "low", "high"]
 
 
-def tell(found: Sweep) -> Told:
+def section(found: LayerSweepResult) -> Section:
     """A sweep: what each rule chooses and scores, why each layer is in or out, and every layer's scores."""
     names = " and ".join(found.choices)
     caption = (
@@ -35,28 +35,28 @@ def tell(found: Sweep) -> Told:
         view(found.sets, "Averaged embeddings over each rule’s set", folded=True, filtered=True),
         view(found.table, "All scores of single layers", folded=True, filtered=True),
     ]
-    return Told(
+    return Section(
         "Layer sweep",
         "Which layers should an embedding average?",
         tuple(_findings(found)),
         pictured(found.figures(), {"figure3": caption}),
-        tuple(_set_told(found, name, choice) for name, choice in found.choices.items()),
+        tuple(_layer_set_section(found, name, choice) for name, choice in found.choices.items()),
         tuple(tables),
     )
 
 
-def _findings(found: Sweep) -> Iterator[str]:
+def _findings(found: LayerSweepResult) -> Iterator[str]:
     for name, choice in found.choices.items():
         rules = found.rules[found.rules.representation == name].set_index("selector")
         yield f"{_chosen(name, choice, rules)} {_best(found, name, rules)}".strip()
-        if "new_half" in rules and choice.selector in rules.index:
+        if "held_out" in rules and choice.selector in rules.index:
             row = rules.loc[choice.selector]
-            new = with_interval(row.new_half, row.new_half_low, row.new_half_high)
+            new = with_interval(row.held_out, row.held_out_low, row.held_out_high)
             yield (
                 f"The honest score of that rule for {name}: choosing on half of the data, its sets scored "
-                f"{number(row.seen_half)} there and {new} on the other half."
+                f"{number(row.in_sample)} there and {new} on the other half."
             )
-    yield from _rivalry(found.rivals)
+    yield from _comparisons(found.comparisons)
     if len(found.choices) > 1 and "replicates" in found.details:
         first, second, *_ = found.choices
         yield layer_by_layer(found.compare(first, second), first, second, "paired by resample")
@@ -73,7 +73,7 @@ def _chosen(name: str, choice: Choice, rules: pd.DataFrame) -> str:
     return f"{said}: the embedding scores {with_interval(*rules.loc[choice.selector, _SCORES])}."
 
 
-def _best(found: Sweep, name: str, rules: pd.DataFrame) -> str:
+def _best(found: LayerSweepResult, name: str, rules: pd.DataFrame) -> str:
     """The best single layer, as the rule of that name has it."""
     if "best" not in rules.index or pd.isna(rules.loc["best", "layers"]):
         return ""
@@ -82,7 +82,7 @@ def _best(found: Sweep, name: str, rules: pd.DataFrame) -> str:
     return f"{said} {as_good(int(best.layers), _among_best(found, name))}" if "replicates" in found.details else said
 
 
-def _among_best(found: Sweep, name: str) -> list[int]:
+def _among_best(found: LayerSweepResult, name: str) -> list[int]:
     """The layers from 1 whose mean over task types cannot be told from the best one's."""
     single = found.table[found.table.layer.fillna(0) > 0]
     layers = sorted({int(layer) for layer in single.layer[single.representation == name]})
@@ -91,23 +91,25 @@ def _among_best(found: Sweep, name: str) -> list[int]:
     return [layer for layer, kept in zip(layers, among, strict=True) if kept]
 
 
-def _rivalry(rivals: pd.DataFrame) -> Iterator[str]:
-    if rivals.empty:
+def _comparisons(comparisons: pd.DataFrame) -> Iterator[str]:
+    if comparisons.empty:
         return
-    for row in rivals[rivals.task_type == "average"].drop_duplicates(["first_layers", "second_layers"]).itertuples():
+    for row in (
+        comparisons[comparisons.task_type == "average"].drop_duplicates(["first_layers", "second_layers"]).itertuples()
+    ):
         sets = f"{row.first_layers} and {row.second_layers}"
-        gap = with_interval(row.difference, row.low, row.high, signed=True)
-        yield f"{row.first} − {row.second}, {_RIVALS[row.set]} ({sets}): {gap}, paired."
+        difference = with_interval(row.difference, row.low, row.high, signed=True)
+        yield f"{row.first} − {row.second}, {_COMPARISONS[row.set]} ({sets}): {difference}, paired."
 
 
-def _set_told(found: Sweep, name: str, choice: Choice) -> SetTold:
+def _layer_set_section(found: LayerSweepResult, name: str, choice: Choice) -> LayerSetSection:
     n_layers = n_layers_of(found.table) or 0
-    return SetTold(
+    return LayerSetSection(
         name, choice.selector, choice.layers, n_layers, _rules(found, name, n_layers), _reasons(name, choice)
     )
 
 
-def _rules(found: Sweep, name: str, n_layers: int) -> View:
+def _rules(found: LayerSweepResult, name: str, n_layers: int) -> View:
     ours = found.rules[found.rules.representation == name]
     made = ours[ours.layers.notna()].copy()
     refused = [f"No set by “{row.selector}”: {row.refused}" for row in ours[ours.layers.isna()].itertuples()]
@@ -136,7 +138,7 @@ def _reasons(name: str, choice: Choice) -> View:
     return view(pd.DataFrame(rows), f"Why each layer of {name} is in or out")
 
 
-def _by_layer(found: Sweep, name: str) -> View:
+def _by_layer(found: LayerSweepResult, name: str) -> View:
     """One row a layer, one column a task."""
     single = found.table[(found.table.representation == name) & found.table.layer.notna()]
     columns: dict[str, pd.Series] = {}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from probes.contract import Drawn
+from probes.contract import PlottableResult
 from probes.layer_sweep.comparison import compared
 from valens.extraction.layers_file import model_facts
 from valens.files.atomic import replace, write_json
@@ -22,7 +22,7 @@ KIND = "layer-sweep"
 LAYERS = "layers.json"
 
 
-class Sweep(Drawn):
+class LayerSweepResult(PlottableResult):
     """The scores of single layers, and for each representation the layer set chosen from them.
 
     `table` has the scores of single layers, one row a number: model, representation, layer, depth, task, task_type, metric,
@@ -55,24 +55,24 @@ class Sweep(Drawn):
         return self.detail("sets")
 
     @property
-    def gaps(self) -> pd.DataFrame:
+    def paired_differences(self) -> pd.DataFrame:
         """How far the chosen set is from each other, paired: representation, against, task_type, difference, low, high."""
-        return self.detail("gaps")
+        return self.detail("paired_differences")
 
     @property
-    def rivals(self) -> pd.DataFrame:
+    def comparisons(self) -> pd.DataFrame:
         """How far the first representation is from the second, with the chosen sets and with the best single layers, paired.
 
         first, second, set, first_layers, second_layers, task_type, difference, low, high. Empty where one was swept.
         """
-        return self.details.get("rivals", pd.DataFrame())
+        return self.details.get("comparisons", pd.DataFrame())
 
     @property
     def rules(self) -> pd.DataFrame:
         """What each rule would choose, with means over task types.
 
-        representation, selector, layers, score, low, high; chosen_minus_this with _low and _high, paired; layers_of_halves,
-        seen_half, new_half with _low and _high: the same rule on half of the units, scored on that half and on the other;
+        representation, selector, layers, score, low, high; chosen_minus_this with _low and _high, paired; layers_of_splits,
+        in_sample, held_out with _low and _high: the same rule on one split of the units, scored on it and on the other;
         refused, why it could not choose.
         """
         return self.detail("rules")
@@ -117,9 +117,9 @@ class Sweep(Drawn):
             )
         return told
 
-    def companions(self) -> tuple[str, ...]:
+    def extra_files(self) -> tuple[str, ...]:
         """The files of the figure, and layers.json."""
-        return (*super().companions(), LAYERS)
+        return (*super().extra_files(), LAYERS)
 
     def save(self, folder: str | Path) -> Path:
         """Write the result, then `figure3.pdf` and `.png`, and `layers.json`, which `valens encode` reads."""
@@ -127,10 +127,12 @@ class Sweep(Drawn):
         first, *_ = self.choices
         sets, facts = self.to_json(), self.provenance
         model = (
-            model_facts(facts["model"], facts["how_read"], facts.get("rounded_weights")) if "model" in facts else None
+            model_facts(facts["model"], facts["how_read"], facts.get("rounded_weights_hash"))
+            if "model" in facts
+            else None
         )
         content = {"model": model, "representation": first, **sets[first], "representations": sets}
-        replace(out / LAYERS, lambda path: write_json(path, content | {"rivals": records(self.rivals)}))
+        replace(out / LAYERS, lambda path: write_json(path, content | {"comparisons": records(self.comparisons)}))
         return out
 
     def to_json(self) -> dict[str, Any]:
@@ -146,7 +148,7 @@ class Sweep(Drawn):
                 },
                 "rules": self._rows("rules", name),
                 "scores": self._rows("sets", name),
-                "chosen_minus_other": self._rows("gaps", name),
+                "chosen_minus_other": self._rows("paired_differences", name),
                 "intrinsic_dimension": {str(row["layer"]): row["dimension"] for row in self._rows("dimension", name)},
             }
             for name, choice in self.choices.items()

@@ -1,7 +1,8 @@
 """What every selector would choose from the same scores, and how well its rule does on data that it has not seen.
 
-A set that was chosen on some scores is flattered by them. So each rule chooses once more from half of every task's units
-(queries, pairs, texts; drawn at random), its set is scored on the other half, and the same with the halves changed over.
+A set that was chosen on some scores is flattered by them. So each rule chooses once more from one split of
+every task's units (half of the queries, pairs or texts, drawn at random), its set is scored on the held-out split, and
+the same the other way round.
 What is fitted to a task (clusters, classifiers) is fitted once for both, and tasks may share texts: the units are new.
 """
 
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from probes.layer_sweep.scores import FIRST, SECOND, Bench, Scores
+from probes.layer_sweep.scores import FIRST, SECOND, LayerScorer, Scores
 from valens.errors import SelectionError
 from valens.layers.layer_set import LayerSet
 from valens.representations.named import Representation
@@ -24,9 +25,9 @@ from valens.selectors import (
     Choice,
     LayerCurves,
     TaskCurve,
+    check_tasks,
     mean_of_type,
     mean_over_types,
-    refuse_lacking,
     selector,
 )
 from valens.statistics import paired_difference, percentile_interval
@@ -37,21 +38,21 @@ BASELINES = ("best", "half", "all")
 
 @dataclass(frozen=True)
 class Rule:
-    """What one selector chooses from all units, and from either half; or why it cannot."""
+    """What one selector chooses from all units, and from either split; or why it cannot."""
 
     name: str
     choice: Choice | None
-    halves: tuple[LayerSet, ...] = ()
-    """Chosen on the first half and on the second; empty where no halves are scored."""
+    splits: tuple[LayerSet, ...] = ()
+    """Chosen on the first split and on the second; empty where no splits are scored."""
     refused: str | None = None
 
     def sets(self) -> list[LayerSet]:
         """Every set that it chooses."""
-        return [*([self.choice.layers] if self.choice else []), *self.halves]
+        return [*([self.choice.layers] if self.choice else []), *self.splits]
 
 
 @dataclass(frozen=True)
-class RuleBook:
+class SelectorResults:
     """One representation's layers scored alone, what the rules make of that, and the scores of the sets they choose."""
 
     representation: Representation
@@ -79,22 +80,22 @@ class RuleBook:
         return self.averaged.row(self.sets[layers])
 
 
-def consult(
-    bench: Bench, representation: Representation, layers: Sequence[int], *, select: str, names: Sequence[str]
-) -> RuleBook:
+def evaluate_selectors(
+    scorer: LayerScorer, representation: Representation, layers: Sequence[int], *, select: str, names: Sequence[str]
+) -> SelectorResults:
     """Score layers alone, let the rule `select` and the others of these names choose, and score what they choose.
 
-    Raises SelectionError if the rule asked for cannot choose, or no task has a score; of the others the book says why.
+    Raises SelectionError if the rule asked for cannot choose, or no task has a score; of the others the result says why.
     """
-    alone = bench.layers(representation, layers)
-    _refuse_without_scores(representation, alone)
-    dimension = bench.dimension(representation, layers)
-    curves = _candidates(bench, representation, layers, alone, dimension)
-    asked = Rule(select, selector(select).select(curves[0]), _on_halves(select, curves))
+    alone = scorer.layers(representation, layers)
+    _check_scores(representation, alone)
+    dimension = scorer.dimension(representation, layers)
+    curves = _candidates(scorer, representation, layers, alone, dimension)
+    asked = Rule(select, selector(select).select(curves[0]), _on_splits(select, curves))
     others = [_rule(name, curves) for name in names if name != select]
     ordered = sorted([asked, *others], key=lambda rule: list(SELECTORS).index(rule.name))
     sets = list(dict.fromkeys(found for rule in ordered for found in rule.sets()))
-    return RuleBook(
+    return SelectorResults(
         representation=representation,
         layers=tuple(layers),
         alone=alone,
@@ -102,11 +103,11 @@ def consult(
         select=select,
         rules=tuple(ordered),
         sets={found: place for place, found in enumerate(sets)},
-        averaged=bench.sets(representation, sets),
+        averaged=scorer.sets(representation, sets),
     )
 
 
-def _refuse_without_scores(representation: Representation, alone: Scores) -> None:
+def _check_scores(representation: Representation, alone: Scores) -> None:
     undefined = alone.undefined()
     if len(undefined) == len(alone.tasks):
         raise SelectionError(
@@ -115,73 +116,74 @@ def _refuse_without_scores(representation: Representation, alone: Scores) -> Non
         )
 
 
-def gaps(one: Scores, other: Scores) -> list[dict[str, Any]]:
+def paired_differences(one: Scores, other: Scores) -> list[dict[str, Any]]:
     """The difference of two embeddings with its paired interval, by task type and over all types."""
     ours, theirs = one.curves(), other.curves()
     return [
-        {"task_type": mine.task_type} | _gap(mine, yours)
+        {"task_type": mine.task_type} | _difference(mine, yours)
         for mine, yours in zip(_by_type(ours), _by_type(theirs), strict=True)
     ]
 
 
-def rule_rows(book: RuleBook) -> list[dict[str, Any]]:
+def rule_rows(result: SelectorResults) -> list[dict[str, Any]]:
     """A row a rule: its set and what that scores as a mean over task types, on its own data and on other data."""
     return [
-        {"representation": book.representation.name, "selector": rule.name} | _row(book, rule) for rule in book.rules
+        {"representation": result.representation.name, "selector": rule.name} | _row(result, rule)
+        for rule in result.rules
     ]
 
 
-def rule_table(books: Sequence[RuleBook]) -> pd.DataFrame:
+def rule_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
     """The rows of `rule_rows` of all representations."""
-    return pd.DataFrame([row for book in books for row in rule_rows(book)])
+    return pd.DataFrame([row for result in results for row in rule_rows(result)])
 
 
 def _candidates(
-    bench: Bench,
+    scorer: LayerScorer,
     representation: Representation,
     layers: Sequence[int],
     alone: Scores,
     dimension: Float[np.ndarray, " layer"],
 ) -> list[LayerCurves]:
-    """What a selector is given, on all units and on either half: the layers from 1, a block each."""
+    """What a selector is given, on all units and on either split: the layers from 1, a block each."""
     keep = [place for place, layer in enumerate(layers) if layer > 0]
     return [
         LayerCurves(
-            bench.model.n_layers,
+            scorer.model.n_layers,
             tuple(layers[place] for place in keep),
             tuple(
                 replace(curve, score=curve.score[keep], replicates=curve.replicates[keep])
                 for curve in alone.comparable(view)
             ),
             dimension=dimension[keep],
-            score_sets=bench.trial(representation, view),
+            score_sets=scorer.quick_score(representation, view),
         )
-        for view in bench.views
+        for view in scorer.views
     ]
 
 
 def _rule(name: str, curves: Sequence[LayerCurves]) -> Rule:
     rule = selector(name)
     try:
-        refuse_lacking(rule, [task.task_type for task in curves[0].tasks])
-        return Rule(name, rule.select(curves[0]), _on_halves(name, curves))
+        check_tasks(rule, [task.task_type for task in curves[0].tasks])
+        return Rule(name, rule.select(curves[0]), _on_splits(name, curves))
     except SelectionError as error:
         return Rule(name, None, refused=str(error))
 
 
-def _on_halves(name: str, curves: Sequence[LayerCurves]) -> tuple[LayerSet, ...]:
-    return tuple(selector(name).select(half).layers for half in curves[1:])
+def _on_splits(name: str, curves: Sequence[LayerCurves]) -> tuple[LayerSet, ...]:
+    return tuple(selector(name).select(split).layers for split in curves[1:])
 
 
-def _row(book: RuleBook, rule: Rule) -> dict[str, Any]:
+def _row(result: SelectorResults, rule: Rule) -> dict[str, Any]:
     if rule.choice is None:
         return {"layers": None, "refused": rule.refused}
-    chosen = mean_over_types(book.scores_of(book.choice.layers).curves())
-    own = mean_over_types(book.scores_of(rule.choice.layers).curves())
+    chosen = mean_over_types(result.scores_of(result.choice.layers).curves())
+    own = mean_over_types(result.scores_of(rule.choice.layers).curves())
     low, high = percentile_interval(own.replicates)
-    gap = {
+    difference = {
         f"chosen_minus_this{'' if key == 'difference' else '_' + key}": value
-        for key, value in _gap(chosen, own).items()
+        for key, value in _difference(chosen, own).items()
     }
     whole = {
         "layers": str(rule.choice.layers),
@@ -189,23 +191,23 @@ def _row(book: RuleBook, rule: Rule) -> dict[str, Any]:
         "low": float(low[0]),
         "high": float(high[0]),
     }
-    return whole | gap | _nested(book, rule) | {"refused": None}
+    return whole | difference | _nested(result, rule) | {"refused": None}
 
 
-def _nested(book: RuleBook, rule: Rule) -> dict[str, Any]:
-    """The rule's sets chosen on half of the units: their mean score on that half, and on the other one with its interval."""
-    if not rule.halves:
+def _nested(result: SelectorResults, rule: Rule) -> dict[str, Any]:
+    """The rule's sets chosen on one split: their mean score on that split, and on the held-out one with its interval."""
+    if not rule.splits:
         return {}
-    first, second = (book.scores_of(layers) for layers in rule.halves)
-    seen = [mean_over_types(first.curves(FIRST)), mean_over_types(second.curves(SECOND))]
-    new = [mean_over_types(first.curves(SECOND)), mean_over_types(second.curves(FIRST))]
-    low, high = percentile_interval(np.mean([curve.replicates[0] for curve in new], axis=0)[None])
+    first, second = (result.scores_of(layers) for layers in rule.splits)
+    in_sample = [mean_over_types(first.curves(FIRST)), mean_over_types(second.curves(SECOND))]
+    held_out = [mean_over_types(first.curves(SECOND)), mean_over_types(second.curves(FIRST))]
+    low, high = percentile_interval(np.mean([curve.replicates[0] for curve in held_out], axis=0)[None])
     return {
-        "layers_of_halves": " and ".join(map(str, rule.halves)),
-        "seen_half": float(np.mean([curve.score[0] for curve in seen])),
-        "new_half": float(np.mean([curve.score[0] for curve in new])),
-        "new_half_low": float(low[0]),
-        "new_half_high": float(high[0]),
+        "layers_of_splits": " and ".join(map(str, rule.splits)),
+        "in_sample": float(np.mean([curve.score[0] for curve in in_sample])),
+        "held_out": float(np.mean([curve.score[0] for curve in held_out])),
+        "held_out_low": float(low[0]),
+        "held_out_high": float(high[0]),
     }
 
 
@@ -214,7 +216,7 @@ def _by_type(curves: Sequence[TaskCurve]) -> list[TaskCurve]:
     return [*(mean_of_type(curves, task_type) for task_type in types), mean_over_types(curves)]
 
 
-def _gap(one: TaskCurve, other: TaskCurve) -> dict[str, float]:
-    gap = paired_difference(one.replicates[0], other.replicates[0])
+def _difference(one: TaskCurve, other: TaskCurve) -> dict[str, float]:
+    paired = paired_difference(one.replicates[0], other.replicates[0])
     difference = float(one.score[0] - other.score[0])
-    return {"difference": difference, "low": float(gap.low), "high": float(gap.high)}
+    return {"difference": difference, "low": float(paired.low), "high": float(paired.high)}

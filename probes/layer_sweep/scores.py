@@ -24,11 +24,11 @@ from valens.selectors import TaskCurve, mean_over_types
 from valens.tasks import Suite, Task
 
 WHOLE, FIRST, SECOND = 0, 1, 2
-"""All units of the tasks, and either half of them."""
+"""All units of the tasks, and either split of them."""
 
 _CHUNK_BYTES = 512 * 2**20
-_TRIAL_RUNS = 2
-"""A trial takes the first two of the ten runs of a clustering or a classification: hundreds of sets are tried."""
+_QUICK_RUNS = 2
+"""A quick score takes the first two of the ten runs of a clustering or a classification: hundreds of sets are scored."""
 
 _DIMENSION_TEXTS = 2000
 """The dimension is estimated on so many texts at the most: neighbours are looked for among all pairs."""
@@ -41,8 +41,8 @@ class Scores:
     tasks: tuple[tuple[Task, Evaluation], ...]
 
     def curves(self, view: int = WHOLE) -> tuple[TaskCurve, ...]:
-        """The scores on all units or on either half; nan where a score is undefined."""
-        parts = [(task, (found, *found.halves)[view]) for task, found in self.tasks]
+        """The scores on all units or on either split; nan where a score is undefined."""
+        parts = [(task, (found, *found.splits)[view]) for task, found in self.tasks]
         return tuple(TaskCurve(task.name, task.task_type, part.score, part.replicates) for task, part in parts)
 
     def comparable(self, view: int = WHOLE) -> tuple[TaskCurve, ...]:
@@ -62,7 +62,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Bench:
+class LayerScorer:
     """A suite and the vectors of its texts."""
 
     model: Model
@@ -71,13 +71,13 @@ class Bench:
     places: Mapping[str, int] = field(repr=False)
     """Where each different text is among the extraction's rows, as `text_places` has it."""
     resamples: int
-    halves: int
-    """How many resamples either half of a task has; 0 to score no halves."""
+    resamples_of_splits: int
+    """How many resamples either split of a task has; 0 to score no splits."""
     seed: int
     exact: bool
-    """Whether scores are mteb's own; those of halves and of trials are not."""
-    tried: dict[Representation, dict[LayerSet, tuple[float, ...]]] = field(default_factory=dict, repr=False)
-    """What `trial` has scored so far, by view."""
+    """Whether scores are mteb's own; those of splits and quick scores are not."""
+    quick_scores: dict[Representation, dict[LayerSet, tuple[float, ...]]] = field(default_factory=dict, repr=False)
+    """What `quick_score` has scored so far, by view."""
 
     def layers(self, representation: Representation, layers: Sequence[int]) -> Scores:
         """Every one of these layers alone, one row each."""
@@ -89,27 +89,27 @@ class Bench:
 
     @property
     def views(self) -> tuple[int, ...]:
-        """What is scored: all units, and either half if halves are."""
-        return (WHOLE, FIRST, SECOND) if self.halves else (WHOLE,)
+        """What is scored: all units, and either split if splits are."""
+        return (WHOLE, FIRST, SECOND) if self.resamples_of_splits else (WHOLE,)
 
-    def trial(
+    def quick_score(
         self, representation: Representation, view: int
     ) -> Callable[[Sequence[LayerSet]], Float[np.ndarray, " set"]]:
-        """What averaged embeddings score as a mean over task types, on all units or a half; a set is scored once for all.
+        """What averaged embeddings score as a mean over task types, on all units or a split; a set is scored once for all.
 
-        Clusterings and classifications are tried in fewer runs than `sets` makes, and never by mteb's own evaluators: these
+        Clusterings and classifications take fewer runs than `sets` makes, and never mteb's own evaluators: these
         scores compare with each other only.
         """
-        found = self.tried.setdefault(representation, {})
-        tasks = tuple(in_fewer_runs(task, _TRIAL_RUNS) for task in self.suite.tasks)
+        found = self.quick_scores.setdefault(representation, {})
+        tasks = tuple(in_fewer_runs(task, _QUICK_RUNS) for task in self.suite.tasks)
         brief = replace(self, suite=replace(self.suite, tasks=tasks), exact=False)
 
         def score(sets: Sequence[LayerSet]) -> Float[np.ndarray, " set"]:
-            new = [layers for layers in dict.fromkeys(sets) if layers not in found]
-            if new:
-                scores = brief._scores(representation, new, resamples=1)
+            missing = [layers for layers in dict.fromkeys(sets) if layers not in found]
+            if missing:
+                scores = brief._scores(representation, missing, resamples=1)
                 by_view = [mean_over_types(scores.comparable(each)).score for each in self.views]
-                found.update(zip(new, zip(*by_view, strict=True), strict=True))
+                found.update(zip(missing, zip(*by_view, strict=True), strict=True))
             return np.array([found[layers][view] for layers in sets])
 
         return score
@@ -124,18 +124,18 @@ class Bench:
         """The baseline that knows words and nothing else, in one row."""
         return Scores(
             tuple(
-                (task, self._evaluate(task, tfidf(task.texts)[None], resamples=self.resamples, halves=0))
+                (task, self._evaluate(task, tfidf(task.texts)[None], resamples=self.resamples, resamples_of_splits=0))
                 for task in self.suite.tasks
             )
         )
 
     def _scores(self, representation: Representation, sets: Sequence[LayerSet], *, resamples: int) -> Scores:
-        halves = min(self.halves, resamples)
+        resamples_of_splits = min(self.resamples_of_splits, resamples)
         evaluations = []
         with steps(f"Scoring {representation}", len(self.suite.tasks)) as step:
             for task in self.suite.tasks:
                 parts = [
-                    self._evaluate(task, vectors, resamples=resamples, halves=halves)
+                    self._evaluate(task, vectors, resamples=resamples, resamples_of_splits=resamples_of_splits)
                     for vectors in self._chunks(task, representation, sets)
                 ]
                 evaluations.append((task, stacked(parts)))
@@ -143,9 +143,16 @@ class Bench:
         return Scores(tuple(evaluations))
 
     def _evaluate(
-        self, task: Task, vectors: Float[np.ndarray, "row text d"], *, resamples: int, halves: int
+        self, task: Task, vectors: Float[np.ndarray, "row text d"], *, resamples: int, resamples_of_splits: int
     ) -> Evaluation:
-        return evaluate(task, vectors, resamples=resamples, seed=self.seed, halves=halves, exact=self.exact)
+        return evaluate(
+            task,
+            vectors,
+            resamples=resamples,
+            seed=self.seed,
+            resamples_of_splits=resamples_of_splits,
+            exact=self.exact,
+        )
 
     def _chunks(
         self, task: Task, representation: Representation, sets: Sequence[LayerSet]
@@ -175,5 +182,5 @@ def _of_rows(found: Evaluation, rows: slice) -> Evaluation:
         score=found.score[rows],
         replicates=found.replicates[rows],
         samples=None if found.samples is None else found.samples[rows],
-        halves=tuple(_of_rows(half, rows) for half in found.halves),
+        splits=tuple(_of_rows(split, rows) for split in found.splits),
     )

@@ -14,7 +14,7 @@ _SETS = {"chosen": "chosen set", "best": "best layer", "half": "deep half", "all
 _METRICS = {"spearman": "Spearman", "ndcg_at_10": "nDCG@10", "map": "MAP", "v_measure": "V-measure"}
 _LABEL_LENGTH = 18
 """With labels no longer than this, five task types fit into 80 columns."""
-_RIVALS = {"chosen": "chosen sets", "best": "best single layers"}
+_COMPARISONS = {"chosen": "chosen sets", "best": "best single layers"}
 
 
 def sweep_table(table: pd.DataFrame, sets: pd.DataFrame, representation: str, choice: Choice, baseline: str) -> Table:
@@ -61,21 +61,23 @@ def reasons(choice: Choice) -> list[str | Text]:
 def rule_table(rules: pd.DataFrame, representation: str, select: str) -> Table:
     """What each rule would choose: its set, the averaged embedding's mean score, and how far the chosen set is from it.
 
-    The last columns, if halves were scored, are what the rule's sets score on the half of the data that they were chosen on,
-    and on the other.
+    The last columns, if splits were scored, are what the rule's sets score on the split that they were chosen on,
+    and on the held-out one.
     """
     ours = rules[(rules.representation == representation) & rules.layers.notna()]
-    nested = "new_half" in ours
+    nested = "held_out" in ours
     out = Table(box=None, pad_edge=False)
     out.add_column("rule", no_wrap=True)
     out.add_column("layers", overflow="fold")
-    for name in ("score", "chosen − this", *(["seen", "new"] if nested else [])):
+    for name in ("score", "chosen − this", *(["in sample", "held out"] if nested else [])):
         out.add_column(name, justify="right", no_wrap=True)
     for row in ours.itertuples():
         asked = row.selector == select
-        gap = with_interval(row.chosen_minus_this, row.chosen_minus_this_low, row.chosen_minus_this_high, signed=True)
-        cells = [f"{'> ' if asked else ''}{row.selector}", row.layers, _number(row.score), "" if asked else gap]
-        cells += [_number(half) for half in (row.seen_half, row.new_half)] if nested else []
+        difference = with_interval(
+            row.chosen_minus_this, row.chosen_minus_this_low, row.chosen_minus_this_high, signed=True
+        )
+        cells = [f"{'> ' if asked else ''}{row.selector}", row.layers, _number(row.score), "" if asked else difference]
+        cells += [_number(score) for score in (row.in_sample, row.held_out)] if nested else []
         out.add_row(*map(as_said, cells), style="bold" if asked else None)
     return out
 
@@ -86,13 +88,13 @@ def refusals(rules: pd.DataFrame, representation: str) -> list[str]:
     return [f"  No set by `{row.selector}`: {row.refused}" for row in ours.itertuples()]
 
 
-def rivalry(rivals: pd.DataFrame) -> list[str]:
+def comparison_lines(comparisons: pd.DataFrame) -> list[str]:
     """How the first representation compares with the second, each with its chosen set and with its best single layer."""
-    if rivals.empty:
+    if comparisons.empty:
         return []
-    rows = rivals[rivals.task_type == AVERAGE].drop_duplicates(["first_layers", "second_layers"])
+    rows = comparisons[comparisons.task_type == AVERAGE].drop_duplicates(["first_layers", "second_layers"])
     return [
-        f"{row.first} − {row.second}, {_RIVALS[row.set]} ({row.first_layers} and {row.second_layers}): "
+        f"{row.first} − {row.second}, {_COMPARISONS[row.set]} ({row.first_layers} and {row.second_layers}): "
         f"{with_interval(row.difference, row.low, row.high, signed=True)}"
         for row in rows.itertuples()
     ]
@@ -101,10 +103,10 @@ def rivalry(rivals: pd.DataFrame) -> list[str]:
 def caution(rules: pd.DataFrame) -> str:
     """What a reader of the scores must bear in mind: they chose the layers."""
     what = "Scores of rules are means over task types, with paired 95 % intervals of the differences. "
-    if "new_half" in rules:
+    if "held_out" in rules:
         return what + (
             "Layers were chosen on these very scores, which flatters them. The last column is honest: the rule chose on "
-            "half of the data, and its set scored `seen` on that half and `new` on the other."
+            "half of the data, and its set scored `in sample` on that half and `held out` on the other."
         )
     return what + "Layers were chosen on these very scores, which flatters them: judge a set on other data."
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probes.layer_sweep.rules import RuleBook, gaps
+from probes.layer_sweep.rules import SelectorResults, paired_differences
 from probes.layer_sweep.scores import Scores
 from valens.evaluation.bootstrap import Evaluation
 from valens.evaluation.tfidf import LEXICAL
@@ -16,34 +16,34 @@ from valens.model.model import Model
 from valens.tasks import Task
 
 
-def score_table(books: Sequence[RuleBook], lexical: Scores, model: Model) -> pd.DataFrame:
+def score_table(results: Sequence[SelectorResults], lexical: Scores, model: Model) -> pd.DataFrame:
     """Single layers of every representation, and the lexical baseline, which has no layer."""
     words = [_origin(LEXICAL, model, None) | _numbers(task, found, place=0) for task, found in lexical.tasks]
     rows = [
-        _origin(book.representation.name, model, layer) | _numbers(task, found, place=place)
-        for book in books
-        for task, found in book.alone.tasks
-        for place, layer in enumerate(book.layers)
+        _origin(result.representation.name, model, layer) | _numbers(task, found, place=place)
+        for result in results
+        for task, found in result.alone.tasks
+        for place, layer in enumerate(result.layers)
     ]
     return pd.DataFrame(words + rows).astype({"layer": "Int64", "depth": "Float64"})
 
 
-def dimension_table(books: Sequence[RuleBook], model: Model) -> pd.DataFrame:
+def dimension_table(results: Sequence[SelectorResults], model: Model) -> pd.DataFrame:
     """The intrinsic dimension of every layer of every representation: representation, layer, depth, dimension."""
     rows = [
-        _origin(book.representation.name, model, layer) | {"dimension": float(dimension)}
-        for book in books
-        for layer, dimension in zip(book.layers, book.dimension, strict=True)
+        _origin(result.representation.name, model, layer) | {"dimension": float(dimension)}
+        for result in results
+        for layer, dimension in zip(result.layers, result.dimension, strict=True)
     ]
     return pd.DataFrame(rows)
 
 
-def sample_table(books: Sequence[RuleBook]) -> pd.DataFrame:
+def sample_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
     """What the scores of single layers are made of: representation, task, layer, what, sample (from 0), value."""
     parts = [
         pd.DataFrame(
             {
-                "representation": book.representation.name,
+                "representation": result.representation.name,
                 "task": task.name,
                 "layer": layer,
                 "what": found.sample,
@@ -51,65 +51,68 @@ def sample_table(books: Sequence[RuleBook]) -> pd.DataFrame:
                 "value": values.astype(np.float32),
             }
         )
-        for book in books
-        for task, found in book.alone.tasks
+        for result in results
+        for task, found in result.alone.tasks
         if found.samples is not None
-        for layer, values in zip(book.layers, found.samples, strict=True)
+        for layer, values in zip(result.layers, found.samples, strict=True)
     ]
     return pd.concat(parts, ignore_index=True)
 
 
-def replicate_table(books: Sequence[RuleBook]) -> pd.DataFrame:
+def replicate_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
     """Each single layer's score in every resample, in float32: representation, task, layer, resample (from 0), value.
 
     The resamples of a task are the same for all representations and layers, which is what pairs their differences.
     """
     parts = []
-    for book in books:
-        for task, found in book.alone.tasks:
+    for result in results:
+        for task, found in result.alone.tasks:
             place, resample = np.indices(found.replicates.shape, dtype=np.int32).reshape(2, -1)
-            numbers = {"layer": np.array(book.layers)[place], "resample": resample}
+            numbers = {"layer": np.array(result.layers)[place], "resample": resample}
             values = found.replicates.ravel().astype(np.float32)
             parts.append(
                 pd.DataFrame(
-                    {"representation": book.representation.name, "task": task.name, **numbers, "value": values}
+                    {"representation": result.representation.name, "task": task.name, **numbers, "value": values}
                 )
             )
     return pd.concat(parts, ignore_index=True)
 
 
-def set_table(books: Sequence[RuleBook]) -> pd.DataFrame:
+def set_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
     """The averaged embedding over each rule's set, on each task."""
     rows = [
-        {"representation": book.representation.name, "set": name, "layers": str(layers)}
+        {"representation": result.representation.name, "set": name, "layers": str(layers)}
         | _numbers(task, found, place=0)
-        for book in books
-        for name, layers in book.chosen_sets().items()
-        for task, found in book.scores_of(layers).tasks
+        for result in results
+        for name, layers in result.chosen_sets().items()
+        for task, found in result.scores_of(layers).tasks
     ]
     return pd.DataFrame(rows)
 
 
-def gap_table(books: Sequence[RuleBook]) -> pd.DataFrame:
+def paired_difference_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
     """How far the chosen set is from each other rule's, paired, by task type and on average."""
     rows = [
-        {"representation": book.representation.name, "against": name} | gap
-        for book in books
-        for name, layers in book.chosen_sets().items()
-        if name not in {"chosen", book.select}
-        for gap in gaps(book.scores_of(book.choice.layers), book.scores_of(layers))
+        {"representation": result.representation.name, "against": name} | difference
+        for result in results
+        for name, layers in result.chosen_sets().items()
+        if name not in {"chosen", result.select}
+        for difference in paired_differences(result.scores_of(result.choice.layers), result.scores_of(layers))
     ]
     return pd.DataFrame(rows)
 
 
-def rival_table(books: Sequence[RuleBook]) -> pd.DataFrame:
+def comparison_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
     """How far the first representation is from the second, with the chosen sets and with the best single layers."""
     rows = []
     for name in ("chosen", "best"):
-        first, second = ((book, book.chosen_sets()[name]) for book in books[:2])
+        first, second = ((result, result.chosen_sets()[name]) for result in results[:2])
         what = {"first": first[0].representation.name, "second": second[0].representation.name, "set": name}
         what |= {"first_layers": str(first[1]), "second_layers": str(second[1])}
-        rows += [what | gap for gap in gaps(*(book.scores_of(layers) for book, layers in (first, second)))]
+        rows += [
+            what | difference
+            for difference in paired_differences(*(result.scores_of(layers) for result, layers in (first, second)))
+        ]
     return pd.DataFrame(rows)
 
 

@@ -32,7 +32,7 @@ from valens.terminal.options import (
 from valens.terminal.texts import read_corpus
 
 if TYPE_CHECKING:
-    from valens.probes import LensEstimate, LogitLens
+    from valens.probes import LensEstimate, LogitLensResult
 
 KEPT = "texts"
 """The folder inside --out in which each text's ranks are kept while a run is on its way."""
@@ -151,7 +151,7 @@ def _show_estimate(console: Console, estimate: LensEstimate, *, as_json: bool) -
     say(console, pairs_table(pairs))
 
 
-def _as_json(found: LogitLens, out: Path) -> dict[str, Any]:
+def _as_json(found: LogitLensResult, out: Path) -> dict[str, Any]:
     from valens.results.tables import records
 
     return {
@@ -163,7 +163,7 @@ def _as_json(found: LogitLens, out: Path) -> dict[str, Any]:
     }
 
 
-def _show(console: Console, found: LogitLens, out: Path) -> None:
+def _show(console: Console, found: LogitLensResult, out: Path) -> None:
     from probes.logit_lens.summary import best_table, words
 
     facts = found.provenance

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from probes.logit_lens.names import BEST, LHS, ONE_NORM, OTHER_HALF, UNIGRAM, VA, VA_SUM, VA_UNIFORM, WHS
+from probes.logit_lens.names import BEST, HELD_OUT, LHS, ONE_NORM, UNIGRAM, VA, VA_SUM, VA_UNIFORM, WHS
 from valens.errors import ResultError
 from valens.plotting.axes import (
     Labels,
@@ -51,7 +51,7 @@ def lens_by_offset(best: pd.DataFrame, *, width: Width = "two") -> Figure:
     `best` is a logit lens's table of best layers. Lines have their layer chosen on the documents that are not scored; a
     small circle is the maximum over layers. The figure is the caller's alone: pyplot does not keep it.
     """
-    _refuse_empty(best)
+    _check_not_empty(best)
     colours = _colours(best)
     titles = [f"{_SETTINGS[False]}, as in the paper", _SETTINGS[True]]
     with style():
@@ -75,7 +75,7 @@ def lens_by_layer(table: pd.DataFrame, *, width: Width = "two") -> Figure:
     `table` is a logit lens's scores. Dashed lines are what has no layers: LHS and the frequencies of tokens. The scale is
     the same from offset 2 on.
     """
-    _refuse_empty(table)
+    _check_not_empty(table)
     colours, offsets = _colours(table), sorted(set(table.offset))
     order = [(norm, offset) for norm in _SETTINGS for offset in offsets]
     if width == "one":
@@ -103,7 +103,7 @@ def lens_map(table: pd.DataFrame, *, width: Width = "two") -> Figure:
 
     Representations that have one layer alone are left out where others have more.
     """
-    _refuse_empty(table)
+    _check_not_empty(table)
     layered = table[table.layer.notna()]
     many = layered.groupby("representation", sort=False).layer.nunique()
     names = list(many[many > 1].index if (many > 1).any() else many.index)
@@ -137,7 +137,7 @@ def _offset_lines(axis: Axes, best: pd.DataFrame, norm: bool, colours: dict[str,
     """Draw the lines of one setting; gives what is written at their ends."""
     ends = {}
     for name, line in _lines(best, norm):
-        honest = line[line.choice == OTHER_HALF].sort_values("offset")
+        honest = line[line.choice == HELD_OUT].sort_values("offset")
         highest = line[line.choice == BEST].sort_values("offset")
         curve(axis, honest.offset, honest, colours[name])
         if (highest.score.to_numpy() != honest.score.to_numpy()).any():
@@ -230,6 +230,6 @@ def _colours(table: pd.DataFrame) -> dict[str, str]:
     return colours_of(list(dict.fromkeys(table.representation)), LENS_COLOURS)
 
 
-def _refuse_empty(table: pd.DataFrame) -> None:
+def _check_not_empty(table: pd.DataFrame) -> None:
     if table.empty or not {"representation", "offset", "norm"} <= set(table.columns):
         raise ResultError("The table has no scores by offset to draw. Give the tables of a logit lens.")

@@ -19,7 +19,7 @@ NORMS = (False, True)
 ONE_NORM = {LHS: True, UNIGRAM: False}
 """What has one setting of the final norm: the model's own readout has it, and frequencies have none."""
 
-BEST, OTHER_HALF = "best layer", "other half"
+BEST, HELD_OUT = "best layer", "held out"
 """How the layer of a line was chosen: as the one with the highest score, or on the documents that are not scored."""
 
 

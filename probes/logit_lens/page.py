@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from valens.probes import LogitLens
-from valens.report.section import Told, at_layers, pictured
+from valens.probes import LogitLensResult
+from valens.report.section import Section, at_layers, pictured
 from valens.report.views import View, number, probability, view, with_interval
 
 _NORMS = {True: "with the final norm", False: "without the final norm"}
 
 
-def tell(found: LogitLens) -> Told:
+def section(found: LogitLensResult) -> Section:
     """A logit lens: which vector ranks the tokens behind a prefix highest, offset by offset."""
     names = ", ".join(dict.fromkeys(found.table.representation))
     captions = {
@@ -29,10 +29,10 @@ def tell(found: LogitLens) -> Told:
         view(found.table, "All scores by layer", folded=True, filtered=True),
     )
     question = "What can be read of the tokens behind the next one?"
-    return Told("Logit lens", question, tuple(_findings(found)), pictures, (), tables)
+    return Section("Logit lens", question, tuple(_findings(found)), pictures, (), tables)
 
 
-def _findings(found: LogitLens) -> Iterator[str]:
+def _findings(found: LogitLensResult) -> Iterator[str]:
     best = found.best()
     for offset in sorted(set(best.offset)):
         here = best[best.offset == offset]
@@ -55,7 +55,7 @@ def _first_pair(differences: pd.DataFrame, offset: int) -> str:
     return f"{row['first']} − {row['second']} is {gap}, {probability(row.p_holm)} (Holm, over the offsets)."
 
 
-def _by_offset(found: LogitLens) -> View:
+def _by_offset(found: LogitLensResult) -> View:
     """One row a representation and norm, one column an offset."""
     best = found.best()
     columns: dict[str, pd.Series] = {}

@@ -119,4 +119,4 @@ def _tokenized(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], n_token
 
 def _first(text: Tokens, n_tokens: int) -> Tokens:
     truncated = text.truncated or len(text) > n_tokens
-    return type(text)(text.ids[:n_tokens], text.speaks[:n_tokens], truncated=truncated)
+    return type(text)(text.ids[:n_tokens], text.pooling_mask[:n_tokens], truncated=truncated)

@@ -24,18 +24,18 @@ from probes.logit_lens.names import NAMES, NORMS
 from probes.logit_lens.prefixes import Continuations, draw_prefixes
 from probes.logit_lens.ranks import TextRanks, text_ranks
 from probes.logit_lens.restricted_pass import check_restrictable, pack
-from probes.logit_lens.result import KIND, LogitLens
+from probes.logit_lens.result import KIND, LogitLensResult
 from probes.logit_lens.tables import LensTables, curves_of, rank_table, unigram_ranks
 from valens.corpora import Corpus
 from valens.errors import CaptureError, CorpusError, ProbeError
 from valens.extraction.manifest import about_of, how_read
-from valens.model.attention import BRIDGE_KERNEL
+from valens.model.attention import BRIDGE_ATTENTION
 from valens.model.model import Model
 from valens.model.unembedding import Unembedding
 from valens.progress import progress
 from valens.representations.prompts import PLAIN
 from valens.results.provenance import provenance
-from valens.store.partial_results import Checkpoints
+from valens.store.partial_results import PartialResults
 from valens.store.shards import row_of
 
 OFFSETS = (1, 2, 3, 4, 5)
@@ -70,7 +70,7 @@ class LensJob:
     offsets: tuple[int, ...]
     identity: dict[str, Any] = field(repr=False)
     """All that could change a rank, besides the text."""
-    kept: Checkpoints | None
+    kept: PartialResults | None
     """Where each text's ranks are kept as they are computed; None keeps them in memory alone."""
 
     def pending(self) -> list[int]:
@@ -142,7 +142,7 @@ def logit_lens(
     keep: str | Path | None = None,
     resamples: int = 1000,
     seed: int = 0,
-) -> LogitLens:
+) -> LogitLensResult:
     """Rank the tokens that follow prefixes of a corpus's texts by every layer's vectors.
 
     Each text has `prefixes` prefixes of different lengths, drawn between the two of `prefix_tokens`; `seed` draws them, the
@@ -175,7 +175,7 @@ def logit_lens(
     named = {"model": model.name, "corpus": corpus.name}
     details = {"best": tables.best().assign(**named), "differences": tables.differences().assign(**named)}
     details["ranks"] = rank_table(ranks, used, job.offsets, corpus.ids, n_layers)
-    return LogitLens(KIND, tables.by_layer().assign(**named), facts, details)
+    return LogitLensResult(KIND, tables.by_layer().assign(**named), facts, details)
 
 
 def plan(
@@ -200,7 +200,7 @@ def plan(
         )
     Unembedding.of(model)  # refuses a model that has none before anything is read
     used = draw_prefixes(model.tokenizer, corpus, tokens=prefix_tokens, farthest=wanted[-1], n=prefixes, seed=seed)
-    model.refuse_unknown(text.ids for text in used.texts)
+    model.check_token_ids(text.ids for text in used.texts)
     if len(used.texts) < 2:  # noqa: PLR2004
         raise CorpusError(
             f"One text of {corpus.name} can be used, and layers are chosen on one half of the documents to be scored on the "
@@ -209,7 +209,7 @@ def plan(
     identity = how_read(model, prompt=PLAIN, max_tokens=limit, stored="float32") | {
         "format": _FORMAT,
         "probe": KIND,
-        "kernel": BRIDGE_KERNEL,
+        "attn_implementation": BRIDGE_ATTENTION,
         "stored": "ranks",
         "representations": list(NAMES),
         "norms": list(NORMS),
@@ -218,7 +218,7 @@ def plan(
         "prefixes": prefixes,
         "seed": seed,
     }
-    kept = None if keep is None else Checkpoints.of(keep, identity)
+    kept = None if keep is None else PartialResults.of(keep, identity)
     return LensJob(model, used, wanted, identity, kept)
 
 
@@ -233,5 +233,5 @@ _CONVENTIONS = {
     "unigram": "tokens by their frequency in the other half of the documents, a begin-of-sequence token among them; 1 + the "
     "number of others at least as frequent",
     "score": "mean over a document's prefixes, then over documents; intervals resample documents",
-    "other half": "the layer is chosen on one half of the documents and scored on the other, both ways",
+    "held out": "the layer is chosen on one half of the documents and scored on the other, both ways",
 }

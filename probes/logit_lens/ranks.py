@@ -34,9 +34,9 @@ def text_ranks(model: Model, text: Tokens, prefixes: Sequence[int], offsets: Seq
     """The ranks of one text's subsequent tokens, for every representation, norm, layer, prefix and offset."""
     packing = pack(text.ids, prefixes, offsets)
     read = read_restricted(model, packing)
-    n_layers, n_prefixes, n_offsets, _ = read.attention.shape
+    n_layers, n_prefixes, n_offsets, _ = read.attn_out.shape
     found = np.zeros((len(NAMES), len(NORMS), n_layers, n_prefixes, n_offsets), dtype=np.int32)
-    by_query = {VA: read.attention, WHS: read.pooled, VA_SUM: read.attention.cumsum(dim=0)}
+    by_query = {VA: read.attn_out, WHS: read.pooled, VA_SUM: read.attn_out.cumsum(dim=0)}
     by_prefix = {VA_UNIFORM: read.uniform, LHS: read.last[None]}
     for group, shared in ((by_query, False), (by_prefix, True)):
         names = [place for place, name in enumerate(NAMES) if name in group]

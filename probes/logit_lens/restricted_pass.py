@@ -61,7 +61,7 @@ class Packing:
 class Readout:
     """What one pass gives, in float32; layers are 1..L."""
 
-    attention: Float[Tensor, "layer prefix offset d"]
+    attn_out: Float[Tensor, "layer prefix offset d"]
     """a_q^l, what attention adds to the residual stream at the query."""
     uniform: Float[Tensor, "layer prefix d"]
     """The same with weights 1/t in place of the query's: one vector, whatever the offset."""
@@ -111,15 +111,15 @@ def pack(ids: Sequence[int], prefixes: Sequence[int], offsets: Sequence[int]) ->
 
 def read_restricted(model: Model, packing: Packing) -> Readout:
     """Run one text's packed tokens and read every layer. Raises CaptureError if a hook point did not fire."""
-    layers = [_Layer(packing, model.device) for _ in layers_of(Stream.ATTENTION, model.n_layers)]
+    layers = [_Layer(packing, model.device) for _ in layers_of(Stream.ATTN_OUT, model.n_layers)]
     hooks = [hook for layer, reader in enumerate(layers, start=1) for hook in reader.hooks(layer)]
     with lent_hooks(model, hooks, pattern=True), torch.inference_mode():
         _run(model, packing.ids, packing.positions, packing.sees)
-    if not all(reader.seen.keys() == {"attention", "uniform", "pooled", "last"} for reader in layers):
+    if not all(reader.seen.keys() == {"attn_out", "uniform", "pooled", "last"} for reader in layers):
         raise CaptureError(f"The attention of {model.name} was not read at every layer: some hooks did not fire.")
     *_, deepest = layers
     return Readout(
-        attention=torch.stack([reader.seen["attention"] for reader in layers]),
+        attn_out=torch.stack([reader.seen["attn_out"] for reader in layers]),
         uniform=torch.stack([reader.seen["uniform"] for reader in layers]),
         pooled=torch.stack([reader.seen["pooled"] for reader in layers]),
         last=deepest.seen["last"],
@@ -169,7 +169,7 @@ class _Layer:
     def hooks(self, layer: int) -> Iterator[tuple[str, Callable[..., Any]]]:
         """The hook points of the block, and what reads them; they fire in this order."""
         yield Site(Stream.PATTERN, layer).hook, self.read_pattern
-        yield Site(Stream.ATTENTION, layer).hook, self.read_attention
+        yield Site(Stream.ATTN_OUT, layer).hook, self.read_attn_out
         yield Site(Stream.HIDDEN, layer).hook, self.read_hidden
 
     def read_pattern(self, pattern: Float[Tensor, "1 head token key"], hook: object) -> Tensor:  # noqa: ARG002
@@ -178,9 +178,9 @@ class _Layer:
         pattern[0, :, self.spares] = (self.sees / self.sees.sum(dim=1, keepdim=True)).to(pattern.dtype)
         return pattern
 
-    def read_attention(self, added: Float[Tensor, "1 token d"], hook: object) -> None:  # noqa: ARG002
+    def read_attn_out(self, added: Float[Tensor, "1 token d"], hook: object) -> None:  # noqa: ARG002
         """Keep what attention adds at the queries and at the spares."""
-        self.seen["attention"] = added[0, self.queries].float()
+        self.seen["attn_out"] = added[0, self.queries].float()
         self.seen["uniform"] = added[0, self.spares].float()
 
     def read_hidden(self, hidden: Float[Tensor, "1 token d"], hook: object) -> None:  # noqa: ARG002

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from probes.contract import Drawn
-from probes.logit_lens.names import METRIC, ONE_NORM, OTHER_HALF, reciprocal
-from probes.logit_lens.tables import on_other_half
+from probes.contract import PlottableResult
+from probes.logit_lens.names import HELD_OUT, METRIC, ONE_NORM, reciprocal
+from probes.logit_lens.tables import scores_held_out
 from valens.errors import ResultError
 from valens.results.formatting import with_interval
 from valens.statistics import compare_paired
@@ -20,7 +20,7 @@ from valens.statistics import compare_paired
 KIND = "logit-lens"
 
 
-class LogitLens(Drawn):
+class LogitLensResult(PlottableResult):
     """MRR@100 by layer and of the best layer, and the rank of every true token.
 
     `table` has one row a number: model, corpus, representation, offset, norm, layer, depth, metric, score, low, high, n.
@@ -36,8 +36,8 @@ class LogitLens(Drawn):
         """First − second, paired by document, at layers chosen on the other half of the documents."""
         return self.detail("differences")
 
-    def best(self, choice: str = OTHER_HALF) -> pd.DataFrame:
-        """Each line at its best layer, chosen on the `other half` of the documents or as the `best layer` of all.
+    def best(self, choice: str = HELD_OUT) -> pd.DataFrame:
+        """Each line at its best layer, `held out` (chosen on the documents that are not scored) or the `best layer` of all.
 
         The first is what a layer is worth; the second is what the paper reports, and flatters. ResultError for another.
         """
@@ -56,7 +56,7 @@ class LogitLens(Drawn):
         `p_holm` corrected over the offsets. ResultError for what has no ranks.
         """
         scores = [self._scores(name, norm=ONE_NORM.get(name, norm)) for name in (first, second)]
-        ours, theirs = (on_other_half(found, seed=self.provenance["seed"]) for found in scores)
+        ours, theirs = (scores_held_out(found, seed=self.provenance["seed"]) for found in scores)
         found = compare_paired(ours, theirs, resamples=resamples, seed=seed)
         return pd.DataFrame({"offset": sorted(self.ranks.offset.unique()), **found.columns()})
 

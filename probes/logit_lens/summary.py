@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from valens.probes import UNIGRAM, LogitLens
+from valens.probes import UNIGRAM, LogitLensResult
 from valens.results.formatting import LEVEL, at_layers, with_interval
 from valens.terminal.tables import plain_table
 
@@ -16,7 +16,7 @@ _TOLD = (("VA", "LHS"), ("VA", "WHS"), ("VA-uniform", "LHS"), ("VA-sum", "LHS"),
 """The pairs that are put into words, with the final norm."""
 
 
-def best_table(found: LogitLens) -> Table:
+def best_table(found: LogitLensResult) -> Table:
     """Each representation's best layer by offset; the highest of each offset has a `*`."""
     best = found.best()
     offsets = sorted(set(best.offset))
@@ -30,7 +30,7 @@ def best_table(found: LogitLens) -> Table:
     return plain_table(columns, rows, right=columns[2:])
 
 
-def words(found: LogitLens) -> Iterator[str]:
+def words(found: LogitLensResult) -> Iterator[str]:
     """For each offset who is highest, what token frequencies alone reach, and how far the paper's lines are apart."""
     best, differences = found.best(), found.differences
     for offset in sorted(set(best.offset)):

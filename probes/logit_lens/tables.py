@@ -19,12 +19,12 @@ from scipy.stats import rankdata
 
 from probes.logit_lens.names import (
     BEST,
+    HELD_OUT,
     LHS,
     METRIC,
     NAMES,
     NORMS,
     ONE_NORM,
-    OTHER_HALF,
     UNIGRAM,
     VA,
     VA_SUM,
@@ -32,8 +32,8 @@ from probes.logit_lens.names import (
     WHS,
     reciprocal,
 )
-from valens.statistics import bootstrap_means, compare_paired, half_units, percentile_interval
-from valens.statistics.cross_fit import score_on_other_half
+from valens.statistics import bootstrap_means, compare_paired, percentile_interval, split_units
+from valens.statistics.cross_fit import score_held_out
 
 if TYPE_CHECKING:
     from probes.logit_lens.prefixes import Continuations
@@ -82,10 +82,10 @@ class LensTables:
         rows = []
         for curve, (place, offset) in product(self.curves, enumerate(self.offsets)):
             highest = int(curve.scores[:, place].mean(axis=1).argmax())
-            found, chosen = score_on_other_half(curve.scores[:, place], seed=self.seed)
+            found, chosen = score_held_out(curve.scores[:, place], seed=self.seed)
             for choice, scores, places in (
                 (BEST, curve.scores[highest, place], (highest,)),
-                (OTHER_HALF, found, chosen),
+                (HELD_OUT, found, chosen),
             ):
                 layers = ", ".join(str(curve.layers[one] or "–") for one in dict.fromkeys(places))
                 numbers = next(self._numbers(scores[None, None]))
@@ -97,7 +97,7 @@ class LensTables:
 
         LHS has the final norm throughout, which is how the model itself reads it; the others have both settings.
         """
-        chosen = {(curve.name, curve.norm): on_other_half(curve.scores, seed=self.seed) for curve in self.curves}
+        chosen = {(curve.name, curve.norm): scores_held_out(curve.scores, seed=self.seed) for curve in self.curves}
         rows = []
         for (first, second), norm in product(PAIRS, NORMS):
             ours, theirs = chosen[first, norm], chosen[second, ONE_NORM.get(second, norm)]
@@ -135,11 +135,11 @@ def curves_of(ranks: Ranks, unigram: Int[np.ndarray, "document prefix offset"]) 
     return (*found, Curve(UNIGRAM, False, (None,), baseline))
 
 
-def on_other_half(
+def scores_held_out(
     scores: Float[np.ndarray, "layer offset document"], *, seed: int
 ) -> Float[np.ndarray, "offset document"]:
     """Each document's score at the layer that is best, offset by offset, on the half of the documents it is not in."""
-    return np.stack([score_on_other_half(scores[:, place], seed=seed)[0] for place in range(scores.shape[1])])
+    return np.stack([score_held_out(scores[:, place], seed=seed)[0] for place in range(scores.shape[1])])
 
 
 def unigram_ranks(
@@ -150,7 +150,7 @@ def unigram_ranks(
     Every token of a text is counted, one that the tokenizer puts first as well, though none is ever a target.
     """
     texts = [np.array(text.ids) for text in continuations.texts]
-    first, second = half_units(len(texts), seed)
+    first, second = split_units(len(texts), seed)
     found = np.empty((len(texts), len(continuations.prefixes[0]), len(offsets)), dtype=np.int64)
     for counting, judged in ((second, first), (first, second)):
         counts = np.bincount(np.concatenate([texts[place] for place in counting]), minlength=vocabulary)

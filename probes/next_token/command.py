@@ -18,6 +18,7 @@ from valens.terminal.options import (
     INPUT,
     TRAINING,
     AsJson,
+    AttnImplementation,
     Check,
     CorpusName,
     DataRoot,
@@ -25,7 +26,6 @@ from valens.terminal.options import (
     DryRun,
     Dtype,
     Field,
-    Kernel,
     Layers,
     Limit,
     MaxTokens,
@@ -43,7 +43,7 @@ from valens.terminal.texts import read_corpus
 
 if TYPE_CHECKING:
     from valens.layers.layer_set import LayerSet
-    from valens.probes import NextToken
+    from valens.probes import NextTokenResult
 
 
 def next_token(
@@ -63,7 +63,7 @@ def next_token(
     ] = 8,
     device: Device = "auto",
     dtype: Dtype = "float32",
-    kernel: Kernel = "auto",
+    attn_implementation: AttnImplementation = "auto",
     max_tokens: MaxTokens = None,
     layers: Layers = None,
     sets: Annotated[
@@ -138,7 +138,7 @@ def next_token(
     if not dry_run:
         writable_folder(out)
     with waiting(console, f"Loading {model}"):
-        loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
+        loaded = load(model, device=device, dtype=dtype, attn_implementation=attn_implementation, revision=revision)
     picked = layer_set(layers, loaded.n_layers)
     averaged = [_set(one, loaded.n_layers) for one in sets or ()]
     if dry_run:
@@ -194,7 +194,7 @@ def _set(text: str, n_layers: int) -> LayerSet:
     return LayerSet.parse(text, n_layers)
 
 
-def _as_json(found: NextToken, out: Path) -> dict[str, Any]:
+def _as_json(found: NextTokenResult, out: Path) -> dict[str, Any]:
     from valens.results.tables import records
 
     first, *others = found.representations
@@ -215,7 +215,7 @@ def _as_json(found: NextToken, out: Path) -> dict[str, Any]:
     }
 
 
-def _show(console: Console, found: NextToken, out: Path) -> None:
+def _show(console: Console, found: NextTokenResult, out: Path) -> None:
     from probes.next_token.summary import about, best_table, words
 
     for line in about(found):

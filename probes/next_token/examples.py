@@ -97,7 +97,7 @@ def draw(
     places = tuple(place for place, text in enumerate(everything) if len(text) > min_prefix)
     tokens = tuple(everything[place] for place in places)
     said = [identity(str(tokenizer.decode(list(text.ids), skip_special_tokens=True))) for text in tokens]
-    _refuse_few(len(set(said)), len(texts) - len(places), min_prefix)
+    _check_documents(len(set(said)), len(texts) - len(places), min_prefix)
     first: dict[bytes, int] = {}
     documents = [first.setdefault(key, place) for key, place in zip(said, places, strict=True)]
     part_of = _parts(first, seed)
@@ -170,7 +170,7 @@ def _parts(documents: Iterable[bytes], seed: int) -> dict[bytes, int]:
     return dict(zip(order, parts.tolist(), strict=True))
 
 
-def _refuse_few(n_documents: int, short: int, min_prefix: int) -> None:
+def _check_documents(n_documents: int, short: int, min_prefix: int) -> None:
     if n_documents < FEWEST:
         raise CorpusError(
             f"{n_documents} documents can be used, {short} texts are too short for a prefix of {min_prefix} tokens and one "

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from valens.probes import NextToken
-from valens.report.section import Told, as_good, at_layers, pictured
+from valens.probes import NextTokenResult
+from valens.report.section import Section, as_good, at_layers, pictured
 from valens.report.views import View, number, probability, view, with_interval
 from valens.statistics import not_distinguishable_by_replicates, resample_counts
 
@@ -16,7 +16,7 @@ _METRICS = ("accuracy", "top-5 accuracy", "cross-entropy", "selectivity")
 _RESAMPLES = 2000
 
 
-def tell(found: NextToken) -> Told:
+def section(found: NextTokenResult) -> Section:
     """Next-token probing: how much a linear probe reads off each layer, and how far representations are apart."""
     names = ", ".join(found.representations)
     captions = {
@@ -26,10 +26,12 @@ def tell(found: NextToken) -> Told:
     }
     pictures = pictured(found.figures(), captions)
     tables = (_sites(found), view(found.curves, "Learning curves", folded=True, filtered=True))
-    return Told("Next-token probing", "Who knows the very next token?", tuple(_findings(found)), pictures, (), tables)
+    return Section(
+        "Next-token probing", "Who knows the very next token?", tuple(_findings(found)), pictures, (), tables
+    )
 
 
-def _findings(found: NextToken) -> Iterator[str]:
+def _findings(found: NextTokenResult) -> Iterator[str]:
     table = found.table
     for name in found.representations:
         at = found.best(name)
@@ -55,7 +57,7 @@ def _findings(found: NextToken) -> Iterator[str]:
         )
 
 
-def _equals(found: NextToken, name: str) -> str:
+def _equals(found: NextTokenResult, name: str) -> str:
     """How many single layers cannot be told, in accuracy, from the one with the highest."""
     documents = found.detail("documents")
     part = documents[(documents.representation == name) & documents.layers.str.isdecimal()]
@@ -73,7 +75,7 @@ def _equals(found: NextToken, name: str) -> str:
     return f"Its accuracy is highest at layer {highest}. {as_good(highest, layers[among])}"
 
 
-def _sites(found: NextToken) -> View:
+def _sites(found: NextTokenResult) -> View:
     """One row a representation and layer set: all metrics with their intervals."""
     columns: dict[str, pd.Series] = {}
     keyed = found.table.assign(layers=found.table.layers.fillna("none"))

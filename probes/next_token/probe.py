@@ -18,9 +18,9 @@ from jaxtyping import Float
 
 from probes.next_token.examples import ALL, PARTS, Classes, Examples, choose_classes, draw
 from probes.next_token.notes import notes_of
-from probes.next_token.result import KIND, NextToken
+from probes.next_token.result import KIND, NextTokenResult
 from probes.next_token.scores import Curve, Held, Site, baseline_rows, curve_rows, document_rows, probe_rows
-from probes.next_token.training import Bench, Probed, probed_sites
+from probes.next_token.training import Probed, ProbeTrainer, probed_sites
 from valens.corpora import Corpus
 from valens.errors import CorpusError, ProbeError
 from valens.extraction import extract
@@ -29,7 +29,7 @@ from valens.layers.layer_set import LayerSet
 from valens.linear_probes.recipe import Recipe
 from valens.model.model import Model
 from valens.model.unembedding import Unembedding
-from valens.representations.named import HS, LT, VA, Representation, refuse_prompts
+from valens.representations.named import HS, LT, VA, Representation, check_no_prompts
 from valens.results.provenance import provenance
 from valens.store.store import ActivationStore
 
@@ -51,7 +51,7 @@ def next_token(
     control: bool = True,
     seed: int = 0,
     resamples: int = 10_000,
-) -> NextToken:
+) -> NextTokenResult:
     """Probe the next token of prefixes of a corpus.
 
     `layers` are probed one by one, and each of `sets` as one average; by default all layers are probed, the residual
@@ -79,17 +79,17 @@ def next_token(
     )
     drawn, classes = planned.drawn, planned.classes
     extraction = planned.job.run()
-    bench = Bench(model, extraction, drawn, classes, recipe, seed)
-    held = Held(drawn.document[bench.rows("test")], resamples, seed)
-    curves = bench.curves(planned.probed, seeds, held, n_vocabulary=planned.n_vocabulary if control else None)
-    scored = bench.baselines(held)
+    trainer = ProbeTrainer(model, extraction, drawn, classes, recipe, seed)
+    held = Held(drawn.document[trainer.rows("test")], resamples, seed)
+    curves = trainer.curves(planned.probed, seeds, held, n_vocabulary=planned.n_vocabulary if control else None)
+    scored = trainer.baselines(held)
     facts = provenance(
         **extraction.facts(),
         corpus=corpus.facts(),
         documents={name: drawn.documents(part) for part, name in enumerate(PARTS)} | {"too_short": drawn.short},
-        prefixes={name: len(bench.rows(name)) for name in PARTS} | {"a_text": prefixes, "shortest": min_prefix},
+        prefixes={name: len(trainer.rows(name)) for name in PARTS} | {"a_text": prefixes, "shortest": min_prefix},
         classes={"n": len(classes.ids), "all": n_classes == ALL, "kept": classes.coverage(drawn)},
-        notes=notes_of(curves, len(bench.rows("validation"))),
+        notes=notes_of(curves, len(trainer.rows("validation"))),
         recipe=recipe.facts(),
         device=str(model.device),
         control=control,
@@ -99,7 +99,7 @@ def next_token(
     )
     table = _table(curves, scored, held).assign(model=model.name, corpus=corpus.name)
     table["depth"] = (table.layer / model.n_layers).astype("Float64")
-    return NextToken(KIND, table[_COLUMNS], facts, _details(corpus, curves, scored, held))
+    return NextTokenResult(KIND, table[_COLUMNS], facts, _details(corpus, curves, scored, held))
 
 
 def examples(
@@ -147,7 +147,7 @@ def plan(
     drawn = examples(model, corpus, prefixes=prefixes, min_prefix=min_prefix, max_tokens=max_tokens, seed=seed)
     n_vocabulary = len(Unembedding.of(model).weight)
     classes = choose_classes(drawn, n_classes, n_vocabulary)
-    _refuse_unscored(classes.coverage(drawn))
+    _check_coverage(classes.coverage(drawn))
     job = _extraction(model, drawn, representations, store, max_tokens)
     return Planned(tuple(probed), drawn, classes, n_vocabulary, job)
 
@@ -159,7 +159,7 @@ def _extraction(
     store: ActivationStore | str | Path,
     max_tokens: int | None,
 ) -> Job:
-    refuse_prompts(representations, "Prefixes are of plain text")
+    check_no_prompts(representations, "Prefixes are of plain text")
     return extract.plan(
         model,
         drawn.tokens,
@@ -194,7 +194,7 @@ def _details(
     return {"curves": by_step, "documents": document_rows(final, names, held)}
 
 
-def _refuse_unscored(coverage: dict[str, float]) -> None:
+def _check_coverage(coverage: dict[str, float]) -> None:
     empty = [name for name, share in coverage.items() if share == 0]
     if empty:
         raise CorpusError(

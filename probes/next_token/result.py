@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probes.contract import Drawn
+from probes.contract import PlottableResult
 from probes.next_token.scores import ACCURACY, VALIDATION, Site, compared
 from valens.errors import ResultError
 from valens.results.formatting import with_interval
@@ -17,7 +17,7 @@ from valens.results.formatting import with_interval
 KIND = "next-token"
 
 
-class NextToken(Drawn):
+class NextTokenResult(PlottableResult):
     """Scores of every probe at the end of training, its learning curve, and the scores of every document.
 
     `table` has one row a number: model, corpus, representation, layers, layer, depth, metric, score, low, high, …, n,
@@ -74,7 +74,7 @@ class NextToken(Drawn):
             drawn["figure6-layers"] = partial(next_token_layers, self.table)
         return drawn
 
-    def companions(self) -> tuple[str, ...]:
+    def extra_files(self) -> tuple[str, ...]:
         """The files of both figures, though no single layer was probed: another result may have left the second."""
         return tuple(f"figure6{part}.{suffix}" for part in ("", "-layers") for suffix in ("pdf", "png"))
 

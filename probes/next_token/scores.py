@@ -183,12 +183,12 @@ def compared(
     """First − second for each pair of sites, with paired 95 % intervals, sign-flip p values, and Holm's over the pairs."""
     sums = {(row.representation, row.layers): part for row, part in _by_site(documents, metric)}
     sizes = documents.drop_duplicates("document").sort_values("document").prefixes.to_numpy()
-    gaps = np.stack(
+    differences = np.stack(
         [sums[one.representation, one.layers] - sums[other.representation, other.layers] for one, other in pairs]
     )
-    *drawn, prefixes_drawn = bootstrap_means(np.vstack([gaps, sizes]), resamples=resamples, seed=seed)
+    *drawn, prefixes_drawn = bootstrap_means(np.vstack([differences, sizes]), resamples=resamples, seed=seed)
     low, high = percentile_interval(np.stack(drawn) / prefixes_drawn)
-    p = sign_flip_test(gaps, seed=seed)
+    p = sign_flip_test(differences, seed=seed)
     return pd.DataFrame(
         {
             "first": [one.representation for one, _ in pairs],
@@ -196,7 +196,7 @@ def compared(
             "first_layers": [one.layers for one, _ in pairs],
             "second_layers": [other.layers for _, other in pairs],
             "metric": metric,
-            "difference": gaps.sum(axis=1) / sizes.sum(),
+            "difference": differences.sum(axis=1) / sizes.sum(),
             "low": low,
             "high": high,
             "p": p,

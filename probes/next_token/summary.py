@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from valens.probes import NextToken
+from valens.probes import NextTokenResult
 from valens.results.formatting import LEVEL, ahead_and_behind, at_layers, layers_named, with_interval
 from valens.terminal.tables import plain_table
 
@@ -21,7 +21,7 @@ _SHORT = {"most frequent token": "most frequent", "model, all tokens": "model, a
 """Names that leave room for the numbers on a terminal of 80 columns."""
 
 
-def about(found: NextToken) -> Iterator[str]:
+def about(found: NextTokenResult) -> Iterator[str]:
     """How many documents, prefixes and classes there are, and how much the classes cover."""
     facts = found.provenance
     documents, prefixes, classes = (facts[name] for name in ("documents", "prefixes", "classes"))
@@ -34,7 +34,7 @@ def about(found: NextToken) -> Iterator[str]:
 _PARTS = {"train": "train on", "validation": "stop by", "test": "be scored"}
 
 
-def best_table(found: NextToken) -> Table:
+def best_table(found: NextTokenResult) -> Table:
     """Each representation at its best layers, and what needs no probe; accuracy and loss with 95 % intervals."""
     table = found.table
     shown = [*_METRICS, *(["selectivity"] if "selectivity" in set(table.metric) else [])]
@@ -51,7 +51,7 @@ def best_table(found: NextToken) -> Table:
     return plain_table(["", "layers", *heads], rows, right=["layers", *heads])
 
 
-def words(found: NextToken) -> Iterator[str]:
+def words(found: NextTokenResult) -> Iterator[str]:
     """How far the first representation is from each other one, at the best layers and layer by layer."""
     first, *others = found.representations
     yield "Layers were chosen by the loss on the validation documents, which are not scored."

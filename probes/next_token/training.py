@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from probes.layers import refuse_beyond
+from probes.layers import check_layers
 from probes.next_token import baselines
 from probes.next_token.examples import PARTS, Classes, Examples, control_classes
 from probes.next_token.scores import ACCURACY, METRICS, Curve, Held, Site
@@ -59,7 +59,7 @@ def probed_sites(
 
     Raises SiteError for layers that the model, or a representation, does not have.
     """
-    refuse_beyond(model, [layer for given in ((layers or ()), *sets) for layer in given])
+    check_layers(model, [layer for given in ((layers or ()), *sets) for layer in given])
     found = []
     for made in dict.fromkeys(representations):
         there = made.reading.layers(model.n_layers)
@@ -77,7 +77,7 @@ def probed_sites(
 
 
 @dataclass(frozen=True)
-class Bench:
+class ProbeTrainer:
     """The examples of a corpus, their vectors, and how probes are trained on them."""
 
     model: Model

@@ -17,6 +17,7 @@ from valens.terminal.options import (
     DEFAULT_STORE,
     READING,
     AsJson,
+    AttnImplementation,
     Check,
     CorpusName,
     DataRoot,
@@ -24,7 +25,6 @@ from valens.terminal.options import (
     DryRun,
     Dtype,
     Field,
-    Kernel,
     Layers,
     Limit,
     ModelName,
@@ -39,7 +39,7 @@ from valens.terminal.options import (
 from valens.terminal.texts import read_corpus
 
 if TYPE_CHECKING:
-    from valens.probes import SegmentMatching
+    from valens.probes import SegmentMatchingResult
 
 
 def segment_matching(
@@ -53,7 +53,7 @@ def segment_matching(
     representations: Representations = "VA,HS",
     device: Device = "auto",
     dtype: Dtype = "float32",
-    kernel: Kernel = "auto",
+    attn_implementation: AttnImplementation = "auto",
     max_tokens: Annotated[
         int | None,
         typer.Option(
@@ -98,9 +98,11 @@ def segment_matching(
         ),
     ] = "percentile",
     seed: Seed = 0,
-    seeds: Annotated[
+    resplits: Annotated[
         int,
-        typer.Option(metavar="N", help="How many draws of the cuts; their spread is shown.", rich_help_panel=CHOOSING),
+        typer.Option(
+            metavar="N", help="How often every text is cut anew; the spread is shown.", rich_help_panel=CHOOSING
+        ),
     ] = 1,
     store: StorePath = DEFAULT_STORE,
     check: Check = False,
@@ -115,24 +117,24 @@ def segment_matching(
     """
     from valens.files.atomic import writable_folder
     from valens.model.loading import load
-    from valens.probes import cut_corpus, matching_plan, refuse_matching
+    from valens.probes import check_matching, cut_corpus, matching_plan
     from valens.probes import segment_matching as match
     from valens.store.store import ActivationStore
 
     console = Console(stderr=as_json)
     wanted = representations_named(representations)
     ks = _numbers(k)
-    refuse_matching(ks, similarity, interval)
+    check_matching(ks, similarity, interval)
     activations = ActivationStore(store, check=check)
     texts = read_corpus(console, corpus, data_root=data_root, field=field, limit=limit)
     if not dry_run:
         writable_folder(out)
     with waiting(console, f"Loading {model}"):
-        loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
+        loaded = load(model, device=device, dtype=dtype, attn_implementation=attn_implementation, revision=revision)
     picked = layer_set(layers, loaded.n_layers)
     if dry_run:
         segments = cut_corpus(
-            loaded, texts, max_tokens=max_tokens, segment_tokens=segment_tokens, seed=seed, draws=seeds, ks=ks
+            loaded, texts, max_tokens=max_tokens, segment_tokens=segment_tokens, seed=seed, resplits=resplits, ks=ks
         )
         job = matching_plan(loaded, segments, wanted, store=activations, max_tokens=max_tokens)
         show_estimate(console, job.estimate(), as_json=as_json)
@@ -148,7 +150,7 @@ def segment_matching(
         similarity=similarity,
         ks=ks,
         seed=seed,
-        draws=seeds,
+        resplits=resplits,
         interval=interval,
     )
     found.save(out)
@@ -167,7 +169,7 @@ def _numbers(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _as_json(found: SegmentMatching, out: Path) -> dict[str, Any]:
+def _as_json(found: SegmentMatchingResult, out: Path) -> dict[str, Any]:
     from valens.results.tables import records
 
     first, *others = found.representations
@@ -181,7 +183,7 @@ def _as_json(found: SegmentMatching, out: Path) -> dict[str, Any]:
     return {"scores": records(found.table), "compared": compared, "provenance": facts, "out": str(out)}
 
 
-def _show(console: Console, found: SegmentMatching, out: Path) -> None:
+def _show(console: Console, found: SegmentMatchingResult, out: Path) -> None:
     from probes.segment_matching.summary import best_table, layer_table, opening, words
 
     facts, metric = found.provenance, found.main_metric

@@ -7,19 +7,19 @@ from collections.abc import Iterator
 import pandas as pd
 
 from probes.segment_matching.recall import DIRECTIONS
-from valens.probes import CHANCE, LEXICAL, SegmentMatching
-from valens.report.section import Told, as_good, layer_by_layer, pictured
+from valens.probes import CHANCE, LEXICAL, SegmentMatchingResult
+from valens.report.section import Section, as_good, layer_by_layer, pictured
 from valens.report.views import View, number, probability, view, with_interval
 
 
-def tell(found: SegmentMatching) -> Told:
+def section(found: SegmentMatchingResult) -> Section:
     """A segment matching: who finds the other half, where, and how far the first two representations are apart."""
     metric = found.main_metric
     caption = (
         f"Recall by layer, {DIRECTIONS[0]}, for {', '.join(found.representations)}, with 95 % bands. Dashed lines are what "
         "words alone (TF-IDF) and chance reach."
     )
-    return Told(
+    return Section(
         "Segment matching",
         "Does a text’s beginning find its own end?",
         tuple(_findings(found, metric)),
@@ -28,7 +28,7 @@ def tell(found: SegmentMatching) -> Told:
     )
 
 
-def _findings(found: SegmentMatching, metric: str) -> Iterator[str]:
+def _findings(found: SegmentMatchingResult, metric: str) -> Iterator[str]:
     forward = found.forward(metric)
     best = {}
     for name in found.representations:
@@ -45,7 +45,7 @@ def _findings(found: SegmentMatching, metric: str) -> Iterator[str]:
         yield f"Words alone ({LEXICAL}) reach {number(words[LEXICAL])}, chance {number(words[CHANCE])}."
 
 
-def _compared(found: SegmentMatching, metric: str, best: dict[str, int]) -> str:
+def _compared(found: SegmentMatchingResult, metric: str, best: dict[str, int]) -> str:
     first, second = found.representations[:2]
     table = found.compare(first, second, metric=metric)
     at = table[table.layer == best[first]]
@@ -57,7 +57,7 @@ def _compared(found: SegmentMatching, metric: str, best: dict[str, int]) -> str:
     return said + layer_by_layer(table, first, second, "paired by document")
 
 
-def _by_layer(found: SegmentMatching, metric: str) -> View:
+def _by_layer(found: SegmentMatchingResult, metric: str) -> View:
     """The main metric, a row a layer, with the paired difference of the first two representations."""
     forward = found.forward(metric)
     columns: dict[str, pd.Series] = {}

@@ -13,7 +13,7 @@ from pathlib import Path
 from probes.layers import layers_asked
 from probes.segment_matching.ranks import matched_ranks, rank_table, word_ranks
 from probes.segment_matching.recall import SIMILARITIES
-from probes.segment_matching.result import KIND, SegmentMatching
+from probes.segment_matching.result import KIND, SegmentMatchingResult
 from probes.segment_matching.scores import Measured
 from probes.segment_matching.segments import Segments, cut
 from valens.corpora import Corpus
@@ -22,7 +22,7 @@ from valens.extraction import extract
 from valens.extraction.extract import Job, token_limit
 from valens.layers.layer_set import LayerSet
 from valens.model.model import Model
-from valens.representations.named import HS, VA, Representation, refuse_prompts
+from valens.representations.named import HS, VA, Representation, check_no_prompts
 from valens.results.provenance import provenance
 from valens.store.store import ActivationStore
 
@@ -45,21 +45,21 @@ def segment_matching(
     similarity: str = "cosine",
     ks: Sequence[int] = (1, 5, 10),
     seed: int = 0,
-    draws: int = 1,
+    resplits: int = 1,
     resamples: int = 10_000,
     interval: str = "percentile",
-) -> SegmentMatching:
+) -> SegmentMatchingResult:
     """Match the segments of a corpus at every layer.
 
-    Each text's first `max_tokens` tokens (2,000, or the model's context) are cut `draws` times; `seed` draws the cuts and
+    Each text's first `max_tokens` tokens (2,000, or the model's context) are cut `resplits` times; `seed` draws the cuts and
     the resamples. `similarity` is `cosine`, `dot` or `centered-cosine` (the mean over all segments is taken off first).
     `interval` is `percentile` or `bca`. Raises CorpusError where fewer than 10 documents can be cut or where a `k` exceeds
     their number, SiteError, PromptError or SelectionError for settings that the model does not allow.
     """
-    refuse_settings(ks, similarity, interval)
+    check_settings(ks, similarity, interval)
     wanted = {name: layers_asked(model, name, layers) for name in dict.fromkeys(representations)}
     segments = cut_corpus(
-        model, corpus, max_tokens=max_tokens, segment_tokens=segment_tokens, seed=seed, draws=draws, ks=ks
+        model, corpus, max_tokens=max_tokens, segment_tokens=segment_tokens, seed=seed, resplits=resplits, ks=ks
     )
     job = plan(model, segments, representations, store=store, max_tokens=max_tokens)
     words = word_ranks(model, segments)  # before anything is read: it fails where texts have no words
@@ -80,13 +80,13 @@ def segment_matching(
         max_tokens=_limit(model, max_tokens),
         segment_tokens=segment_tokens,
         similarity=similarity,
-        draws=draws,
+        resplits=resplits,
         resamples=resamples,
         interval=interval,
         seed=seed,
     )
     details = {"ranks": rank_table(ranks, corpus, segments.documents)}
-    return SegmentMatching(KIND, measured.table(ranks), facts, details)
+    return SegmentMatchingResult(KIND, measured.table(ranks), facts, details)
 
 
 def cut_corpus(
@@ -96,15 +96,15 @@ def cut_corpus(
     max_tokens: int | None = None,
     segment_tokens: int | None = None,
     seed: int = 0,
-    draws: int = 1,
+    resplits: int = 1,
     ks: Sequence[int] = (),
 ) -> Segments:
     """The documents of a corpus that can be cut, and their segments; CorpusError if they are too few, or for these `ks`."""
     limit = _limit(model, max_tokens)
     segments = cut(
-        model.tokenizer, corpus.texts, max_tokens=limit, segment_tokens=segment_tokens, seed=seed, draws=draws
+        model.tokenizer, corpus.texts, max_tokens=limit, segment_tokens=segment_tokens, seed=seed, resplits=resplits
     )
-    _refuse_few(segments, corpus, ks)
+    _check_documents(segments, corpus, ks)
     return segments
 
 
@@ -117,7 +117,7 @@ def plan(
     max_tokens: int | None = None,
 ) -> Job:
     """What a matching has to read; `Job.estimate` says what that costs."""
-    refuse_prompts(representations, "Segments are cut from plain text")
+    check_no_prompts(representations, "Segments are cut from plain text")
     passages = segments.passages()
     return extract.plan(
         model,
@@ -133,7 +133,7 @@ def _limit(model: Model, max_tokens: int | None) -> int:
     return token_limit(model, min(MAX_TOKENS, model.n_ctx) if max_tokens is None else max_tokens)
 
 
-def refuse_settings(ks: Sequence[int], similarity: str, interval: str) -> None:
+def check_settings(ks: Sequence[int], similarity: str, interval: str) -> None:
     """Raise ResultError for what no matching can measure; worth asking before a model is loaded."""
     if not ks or min(ks) < 1 or len(set(ks)) < len(ks):
         raise ResultError(f"Recall@k asks for different k of 1 or more; {list(ks)} was asked for.")
@@ -143,7 +143,7 @@ def refuse_settings(ks: Sequence[int], similarity: str, interval: str) -> None:
         raise ResultError(f"An interval is percentile or bca; {interval!r} was asked for.")
 
 
-def _refuse_few(segments: Segments, corpus: Corpus, ks: Sequence[int]) -> None:
+def _check_documents(segments: Segments, corpus: Corpus, ks: Sequence[int]) -> None:
     n = len(segments.documents)
     left_out = f"{segments.repeated} repeated and {segments.short} too short ones are left out"
     if n < FEWEST:

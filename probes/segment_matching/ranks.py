@@ -22,7 +22,7 @@ from valens.store.shards import row_of
 
 _GROUP_BYTES = 512 * 2**20
 
-Ranks = dict[tuple[str, int | None], Int[np.ndarray, "_draw _direction _document"]]
+Ranks = dict[tuple[str, int | None], Int[np.ndarray, "_resplit _direction _document"]]
 """For each representation and layer; the words-only baseline has no layer."""
 
 
@@ -35,14 +35,16 @@ def matched_ranks(
     """The ranks of every representation at its wanted layers."""
     found: Ranks = {}
     rows = {row: place for place, row in enumerate(extraction.rows)}
-    with steps("Matching segments", len(wanted) * len(segments.draws)) as step:
+    with steps("Matching segments", len(wanted) * len(segments.resplits)) as step:
         for representation, layers in wanted.items():
-            by_draw = []
-            for pairs in segments.draws:
+            by_resplit = []
+            for pairs in segments.resplits:
                 sides = [[rows[row_of(pair.prefix)] for pair in pairs], [rows[row_of(pair.suffix)] for pair in pairs]]
-                by_draw.append(np.concatenate(list(_by_group(extraction, representation, layers, sides, similarity))))
+                by_resplit.append(
+                    np.concatenate(list(_by_group(extraction, representation, layers, sides, similarity)))
+                )
                 step()
-            ranks = np.stack(by_draw, axis=1)
+            ranks = np.stack(by_resplit, axis=1)
             found |= {(representation.name, layer): ranks[place] for place, layer in enumerate(layers)}
     return found
 
@@ -71,7 +73,7 @@ def word_ranks(model: Model, segments: Segments) -> Ranks:
 
 
 def _lexical(model: Model, segments: Segments) -> Iterator[Int[np.ndarray, "direction document"]]:
-    for pairs in segments.draws:
+    for pairs in segments.resplits:
         texts = [_text(model, pair.prefix) for pair in pairs] + [_text(model, pair.suffix) for pair in pairs]
         weights = sparse_tfidf(texts)
         yield lexical_ranks(weights[: len(pairs)], weights[len(pairs) :])[0]
@@ -82,12 +84,12 @@ def _text(model: Model, segment: Tokens) -> str:
 
 
 def rank_table(ranks: Ranks, corpus: Corpus, documents: Sequence[int]) -> pd.DataFrame:
-    """One row a rank, in the order of the axes draw, direction, document; `document` is the place in the corpus."""
+    """One row a rank, in the order of the axes resplit, direction, document; `document` is the place in the corpus."""
     places, ids = np.array(documents), pd.Categorical([corpus.ids[place] for place in documents])
     parts = []
     for (representation, layer), found in ranks.items():
-        draw, direction, document = np.indices(found.shape).reshape(3, -1)
-        columns: dict[str, Any] = {"representation": representation, "layer": layer, "draw": draw}
+        resplit, direction, document = np.indices(found.shape).reshape(3, -1)
+        columns: dict[str, Any] = {"representation": representation, "layer": layer, "resplit": resplit}
         columns |= {"direction": np.array(DIRECTIONS)[direction], "document": places[document], "id": ids[document]}
         parts.append(pd.DataFrame(columns | {"rank": found.ravel()}).astype({"layer": "Int64", "rank": "int32"}))
     return pd.concat(parts, ignore_index=True)

@@ -50,17 +50,17 @@ def _prepared(
     prefixes: Float[np.ndarray, "layer document d"], suffixes: Float[np.ndarray, "layer document d"], similarity: str
 ) -> tuple[Float[np.ndarray, "layer document d"], Float[np.ndarray, "layer document d"]]:
     """Vectors in float64 whose dot product is the similarity."""
-    from valens.metrics import unit
+    from valens.metrics import l2_normalize
 
     if similarity not in SIMILARITIES:
         raise ResultError(f"A similarity is {', '.join(SIMILARITIES)}; {similarity!r} was asked for.")
     if similarity == "cosine":
-        return unit(prefixes), unit(suffixes)
+        return l2_normalize(prefixes), l2_normalize(suffixes)
     first, second = prefixes.astype(np.float64), suffixes.astype(np.float64)
     if similarity == "dot":
         return first, second
     centre = (first.mean(axis=1, keepdims=True) + second.mean(axis=1, keepdims=True)) / 2
-    return unit(_centred(first, centre)), unit(_centred(second, centre))
+    return l2_normalize(_centred(first, centre)), l2_normalize(_centred(second, centre))
 
 
 def _centred(

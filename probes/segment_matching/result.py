@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from probes.contract import Drawn
+from probes.contract import PlottableResult
 from probes.segment_matching.metrics import score_of
 from probes.segment_matching.recall import DIRECTIONS
 from valens.errors import ResultError
@@ -18,17 +18,17 @@ from valens.statistics import compare_paired
 KIND = "segment-matching"
 
 
-class SegmentMatching(Drawn):
+class SegmentMatchingResult(PlottableResult):
     """Scores by layer, and the rank of every document's own other half.
 
     `table` has one row a number: model, representation, layer, depth, corpus, direction, metric, score, low, high, …, n.
-    `between_draws` is the standard deviation of the score over the draws of the cuts (missing with one draw), and
+    `between_resplits` is the standard deviation of the score over the resplits (missing with one draw), and
     `among_best` says which layers cannot be told from the best of their representation (see `valens.statistics`).
     """
 
     @property
     def ranks(self) -> pd.DataFrame:
-        """One row a document, draw, direction, representation and layer: the rank, from 1, of its own other half."""
+        """One row a document, resplit, direction, representation and layer: the rank, from 1, of its own other half."""
         return self.detail("ranks")
 
     @property
@@ -63,7 +63,7 @@ class SegmentMatching(Drawn):
         """First − second at every layer that both have, paired by document: layer, difference, low, high, p, p_holm.
 
         [low, high] is a 95 % bootstrap interval over documents, `p` a sign-flip test of no difference, `p_holm` corrected
-        over the layers. Draws of the cuts are averaged first. ResultError for what was not measured.
+        over the layers. Resplits are averaged first. ResultError for what was not measured.
         """
         ours, theirs = (self._scores(name, metric, direction) for name in (first, second))
         layers = ours.index.intersection(theirs.index)
@@ -90,7 +90,7 @@ class SegmentMatching(Drawn):
         }
 
     def _scores(self, representation: str, metric: str, direction: str) -> pd.DataFrame:
-        """A document's score, [layer, document], the mean over the draws."""
+        """A document's score, [layer, document], the mean over the resplits."""
         ranks = self.ranks
         part = ranks[(ranks.representation == representation) & (ranks.direction == direction) & ranks.layer.notna()]
         if part.empty:

@@ -36,7 +36,7 @@ class Measured:
     interval: str
 
     def table(self, ranks: Ranks) -> pd.DataFrame:
-        """One row a number, as `SegmentMatching.table` describes it."""
+        """One row a number, as `SegmentMatchingResult.table` describes it."""
         n_documents = next(iter(ranks.values())).shape[-1]
         names = list(dict.fromkeys(name for name, _ in ranks))
         rows = list(self._chance(n_documents))
@@ -50,10 +50,10 @@ class Measured:
         table["among_best"] = table.among_best.astype("boolean")
         return table[_COLUMNS]
 
-    def _numbers(self, found: Mapping[int | None, Float[np.ndarray, "_draw document"]]) -> Iterator[dict[str, Any]]:
+    def _numbers(self, found: Mapping[int | None, Float[np.ndarray, "_resplit document"]]) -> Iterator[dict[str, Any]]:
         """The rows of one representation, metric and direction: one a layer."""
         scores = np.stack(list(found.values()))
-        by_document, draws = scores.mean(axis=1), scores.mean(axis=2)
+        by_document, resplits = scores.mean(axis=1), scores.mean(axis=2)
         mean = by_document.mean(axis=1)
         replicates = bootstrap_means(by_document, resamples=self.resamples, seed=self.seed)
         if self.interval == "bca":
@@ -67,7 +67,7 @@ class Measured:
                 "score": mean[place],
                 "low": low[place],
                 "high": high[place],
-                "between_draws": draws[place].std(ddof=1) if draws.shape[1] > 1 else np.nan,
+                "between_resplits": resplits[place].std(ddof=1) if resplits.shape[1] > 1 else np.nan,
                 "among_best": None if layer is None else bool(best[place]),
             }
 
@@ -81,4 +81,4 @@ class Measured:
 
 
 _COLUMNS = ["model", "representation", "layer", "depth", "corpus", "direction", "metric"]
-_COLUMNS += ["score", "low", "high", "between_draws", "among_best", "n"]
+_COLUMNS += ["score", "low", "high", "between_resplits", "among_best", "n"]

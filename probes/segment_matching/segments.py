@@ -1,7 +1,7 @@
 """Documents cut in two, a beginning and an end, to be matched with each other.
 
 Section 3.2 of arXiv 2602.01572: the cut lies uniformly between a quarter and three quarters of a document's tokens, and
-each segment is read alone. Where a document is cut depends on the document, the seed and the draw, never on the other
+each segment is read alone. Where a document is cut depends on the document, the seed and the resplit, never on the other
 documents: fewer documents are cut where they were cut among more.
 """
 
@@ -41,8 +41,8 @@ class Segments:
 
     documents: tuple[int, ...]
     """Which documents are used, by their place among those given."""
-    draws: tuple[tuple[Pair, ...], ...] = field(repr=False)
-    """For each draw of the cuts, a pair a document."""
+    resplits: tuple[tuple[Pair, ...], ...] = field(repr=False)
+    """For each resplit, a pair a document."""
     repeated: int
     """How many documents were left out because one before has the same letters and digits in the part that is used."""
     short: int
@@ -53,7 +53,7 @@ class Segments:
     def passages(self) -> list[tuple[Tokens, list[int]]]:
         """What has to be read, and up to which tokens: one pass reads all the prefix segments of a document."""
         found: list[tuple[Tokens, list[int]]] = []
-        for pairs in zip(*self.draws, strict=True):
+        for pairs in zip(*self.resplits, strict=True):
             longest = max((pair.prefix for pair in pairs), key=len)
             begins = [pair.prefix for pair in pairs if longest.ids[: len(pair.prefix)] == pair.prefix.ids]
             found.append((longest, sorted({len(prefix) for prefix in begins})))
@@ -76,12 +76,12 @@ class _Document:
         ids = (*self.head, *self.body[start:end], *self.tail)
         return Tokens(ids, (True,) * len(ids), truncated=self.truncated and end == len(self.body))
 
-    def pair(self, segment_tokens: int | None, seed: int, draw: int) -> Pair:
-        """Cut at a place that the document, the seed and the draw decide."""
+    def pair(self, segment_tokens: int | None, seed: int, resplit: int) -> Pair:
+        """Cut at a place that the document, the seed and the resplit decide."""
         n, least = len(self.body), segment_tokens or 1
         own = int.from_bytes(row_of(self.segment(0, n))[:8], "big")
         low, high = max(-(-n // 4), least), min(3 * n // 4, n - least)
-        at = int(np.random.default_rng([seed, draw, own]).integers(low, high, endpoint=True))
+        at = int(np.random.default_rng([seed, resplit, own]).integers(low, high, endpoint=True))
         width = segment_tokens or n
         return Pair(self.segment(max(0, at - width), at), self.segment(at, min(n, at + width)))
 
@@ -93,9 +93,9 @@ def cut(
     max_tokens: int,
     segment_tokens: int | None = None,
     seed: int = 0,
-    draws: int = 1,
+    resplits: int = 1,
 ) -> Segments:
-    """Cut the first `max_tokens` tokens of every document in two, `draws` times over.
+    """Cut the first `max_tokens` tokens of every document in two, `resplits` times over.
 
     `segment_tokens` keeps so many tokens on each side of the cut (None: whole segments, as in the paper). Raises
     CorpusError for settings that leave no segment, ProbeError for what is no seed, PromptError for texts without tokens.
@@ -103,14 +103,16 @@ def cut(
     check_seed(seed)
     if segment_tokens is not None and segment_tokens < 1:
         raise CorpusError(f"A segment has one token or more; --segment-tokens {segment_tokens} was asked for.")
-    if draws < 1:
-        raise CorpusError(f"Documents are cut once or more often; --seeds {draws} was asked for.")
+    if resplits < 1:
+        raise CorpusError(f"Documents are cut once or more often; --resplits {resplits} was asked for.")
     found = _documents(tokenizer, texts, max_tokens)
     long = [document for document in found if len(document.body) >= max(SHORTEST, 2 * (segment_tokens or 1))]
     kept = [long[place] for place in distinct([str(tokenizer.decode(list(document.body))) for document in long])]
     return Segments(
         documents=tuple(document.place for document in kept),
-        draws=tuple(tuple(document.pair(segment_tokens, seed, draw) for document in kept) for draw in range(draws)),
+        resplits=tuple(
+            tuple(document.pair(segment_tokens, seed, resplit) for document in kept) for resplit in range(resplits)
+        ),
         repeated=len(long) - len(kept),
         short=len(found) - len(long),
         truncated=sum(document.truncated for document in kept),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from valens.evaluation.tfidf import LEXICAL
 from valens.layers.layer_set import LayerSet
-from valens.probes import CHANCE, SegmentMatching
+from valens.probes import CHANCE, SegmentMatchingResult
 from valens.results.formatting import LEVEL, ahead_and_behind, layers_named, p_value, with_interval
 from valens.terminal.tables import plain_table
 
@@ -20,7 +20,7 @@ _ROOM = 3
 """So many representations fit into 80 columns with their intervals."""
 
 
-def opening(found: SegmentMatching) -> str:
+def opening(found: SegmentMatchingResult) -> str:
     """What was matched."""
     facts = found.provenance
     counts, name = facts["documents"], facts["model"]["model"]
@@ -31,7 +31,7 @@ def opening(found: SegmentMatching) -> str:
     )
 
 
-def layer_table(found: SegmentMatching, metric: str) -> Table:
+def layer_table(found: SegmentMatchingResult, metric: str) -> Table:
     """A metric by layer with 95 % intervals, and with two representations their paired difference."""
     names = found.representations
     columns = ["layer", *names]
@@ -49,7 +49,7 @@ def layer_table(found: SegmentMatching, metric: str) -> Table:
     return plain_table(columns, [row[: len(columns)] for row in rows], right=columns)
 
 
-def best_table(found: SegmentMatching) -> Table:
+def best_table(found: SegmentMatchingResult) -> Table:
     """Each metric at each representation's best layer, what words and chance score, and the layers as good as the best."""
     rows = []
     for metric in found.metrics:
@@ -62,7 +62,7 @@ def best_table(found: SegmentMatching) -> Table:
     return plain_table(columns, rows, right=columns[2:4])
 
 
-def words(found: SegmentMatching) -> Iterator[str]:
+def words(found: SegmentMatchingResult) -> Iterator[str]:
     """Where one representation is ahead of another, and which layers do better than words alone."""
     first, *others = found.representations
     for other in others:
@@ -74,10 +74,11 @@ def words(found: SegmentMatching) -> Iterator[str]:
             yield f"  {metric}: {first} is ahead in {layers_named(ahead)}, behind in {layers_named(behind)}"
     for metric in found.metrics:
         yield _against_words(found.forward(metric), metric)
-    spread = found.table.between_draws
+    spread = found.table.between_resplits
     if spread.notna().any():
-        draws = found.provenance["draws"]
-        yield f"Over {draws} draws of the cuts a score has a standard deviation of {spread.median():.3f} (median of all)."
+        resplits = found.provenance["resplits"]
+        deviation = f"a standard deviation of {spread.median():.3f} (median of all)"
+        yield f"Over {resplits} resplits of the documents a score has {deviation}."
 
 
 def _best(curve: pd.DataFrame) -> tuple[str, str, str, str]:
@@ -99,7 +100,7 @@ def _layers_in(n: int) -> str:
     return f"{n} layer{'s' * (n != 1)}"
 
 
-def _cells(found: SegmentMatching, name: str, metric: str, *, interval: bool) -> dict[int, str]:
+def _cells(found: SegmentMatchingResult, name: str, metric: str, *, interval: bool) -> dict[int, str]:
     part = found.forward(metric)
     rows = part[(part.representation == name) & part.layer.notna()].itertuples()
     return {int(row.layer): _interval(row, 2) if interval else f"{row.score:.2f}" for row in rows}

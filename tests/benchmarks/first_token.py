@@ -20,14 +20,14 @@ from valens.results.formatting import ahead_and_behind
 PAIRS = (("VA", "HS"), ("VA", "HS but first"), ("HS but first", "HS"), ("VA but first", "VA"))
 
 
-def but_first(speaks: Tensor) -> Tensor:
-    place = speaks.cumsum(dim=1)
-    kept = speaks & ((place > 1) | (place[:, -1:] == 1))
+def but_first(pooling_mask: Tensor) -> Tensor:
+    place = pooling_mask.cumsum(dim=1)
+    kept = pooling_mask & ((place > 1) | (place[:, -1:] == 1))
     return kept.float() / kept.sum(dim=1, keepdim=True)
 
 
 def main(store: str = "activations") -> None:
-    pooling = vl.OwnPooling("but-first", but_first)
+    pooling = vl.CustomPooling("but-first", but_first)
     others = [
         vl.Representation(f"{name} but first", vl.Reading(stream, pooling))
         for name, stream in (("VA", vl.Stream.VALUES), ("HS", vl.Stream.HIDDEN))

@@ -29,8 +29,8 @@ def audit(
     """Measure how exact a model's vectors are.
 
     On a handful of texts, the vectors are compared that should be equal: alone and batched, padded on the right and on the
-    left, with two attention kernels, in float32 and bfloat16, and by valens and a bare Hugging Face forward. The largest
-    gaps are shown by stream and layer, in units of vector norm and of cosine.
+    left, with two attention implementations, in float32 and bfloat16, and by valens and a bare Hugging Face forward. The
+    largest gaps are shown by stream and layer, in units of vector norm and of cosine.
     """
     from valens.extraction.audit import audit as measure
     from valens.extraction.audit import summary

@@ -17,10 +17,10 @@ from valens.terminal.options import (
     CHOOSING,
     INPUT,
     OUTPUT,
+    AttnImplementation,
     Check,
     Device,
     Dtype,
-    Kernel,
     MaxTokens,
     ModelName,
     OnLong,
@@ -62,7 +62,7 @@ def encode(
     ] = False,
     device: Device = "auto",
     dtype: Dtype = "float32",
-    kernel: Kernel = "auto",
+    attn_implementation: AttnImplementation = "auto",
     max_tokens: MaxTokens = None,
     on_long: OnLong = "truncate",
     store: Annotated[
@@ -98,14 +98,14 @@ def encode(
             "Vectors are no text for a terminal. Give --out vectors.npy, or send standard output to a file."
         )
     if out is not None:
-        _refuse_out(out)
+        _check_out(out)
     wanted = named(representation)
     if layers.endswith(SUFFIX):
         read_chosen(layers)  # a file that is none is known before a model is loaded for it
     lines = read_every_line(texts)
     activations = None if store is None else ActivationStore(store, check=check)
     with waiting(Console(stderr=True), f"Loading {model}"):
-        loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
+        loaded = load(model, device=device, dtype=dtype, attn_implementation=attn_implementation, revision=revision)
     vectors = embedding.encode(
         loaded,
         lines,
@@ -119,7 +119,7 @@ def encode(
     _write(vectors, out)
 
 
-def _refuse_out(out: Path) -> None:
+def _check_out(out: Path) -> None:
     """ResultError for what can be no file, before anything is computed for it."""
     if not out.name or out.is_dir():
         raise ResultError(f"--out {out} is a folder. Name a file, as --out vectors.npy.")

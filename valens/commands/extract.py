@@ -17,11 +17,11 @@ from valens.terminal.options import (
     OUTPUT,
     READING,
     AsJson,
+    AttnImplementation,
     Check,
     Device,
     DryRun,
     Dtype,
-    Kernel,
     Limit,
     MaxTokens,
     ModelName,
@@ -50,7 +50,7 @@ def extract(
     limit: Limit = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
-    kernel: Kernel = "auto",
+    attn_implementation: AttnImplementation = "auto",
     max_tokens: MaxTokens = None,
     on_long: OnLong = "truncate",
     batch_tokens: Annotated[
@@ -86,7 +86,7 @@ def extract(
     activations = ActivationStore(store, check=check)
     pooled = [Reading.parse(name) for name in read.split(",")]
     with waiting(console, f"Loading {model}"):
-        loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
+        loaded = load(model, device=device, dtype=dtype, attn_implementation=attn_implementation, revision=revision)
     job = plan(
         loaded,
         lines,

@@ -12,11 +12,11 @@ from valens.terminal.options import (
     DEFAULT_STORE,
     OUTPUT,
     AsJson,
+    AttnImplementation,
     Check,
     Device,
     DryRun,
     Dtype,
-    Kernel,
     Limit,
     MaxTokens,
     ModelName,
@@ -40,7 +40,7 @@ def extract_tokens(
     limit: Limit = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
-    kernel: Kernel = "auto",
+    attn_implementation: AttnImplementation = "auto",
     max_tokens: MaxTokens = None,
     max_bytes: Annotated[
         int, typer.Option(metavar="BYTES", help="The most that may be written.", rich_help_panel=OUTPUT)
@@ -64,7 +64,7 @@ def extract_tokens(
     wanted = [TokenReading.parse(name) for name in readings]
     activations = ActivationStore(store, check=check)
     with waiting(console, f"Loading {model}"):
-        loaded = load(model, device=device, dtype=dtype, kernel=kernel, revision=revision)
+        loaded = load(model, device=device, dtype=dtype, attn_implementation=attn_implementation, revision=revision)
     job = plan_tokens(loaded, lines, wanted, store=activations, max_tokens=max_tokens, max_bytes=max_bytes)
     n_bytes, passes = job.n_bytes, 0 if dry_run else job.run().passes
     if as_json:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from valens.files.escaped_surrogates import printable
+from valens.files.escaped_surrogates import escape_surrogates
 from valens.terminal import choices
 from valens.terminal.console import say, say_labelled, write_json
 from valens.terminal.options import OUTPUT, AsJson, DataRoot, Strict
@@ -93,7 +93,7 @@ def _show_examples(console: Console, row: Common) -> None:
 def _shown(unit: str | tuple[str, str]) -> Text:
     texts = [unit] if isinstance(unit, str) else unit
     cut = (text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…" for text in texts)
-    return Text(" | ", style="dim").join(Text(printable(text)) for text in cut)
+    return Text(" | ", style="dim").join(Text(escape_surrogates(text)) for text in cut)
 
 
 def _show_left_out(console: Console, suites: list[Suite]) -> None:

@@ -176,7 +176,8 @@ def diff(
 ) -> None:
     """Show what differs in how two collections were read.
 
-    Line by line: model, weights, tokenizer, prompt, truncation, dtype, kernel and versions, as far as they differ.
+    Line by line: model, weights, tokenizer, prompt, truncation, dtype, attention implementation and versions, as far as
+    they differ.
     """
     from valens.store.maintenance import difference
     from valens.terminal.tables import plain_table
@@ -215,7 +216,7 @@ def drift(
     """Read a sample again, and say how far it is from what is stored.
 
     The rows are drawn at random. The largest distances are shown by stream and layer, as `valens audit` shows them. Single
-    tokens, and poolings of one's own, are passed over.
+    tokens, and user-defined poolings, are passed over.
     """
     from valens.extraction.audit import drift as measure
     from valens.extraction.audit import not_read_again, summary
@@ -228,7 +229,7 @@ def drift(
         model or str(collection.about.get("model")),
         device=device,
         dtype=str(collection.identity["dtype"]),
-        kernel=str(collection.identity["kernel"]),
+        attn_implementation=str(collection.identity["attn_implementation"]),
     )
     table = measure(collection, loaded, sample=sample, seed=seed)
     if as_json:

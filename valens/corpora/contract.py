@@ -9,7 +9,7 @@ from typing import Any
 
 from valens.corpora.duplicates import identity
 from valens.errors import CorpusError
-from valens.files.escaped_surrogates import printable
+from valens.files.escaped_surrogates import escape_surrogates
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,11 @@ def gathered(
         raise CorpusError(f"There is no text in {source}; {empty:,} were empty. Give texts to read.")
     notes += tuple(_left_out(empty, "without text") + _left_out(repeated, "that repeat an earlier one"))
     return Corpus(
-        name=printable(name),
+        name=escape_surrogates(name),
         texts=tuple(text for _, text in texts.values()),
-        ids=tuple(printable(named) for named, _ in texts.values()),
-        source=printable(source),
-        notes=tuple(map(printable, notes)),
+        ids=tuple(escape_surrogates(named) for named, _ in texts.values()),
+        source=escape_surrogates(source),
+        notes=tuple(map(escape_surrogates, notes)),
     )
 
 

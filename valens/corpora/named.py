@@ -29,7 +29,7 @@ def corpus(
     if name == "wikipedia":
         if field is not None:
             raise CorpusError(f"The articles of wikipedia have no field `{field}`. Leave --field out.")
-        _refuse_mirror(name, data_root)
+        _check_mirror(name, data_root)
         return wikipedia_corpus(limit=limit)
     if name == "longbench-v2":
         root = None if data_root is None else _home_spelt_out(data_root)
@@ -37,11 +37,11 @@ def corpus(
     path = _home_spelt_out(name)
     if name == "" or not _is_there(path):
         raise CorpusError(_not_found(name))
-    _refuse_mirror(name, data_root)
+    _check_mirror(name, data_root)
     return corpus_at(path, field=field, limit=limit)
 
 
-def _refuse_mirror(name: str | Path, data_root: str | Path | None) -> None:
+def _check_mirror(name: str | Path, data_root: str | Path | None) -> None:
     if data_root is not None:
         raise CorpusError(f"{_short(name)} is not read from the hub, nor from a mirror of it. Leave --data-root out.")
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from valens.statistics import half_units, percentile_interval, resample_counts
+from valens.statistics import percentile_interval, resample_counts, split_units
 
 _LARGEST_GROUP = 0.05
 """Groups of pairs are resampled if none holds more than this share of the pairs, so that there are 20 or more."""
@@ -28,10 +28,10 @@ class Evaluation:
     unit: str
     """What was resampled: `query`, `text`, or `group of pairs`."""
     samples: Float[np.ndarray, "layer sample"] | None = None
-    """What the score is made of, one number a query, pair, text or run; `halves` have none of their own."""
+    """What the score is made of, one number a query, pair, text or run; `splits` have none of their own."""
     sample: str = ""
     """What one of `samples` is, as in `nDCG@10 of a query`."""
-    halves: tuple[Evaluation, ...] = ()
+    splits: tuple[Evaluation, ...] = ()
     """The same of two halves of the units, each with resamples of its own; empty unless they were asked for."""
 
     def interval(self, confidence: float = 0.95) -> tuple[Float[np.ndarray, " layer"], Float[np.ndarray, " layer"]]:
@@ -47,7 +47,7 @@ def stacked(parts: Sequence[Evaluation]) -> Evaluation:
         score=np.concatenate([part.score for part in parts]),
         replicates=np.concatenate([part.replicates for part in parts]),
         samples=np.concatenate(samples) if samples else None,
-        halves=tuple(map(stacked, zip(*(part.halves for part in parts), strict=True))),
+        splits=tuple(map(stacked, zip(*(part.splits for part in parts), strict=True))),
     )
 
 
@@ -57,29 +57,29 @@ class Bootstrap:
 
     resamples: int
     seed: int
-    of_half: int = 0
+    resamples_of_splits: int = 0
 
     def counts(self, n: int) -> Int[np.ndarray, "resample n"]:
-        """Resamples of all units; with halves, then for each the half itself (each unit of it once) and its resamples."""
+        """Resamples of all units; with splits, then for each the split itself (each unit of it once) and its resamples."""
         drawn = resample_counts(n, self.resamples, self.seed)
-        if not self.of_half:
+        if not self.resamples_of_splits:
             return drawn
-        halves = enumerate(half_units(n, self.seed))
-        return np.vstack([drawn, *(self._of_half(half, n, self.seed + place) for place, half in halves)])
+        splits = enumerate(split_units(n, self.seed))
+        return np.vstack([drawn, *(self._of_split(split, n, self.seed + place) for place, split in splits)])
 
-    def _of_half(self, half: Int[np.ndarray, " unit"], n: int, seed: int) -> Int[np.ndarray, "resample n"]:
-        """The halves draw with different seeds, so that they are independent."""
-        counts = np.zeros((1 + self.of_half, n), dtype=int)
-        counts[0, half] = 1
-        if len(half):
-            counts[1:, half] = resample_counts(len(half), self.of_half, seed)
+    def _of_split(self, split: Int[np.ndarray, " unit"], n: int, seed: int) -> Int[np.ndarray, "resample n"]:
+        """The splits draw with different seeds, so that they are independent."""
+        counts = np.zeros((1 + self.resamples_of_splits, n), dtype=int)
+        counts[0, split] = 1
+        if len(split):
+            counts[1:, split] = resample_counts(len(split), self.resamples_of_splits, seed)
         return counts
 
     def parts(self) -> list[slice]:
-        """Where in the rows of `counts` the resamples of all units stand, and those of either half with the half itself."""
-        whole, half = self.resamples, 1 + self.of_half
-        halves = [slice(whole, whole + half), slice(whole + half, whole + 2 * half)]
-        return [slice(0, whole), *(halves if self.of_half else [])]
+        """Where the rows of `counts` have the resamples of all units, and those of either split after the split itself."""
+        whole, split = self.resamples, 1 + self.resamples_of_splits
+        splits = [slice(whole, whole + split), slice(whole + split, whole + 2 * split)]
+        return [slice(0, whole), *(splits if self.resamples_of_splits else [])]
 
 
 def mean_of_units(scores: Float[np.ndarray, "layer n"], unit: str, sample: str, bootstrap: Bootstrap) -> Evaluation:
@@ -95,7 +95,7 @@ def _means(
 ) -> Float[np.ndarray, "layer resample"]:
     """The means over resamples of the units, layer by layer: the last bits of a product hang on its shape.
 
-    So what a layer's replicates are depends neither on the layers beside it nor on whether halves are scored, and equal
+    So what a layer's replicates are depends neither on the layers beside it nor on whether splits are scored, and equal
     layers differ by nothing at all.
     """
     weights = counts.astype(np.float64)
@@ -104,14 +104,14 @@ def _means(
 
 
 def split_evaluation(found: Evaluation, bootstrap: Bootstrap) -> Evaluation:
-    """Give the resamples of all units and those of either half to an evaluation each."""
-    whole, *halves = bootstrap.parts()
-    sizes = [len(half) for half in half_units(found.n, bootstrap.seed)]
+    """Give the resamples of all units and those of either split to an evaluation each."""
+    whole, *splits = bootstrap.parts()
+    sizes = [len(split) for split in split_units(found.n, bootstrap.seed)]
     parts = tuple(
-        Evaluation(found.replicates[:, half][:, 0], found.replicates[:, half][:, 1:], n, found.unit)
-        for half, n in zip(halves, sizes, strict=False)
+        Evaluation(found.replicates[:, split][:, 0], found.replicates[:, split][:, 1:], n, found.unit)
+        for split, n in zip(splits, sizes, strict=False)
     )
-    return replace(found, replicates=found.replicates[:, whole], halves=parts)
+    return replace(found, replicates=found.replicates[:, whole], splits=parts)
 
 
 def centred(

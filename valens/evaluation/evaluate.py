@@ -16,8 +16,9 @@ was fitted (clusters, classifiers) is held. What is resampled, by type of task:
   pairs share a text (STSBenchmark), that would draw each pair twice over, and intervals would be 1.7 times too wide:
   there, groups of pairs that share texts, directly or through others, are resampled as wholes.
 
-Where `halves` are asked for, the units are parted at random into two, and the task is scored on either as well: a layer set
-can then be chosen on one half and judged on the other. What is fitted (clusters, classifiers) is shared by the halves.
+Where `resamples_of_splits` is above 0, the units are split at random into two halves, and the task is scored on either as
+well: a layer set can then be chosen on one split and judged on the other. What is fitted (clusters, classifiers) is shared
+by the splits.
 """
 
 from __future__ import annotations
@@ -39,20 +40,20 @@ def evaluate(
     *,
     resamples: int = 1000,
     seed: int = 0,
-    halves: int = 0,
+    resamples_of_splits: int = 0,
     exact: bool = False,
 ) -> Evaluation:
     """Score the vectors of a task's texts, in the order of `task.texts`, at every layer at once.
 
-    `halves` scores two halves of the units as well, with so many resamples each (0: no halves); a half without units, or
-    without pairs, scores nan. `seed` draws resamples and halves only; what mteb draws for a metric is drawn with mteb's own
-    seed. `exact` takes the score from mteb's own evaluators, at their price; all else is as without. Raises TaskError if the
-    vectors do not fit the task or are not finite, MissingPackageError for `exact` without mteb.
+    `resamples_of_splits` scores two splits of the units as well, with so many resamples each (0: no splits); a split
+    without units, or without pairs, scores nan. `seed` draws resamples and splits only; what mteb draws for a metric is
+    drawn with mteb's own seed. `exact` takes the score from mteb's own evaluators, at their price; all else is as without.
+    Raises TaskError if the vectors do not fit the task or are not finite, MissingPackageError for `exact` without mteb.
     """
     _check(task, vectors)
     if vectors.dtype == np.float16:
         vectors = vectors.astype(np.float32)
-    bootstrap = Bootstrap(resamples, seed, halves)
+    bootstrap = Bootstrap(resamples, seed, resamples_of_splits)
     found = split_evaluation(SCORERS[type(task)](task, vectors, bootstrap), bootstrap)
     if exact:
         from valens.evaluation.mteb_exact import exact_scores
@@ -80,4 +81,4 @@ def _check(task: Task, vectors: Float[np.ndarray, "layer text d"]) -> None:
 def _as_reported(found: Evaluation) -> Evaluation:
     """Rounded to five decimals, as mteb rounds the scores of a search."""
     score = np.array([round(value, 5) for value in found.score.tolist()])
-    return replace(found, score=score, halves=tuple(map(_as_reported, found.halves)))
+    return replace(found, score=score, splits=tuple(map(_as_reported, found.splits)))

@@ -15,10 +15,10 @@ from jaxtyping import Float
 from valens.errors import TaskError
 from valens.evaluation.draws import clustering_items, training_items
 from valens.mteb.conversion import MAIN_SCORES
-from valens.mteb.library import guest
+from valens.mteb.library import preserve_rng_state
 from valens.tasks import Classification, Clustering, PairClassification, Reranking, Retrieval, Sts, Task
 
-Judge = Callable[[Any], float]
+MtebTask = Callable[[Any], float]
 """An mteb task that is ready: from an encoder to its main score."""
 
 
@@ -27,13 +27,15 @@ def exact_scores(task: Task, vectors: Float[np.ndarray, "layer text d"]) -> Floa
 
     What an evaluator warns of, it warns of at every layer, and it is not passed on.
     """
-    with guest() as mteb, warnings.catch_warnings():
+    with preserve_rng_state() as mteb, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        judges = _JUDGES[type(task)](mteb.abstasks, task)
-        return np.array([np.mean([judge(_Given(layer)) for judge in judges]) for layer in vectors])
+        mteb_tasks = _MTEB_TASKS[type(task)](mteb.abstasks, task)
+        return np.array(
+            [np.mean([mteb_task(PrecomputedEncoder(layer)) for mteb_task in mteb_tasks]) for layer in vectors]
+        )
 
 
-class _Given:
+class PrecomputedEncoder:
     """What mteb takes for an encoder: it looks up the vectors of texts that are numbers."""
 
     mteb_model_meta = None
@@ -42,30 +44,33 @@ class _Given:
         self.vectors = vectors
 
     def encode(self, inputs: Iterable[dict[str, list[str]]], **_: object) -> Float[np.ndarray, "input d"]:
+        """Look up the vectors of batches of texts."""
         return self.vectors[[int(text) for batch in inputs for text in batch["text"]]]
 
     def similarity(self, first: Any, second: Any) -> Any:
+        """Return the cosine of every first vector with every second one."""
         from mteb.similarity_functions import cos_sim
 
         return cos_sim(first, second)
 
     def similarity_pairwise(self, first: Any, second: Any) -> Any:
+        """Return the cosine of each pair of vectors."""
         from mteb.similarity_functions import pairwise_cos_sim
 
         return pairwise_cos_sim(first, second)
 
 
-def _sts(abstasks: Any, task: Sts) -> list[Judge]:
+def _sts(abstasks: Any, task: Sts) -> list[MtebTask]:
     columns = {"sentence1": _names(task.first), "sentence2": _names(task.second), "score": list(task.gold)}
-    return [_judge(abstasks.AbsTaskSTS, task, {"test": _table(columns)})]
+    return [_mteb_task(abstasks.AbsTaskSTS, task, {"test": _table(columns)})]
 
 
-def _pair_classification(abstasks: Any, task: PairClassification) -> list[Judge]:
+def _pair_classification(abstasks: Any, task: PairClassification) -> list[MtebTask]:
     columns = {"sentence1": _names(task.first), "sentence2": _names(task.second), "labels": list(map(int, task.same))}
-    return [_judge(abstasks.AbsTaskPairClassification, task, {"test": _table(columns)})]
+    return [_mteb_task(abstasks.AbsTaskPairClassification, task, {"test": _table(columns)})]
 
 
-def _retrieval(abstasks: Any, task: Retrieval) -> list[Judge]:
+def _retrieval(abstasks: Any, task: Retrieval) -> list[MtebTask]:
     documents = [f"d{place:09d}" for place in range(len(task.documents))]
     own = task.itself or (None,) * len(task.queries)
     queries = [f"q{row:09d}" if place is None else documents[place] for row, place in enumerate(own)]
@@ -80,10 +85,10 @@ def _retrieval(abstasks: Any, task: Retrieval) -> list[Judge]:
         "top_ranked": None,
     }
     settings = {"ignore_identical_ids": bool(task.itself)}
-    return [_judge(abstasks.AbsTaskRetrieval, task, {"default": {"test": split}}, settings)]
+    return [_mteb_task(abstasks.AbsTaskRetrieval, task, {"default": {"test": split}}, settings)]
 
 
-def _reranking(abstasks: Any, task: Reranking) -> list[Judge]:
+def _reranking(abstasks: Any, task: Reranking) -> list[MtebTask]:
     queries = [f"q{row:06d}" for row in range(len(task.queries))]
     lists = {
         query: [f"{query}-{place:06d}" for place in range(len(candidates))]
@@ -100,10 +105,10 @@ def _reranking(abstasks: Any, task: Reranking) -> list[Judge]:
         },
         "top_ranked": lists,
     }
-    return [_judge(abstasks.AbsTaskRetrieval, task, {"default": {"test": split}})]
+    return [_mteb_task(abstasks.AbsTaskRetrieval, task, {"default": {"test": split}})]
 
 
-def _classification(abstasks: Any, task: Classification) -> list[Judge]:
+def _classification(abstasks: Any, task: Classification) -> list[MtebTask]:
     learnt, draws = training_items(task)
 
     def drawn(_: Any, table: Any, experiment: int, idxs: Any = None) -> tuple[Any, Any, list[int]]:
@@ -117,12 +122,12 @@ def _classification(abstasks: Any, task: Classification) -> list[Judge]:
     from datasets import DatasetDict
 
     parts = DatasetDict(train=part(learnt), test=part(task.test))
-    return [_judge(abstasks.AbsTaskClassification, task, parts, settings)]
+    return [_mteb_task(abstasks.AbsTaskClassification, task, parts, settings)]
 
 
-def _clustering(abstasks: Any, task: Clustering) -> list[Judge]:
-    """A judge a run: the runs may part different items into different numbers of clusters."""
-    judges = []
+def _clustering(abstasks: Any, task: Clustering) -> list[MtebTask]:
+    """A task a run: the runs may part different items into different numbers of clusters."""
+    mteb_tasks = []
     for draw, n_clusters in zip(*clustering_items(task), strict=True):
         items = _items_of(task, set(draw.tolist()), n_clusters)
         place = {item: place for place, item in enumerate(items)}
@@ -134,8 +139,8 @@ def _clustering(abstasks: Any, task: Clustering) -> list[Judge]:
             "k_mean_batch_size": task.batch_size,
             "rng_state": _Drawn([place[item] for item in draw.tolist()]),
         }
-        judges.append(_judge(abstasks.AbsTaskClustering, task, {"test": _table(columns)}, settings))
-    return judges
+        mteb_tasks.append(_mteb_task(abstasks.AbsTaskClustering, task, {"test": _table(columns)}, settings))
+    return mteb_tasks
 
 
 def _items_of(task: Clustering, drawn: set[int], n_clusters: int) -> list[int]:
@@ -158,7 +163,7 @@ class _Drawn:
         return self.places[:k]
 
 
-_JUDGES: dict[type, Callable[..., list[Judge]]] = {
+_MTEB_TASKS: dict[type, Callable[..., list[MtebTask]]] = {
     Sts: _sts,
     PairClassification: _pair_classification,
     Retrieval: _retrieval,
@@ -168,7 +173,7 @@ _JUDGES: dict[type, Callable[..., list[Judge]]] = {
 }
 
 
-def _judge(kind: type, task: Task, data: Any, settings: dict[str, Any] | None = None) -> Judge:
+def _mteb_task(kind: type, task: Task, data: Any, settings: dict[str, Any] | None = None) -> MtebTask:
     """An instance of one of mteb's classes that holds these data, each layer of which is judged alike."""
     from mteb import TaskMetadata
 
@@ -180,13 +185,13 @@ def _judge(kind: type, task: Task, data: Any, settings: dict[str, Any] | None = 
         eval_langs=["eng-Latn"],
         main_score=MAIN_SCORES[task.task_type],
     )
-    judge = type("Judge", (kind,), {"metadata": metadata})()
-    judge.dataset, judge.data_loaded = data, True
+    mteb_task = type("MtebTask", (kind,), {"metadata": metadata})()
+    mteb_task.dataset, mteb_task.data_loaded = data, True
     for name, value in (settings or {}).items():
-        setattr(judge, name, value.__get__(judge) if callable(value) else value)
-    return lambda encoder: judge.evaluate(encoder, split="test", encode_kwargs={"show_progress_bar": False})["default"][
-        "main_score"
-    ]
+        setattr(mteb_task, name, value.__get__(mteb_task) if callable(value) else value)
+    return lambda encoder: mteb_task.evaluate(encoder, split="test", encode_kwargs={"show_progress_bar": False})[
+        "default"
+    ]["main_score"]
 
 
 def _names(positions: Iterable[int]) -> list[str]:

@@ -40,7 +40,7 @@ def _pair_classification(
 
 def _retrieval(task: Retrieval, vectors: Float[np.ndarray, "layer text d"], bootstrap: Bootstrap) -> Evaluation:
     queries, documents = list(task.queries), list(task.documents)
-    gains = metrics.Gains.of(task.relevant, len(documents), missing=task.missing, itself=task.itself)
+    gains = metrics.Ndcg.of(task.relevant, len(documents), missing=task.missing, itself=task.itself)
     found = (metrics.nearest(layer[queries], layer[documents], itself=task.itself) for layer in vectors)
     return mean_of_units(np.stack([gains.ndcg(places) for places in found]), "query", "nDCG@10 of a query", bootstrap)
 
@@ -53,7 +53,7 @@ def _reranking(task: Reranking, vectors: Float[np.ndarray, "layer text d"], boot
     relevant[there] = np.concatenate(task.relevant)
     missing = np.array(task.missing or [0] * len(lists))
     scores = []
-    for layer in map(metrics.short, vectors):
+    for layer in map(metrics.l2_normalize_float32, vectors):
         near = [layer[query : query + 1] @ layer[candidates].transpose(0, 1) for query, candidates in lists]
         cosines[there] = np.concatenate([row.numpy()[0] for row in near])
         scores.append(metrics.average_precision(cosines, relevant, missing))
@@ -90,12 +90,12 @@ def _clustering(task: Clustering, vectors: Float[np.ndarray, "layer text d"], bo
     )
     of_runs = values[:, :, 0]
     score = of_runs.mean(axis=1, keepdims=True)
-    whole, *halves = bootstrap.parts()
+    whole, *splits = bootstrap.parts()
     resampled = values[:, :, 1:]
     replicates = [centred(resampled[:, :, whole], score, bootstrap.seed)]
-    for half in halves:
-        of_half = resampled[:, :, half][:, :, 0].mean(axis=1, keepdims=True)
-        replicates += [of_half, centred(resampled[:, :, half][:, :, 1:], of_half, bootstrap.seed)]
+    for split in splits:
+        of_split = resampled[:, :, split][:, :, 0].mean(axis=1, keepdims=True)
+        replicates += [of_split, centred(resampled[:, :, split][:, :, 1:], of_split, bootstrap.seed)]
     return Evaluation(score[:, 0], np.concatenate(replicates, axis=1), n_texts, "text", of_runs, "V-measure of a run")
 
 

@@ -1,7 +1,8 @@
 """How far apart are vectors that should be equal? Measured on a handful of texts, by stream and layer.
 
 Each comparison reads the same texts in two ways: alone and in one batch, padded on the right and on the left, with two
-attention kernels, in float32 and bfloat16, and by valens and by a bare Hugging Face forward with plain PyTorch hooks.
+attention implementations, in float32 and bfloat16, and by valens and by a bare Hugging Face forward with plain PyTorch
+hooks.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from valens.extraction.extract import MAX_TOKENS
 from valens.extraction.manifest import about_of, how_read
 from valens.layers.sites import Stream
 from valens.model.architecture import body_of
-from valens.model.attention import BRIDGE_KERNEL
+from valens.model.attention import BRIDGE_ATTENTION
 from valens.model.loading import fetch, load, short_name, wrap
 from valens.model.model import Model
-from valens.representations.poolings import OWN_MARK, Pooling
+from valens.representations.poolings import CUSTOM_MARK, Pooling
 from valens.representations.prompts import Prompt, Tokens, tokenize
 from valens.representations.readings import Reading
 from valens.results.provenance import provenance
@@ -69,7 +70,11 @@ def audit(
         found.append(("float32 and bfloat16", _read(half, tokens), _read(model, tokens)))
     table = pd.concat([_gaps(what, one, other, model) for what, one, other in found], ignore_index=True)
     facts = provenance(
-        model=about_of(model), dtype=dtype, kernel=model.kernel, texts=len(texts), tokens=sum(map(len, tokens))
+        model=about_of(model),
+        dtype=dtype,
+        attn_implementation=model.attn_implementation,
+        texts=len(texts),
+        tokens=sum(map(len, tokens)),
     )
     return Result(KIND, table, facts)
 
@@ -80,7 +85,7 @@ def drift(collection: Collection, model: Model, *, sample: int = 20, seed: int =
     The table has a row a reading and layer, as `audit` has; what `not_read_again` names is passed over. Raises StoreError if
     the model is not the collection's, and if no row of the sample has a reading that can be read again.
     """
-    _refuse_other(collection, model)
+    _check_same_model(collection, model)
     chosen = collection.sample(sample, seed)
     parts = []
     again = [name for name in collection.readings() if name not in not_read_again(collection)]
@@ -95,14 +100,14 @@ def drift(collection: Collection, model: Model, *, sample: int = 20, seed: int =
     if not parts:
         raise StoreError(
             f"None of the {len(chosen)} rows drawn has a reading that can be read again; the collection has "
-            f"{', '.join(collection.readings())}. Single tokens and poolings of one's own cannot; for others, draw more."
+            f"{', '.join(collection.readings())}. Single tokens and user-defined poolings cannot; for others, draw more."
         )
     return pd.concat(parts, ignore_index=True)
 
 
 def not_read_again(collection: Collection) -> list[str]:
-    """The readings that a store and a model do not suffice for: poolings of one's own, and single tokens."""
-    return [name for name in collection.readings() if OWN_MARK in name or "@" in name]
+    """The readings that a store and a model do not suffice for: user-defined poolings, and single tokens."""
+    return [name for name in collection.readings() if CUSTOM_MARK in name or "@" in name]
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -116,9 +121,13 @@ def _comparisons(model: Model, tokens: Sequence[Tokens], bare: Vectors) -> Itera
     alone, batched = _alone(model, tokens, READINGS), _read(model, tokens)
     yield "alone and batched", batched, alone
     yield "left and right padding", _read(model, tokens, left=True), batched
-    for kernel in ("eager", BRIDGE_KERNEL):
-        if model.kernel not in {kernel, BRIDGE_KERNEL}:
-            yield f"{kernel} and {model.kernel}", _read(dataclasses.replace(model, kernel=kernel), tokens), batched
+    for attn_implementation in ("eager", BRIDGE_ATTENTION):
+        if model.attn_implementation not in {attn_implementation, BRIDGE_ATTENTION}:
+            yield (
+                f"{attn_implementation} and {model.attn_implementation}",
+                _read(dataclasses.replace(model, attn_implementation=attn_implementation), tokens),
+                batched,
+            )
     yield "valens and bare Hugging Face", {reading: alone[reading] for reading in bare}, bare
 
 
@@ -149,7 +158,7 @@ def _bare_text(network: PreTrainedModel, text: Tokens) -> dict[Reading, Float[Te
         def hook(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG001
             found = args if entering else output
             tensor = found[0] if isinstance(found, tuple) else found
-            weights = torch.tensor(text.speaks, device=tensor.device).float()[None]
+            weights = torch.tensor(text.pooling_mask, device=tensor.device).float()[None]
             seen.setdefault(stream, []).append(
                 einsum(tensor.float(), weights, "one token d, one token -> d") / weights.sum()
             )
@@ -184,11 +193,15 @@ def _gaps(what: str, one: Vectors, other: Vectors, model: Model) -> pd.DataFrame
     return pd.DataFrame(rows, columns=["comparison", "reading", "layer", "relative", "cosine_gap"])
 
 
-def _refuse_other(collection: Collection, model: Model) -> None:
+def _check_same_model(collection: Collection, model: Model) -> None:
     """Raise StoreError unless the collection was read from this model; prompt, truncation and libraries may be others."""
     stored = dict(flat(collection.identity))
     now = dict(flat(how_read(model, prompt=Prompt(), max_tokens=1, stored=str(stored.get("stored")))))
-    differs = [name for name in ("weights", "config", "tokenizer", "dtype", "kernel") if stored.get(name) != now[name]]
+    differs = [
+        name
+        for name in ("weights_hash", "config_hash", "tokenizer_hash", "dtype", "attn_implementation")
+        if stored.get(name) != now[name]
+    ]
     if differs:
         raise StoreError(
             f"The collection {collection.key[:12]} was made by {collection.about.get('model')}; {model.name} as loaded here "

@@ -22,8 +22,8 @@ class Passage:
     @property
     def parts(self) -> tuple[Tokens, ...]:
         """What each row is of: the text up to each end."""
-        ids, speaks = self.tokens.ids, self.tokens.speaks
-        return tuple(Tokens(ids[:end], speaks[:end], truncated=end < len(ids)) for end in self.ends)
+        ids, pooling_mask = self.tokens.ids, self.tokens.pooling_mask
+        return tuple(Tokens(ids[:end], pooling_mask[:end], truncated=end < len(ids)) for end in self.ends)
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:

@@ -22,7 +22,7 @@ from valens.errors import CaptureError
 from valens.layers.sites import Site, Stream
 from valens.model.attention import forgotten_patterns
 from valens.model.model import Model
-from valens.representations.poolings import OwnPooling, Pooling, pooling_weights
+from valens.representations.poolings import CustomPooling, Pooling, pooling_weights
 from valens.representations.prompts import Tokens
 from valens.representations.readings import Reading
 
@@ -34,7 +34,7 @@ class Batch:
     """Texts side by side. Each text is pooled up to each of its ends: as a rule its last token, or several for prefixes."""
 
     ids: Int[Tensor, "text token"]
-    speaks: Bool[Tensor, "row token"]
+    pooling_mask: Bool[Tensor, "row token"]
     """Which tokens are pooled, for each row; a row is a text up to one end, and the rows of a text are neighbours."""
     mask: Bool[Tensor, "text token"] | None = None
     """Which tokens are text; None where texts are padded on the right, as no mask is needed then."""
@@ -54,7 +54,7 @@ class Batch:
         """
         width, n_ends = max(map(len, tokens)), max(map(len, ends)) if ends else 1
         ids = torch.zeros(len(tokens), width, dtype=torch.long)
-        speaks = torch.zeros(len(tokens), n_ends, width, dtype=torch.bool)
+        pooling_mask = torch.zeros(len(tokens), n_ends, width, dtype=torch.bool)
         mask = torch.zeros(len(tokens), width, dtype=torch.bool)
         for place, text in enumerate(tokens):
             start = width - len(text) if left else 0
@@ -62,8 +62,8 @@ class Batch:
             ids[place, mask[place]] = torch.tensor(text.ids)
             cuts = list(ends[place]) if ends else [len(text)]
             for row, end in enumerate(cuts + cuts[-1:] * (n_ends - len(cuts))):
-                speaks[place, row, start : start + end] = torch.tensor(text.speaks[:end])
-        rows = rearrange(speaks, "text end token -> (text end) token")
+                pooling_mask[place, row, start : start + end] = torch.tensor(text.pooling_mask[:end])
+        rows = rearrange(pooling_mask, "text end token -> (text end) token")
         return cls(ids.to(device), rows.to(device), mask.to(device) if left else None)
 
 
@@ -83,7 +83,7 @@ def capturing(model: Model, readings: Sequence[Reading]) -> Iterator[Callable[[B
 
 @contextlib.contextmanager
 def lent_hooks(model: Model, hooks: Sequence[tuple[str, Callable[..., None]]], *, pattern: bool) -> Iterator[None]:
-    """Lend hooks to the model; its own attention kernel runs, unless a `pattern` is read: TransformerLens alone shows it."""
+    """Lend hooks to the model; its own attention runs, unless a `pattern` is read: TransformerLens alone shows it."""
     native = contextlib.nullcontext() if pattern else model.native_attention()
     with native, forgotten_patterns(model.bridge), model.bridge.hooks(fwd_hooks=list(hooks)):
         yield
@@ -97,7 +97,7 @@ def vector_count(model: Model, reading: Reading) -> int:
 class _Tap:
     """Pools what passes one site, once for each pooling asked for there, into the views that it is lent."""
 
-    def __init__(self, model: Model, site: Site, poolings: Sequence[Pooling | OwnPooling]) -> None:
+    def __init__(self, model: Model, site: Site, poolings: Sequence[Pooling | CustomPooling]) -> None:
         self.site = site
         self.poolings = poolings
         self._norm = model.final_norm if site.norm else None
@@ -129,7 +129,7 @@ def _pool_pattern(
 
 def _taps(model: Model, readings: Sequence[Reading]) -> list[_Tap]:
     """One tap a site, with the poolings that are asked for there, in the order of the readings."""
-    poolings: dict[Site, list[Pooling | OwnPooling]] = {}
+    poolings: dict[Site, list[Pooling | CustomPooling]] = {}
     for reading in readings:
         for layer in reading.layers(model.n_layers):
             poolings.setdefault(Site(reading.stream, layer, reading.norm), []).append(reading.pooling)
@@ -141,7 +141,8 @@ def _run(model: Model, readings: Sequence[Reading], taps: list[_Tap], batch: Bat
     buffer = torch.empty(sum(map(math.prod, shapes.values())), device=model.device)
     vectors = _split(buffer, shapes)
     weights = {
-        pooling: _by_text(pooling_weights(pooling, batch.speaks), batch) for pooling in {r.pooling for r in readings}
+        pooling: _by_text(pooling_weights(pooling, batch.pooling_mask), batch)
+        for pooling in {r.pooling for r in readings}
     }
     for tap in taps:
         tap.weights = torch.cat([weights[pooling] for pooling in tap.poolings], dim=1)
@@ -173,7 +174,7 @@ def _by_text(weights: Float[Tensor, "row token"], batch: Batch) -> Float[Tensor,
 
 def _shape(model: Model, reading: Reading, batch: Batch) -> tuple[int, int, int]:
     """How a reading of this batch is shaped, [layer, row, d]; a pattern has a number for each head and key."""
-    n_rows, n_tokens = batch.speaks.shape
+    n_rows, n_tokens = batch.pooling_mask.shape
     per_key = n_tokens if reading.stream is Stream.PATTERN else 1
     return len(reading.layers(model.n_layers)), n_rows, model.sizes.width(reading.stream) * per_key
 
@@ -184,6 +185,6 @@ def _split(buffer: Float[Tensor, " number"], shapes: dict[Reading, tuple[int, in
     return {reading: part.view(shape) for (reading, shape), part in zip(shapes.items(), parts, strict=True)}
 
 
-def _view(model: Model, vectors: Vectors, site: Site, pooling: Pooling | OwnPooling) -> Float[Tensor, "row d"]:
+def _view(model: Model, vectors: Vectors, site: Site, pooling: Pooling | CustomPooling) -> Float[Tensor, "row d"]:
     reading = Reading(site.stream, pooling, site.norm)
     return vectors[reading][reading.layers(model.n_layers).index(site.layer)]

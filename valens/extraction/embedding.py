@@ -14,7 +14,7 @@ from valens.errors import PromptError
 from valens.extraction.extract import Extraction, plan
 from valens.extraction.layers_file import layers_for
 from valens.layers.layer_set import LayerSet
-from valens.metrics import unit
+from valens.metrics import l2_normalize
 from valens.model.model import Model
 from valens.representations.named import VA, Representation
 from valens.representations.named import representation as named
@@ -61,7 +61,7 @@ def encode(
             ).run()
             parts.append(averaged(extraction, asked.reading, wanted))
     vectors = np.concatenate(parts)
-    return unit(vectors).astype(np.float32) if normalize else vectors
+    return l2_normalize(vectors).astype(np.float32) if normalize else vectors
 
 
 def listed(texts: object) -> list[str]:

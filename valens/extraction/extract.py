@@ -189,11 +189,11 @@ class Job:
         wanted = [reading for reading in self.readings if self.collection.lacks(str(reading), rows)]
         with capturing(self.model, wanted) as read:
             vectors = without_spare_rows(read(self._batch(passages)), passages)
-        self._refuse_non_finite(passages, vectors)
+        self._check_finite(passages, vectors)
         kept = {str(reading): self._as_stored(reading, part) for reading, part in vectors.items()}
         self.collection.write([part for passage in passages for part in passage.parts], kept)
 
-    def _refuse_non_finite(self, passages: list[Passage], vectors: Vectors) -> None:
+    def _check_finite(self, passages: list[Passage], vectors: Vectors) -> None:
         owners = [passage for passage in passages for _ in passage.ends]
         for reading, part in vectors.items():
             if not torch.isfinite(part).all():
@@ -244,7 +244,7 @@ def plan(
         raise CaptureError(f"Vectors are stored as {', '.join(DTYPES)}; {stored!r} was asked for.")
     limit = token_limit(model, max_tokens)
     tokens = _tokenized(model, texts, prompt, limit)
-    _refuse_long(tokens, limit, on_long)
+    _check_lengths(tokens, limit, on_long)
     passages = tuple(
         Passage(text, _ends(text, place, prefixes[place] if prefixes is not None else None))
         for place, text in enumerate(tokens)
@@ -265,7 +265,7 @@ def _tokenized(model: Model, texts: Sequence[str | Tokens], prompt: Prompt, limi
     plain = [text for text in texts if isinstance(text, str)]
     fresh = iter(tokenize(model.tokenizer, plain, prompt=prompt, max_tokens=limit))
     tokens = [next(fresh) if isinstance(text, str) else text for text in texts]
-    model.refuse_unknown(text.ids for text in tokens)
+    model.check_token_ids(text.ids for text in tokens)
     long = [place for place, text in enumerate(tokens) if len(text) > limit]
     if long:
         raise PromptError(
@@ -284,7 +284,7 @@ def token_limit(model: Model, max_tokens: int | None) -> int:
     return max_tokens
 
 
-def _refuse_long(tokens: Sequence[Tokens], limit: int, on_long: str) -> None:
+def _check_lengths(tokens: Sequence[Tokens], limit: int, on_long: str) -> None:
     if on_long not in {"truncate", "error"}:
         raise PromptError(f"--on-long is truncate or error; {on_long!r} was asked for.")
     long = [place for place, text in enumerate(tokens) if text.truncated]
@@ -298,7 +298,7 @@ def _refuse_long(tokens: Sequence[Tokens], limit: int, on_long: str) -> None:
 def _ends(text: Tokens, place: int, prefixes: Sequence[int] | None) -> tuple[int, ...]:
     if prefixes is None:
         return (len(text),)
-    bad = [end for end in prefixes if not 1 <= end <= len(text) or not any(text.speaks[:end])]
+    bad = [end for end in prefixes if not 1 <= end <= len(text) or not any(text.pooling_mask[:end])]
     if bad or not prefixes:
         what = f"a prefix of {bad[0]} tokens" if bad else "no prefix"
         raise PromptError(

@@ -82,7 +82,7 @@ def _listed(layers: Any) -> LayerSet:
 
 def _facts(model: Any) -> Mapping[str, Any] | None:
     """What the file says of the model; ValueError where that would not tell one from another."""
-    kinds = {"name": str, "n_layers": int, "weights": str}
+    kinds = {"name": str, "n_layers": int, "weights_hash": str}
     if model is None:
         return None
     if not isinstance(model, dict) or any(type(model.get(key)) is not kind for key, kind in kinds.items()):
@@ -93,17 +93,17 @@ def _facts(model: Any) -> Mapping[str, Any] | None:
 def model_facts(about: Mapping[str, Any], identity: Mapping[str, Any], rounded: str | None) -> dict[str, Any]:
     """What layers.json says of a model, from what its collection in a store says: enough to know it again.
 
-    `rounded` is `rounded_weights` of it; None in results that do not say.
+    `rounded` is `rounded_weights_hash` of it; None in results that do not say.
     """
     return {
         "name": about["model"],
         "n_layers": about["n_layers"],
-        "weights": identity["weights"],
-        "rounded_weights": rounded,
+        "weights_hash": identity["weights_hash"],
+        "rounded_weights_hash": rounded,
     }
 
 
-def rounded_weights(model: Model) -> str:
+def rounded_weights_hash(model: Model) -> str:
     """The sha256 of the weights that a vector depends on, rounded to bfloat16: equal for float32 and bfloat16 of a model.
 
     Names do not count, and nor does the unembedding unless it is the embedding too. Of a float16 copy it may be another.
@@ -173,10 +173,10 @@ def _same(model: Model, facts: Mapping[str, Any]) -> bool:
     """
     if model.n_layers != facts["n_layers"]:
         return False
-    if _vouched(model.name, facts["name"]) or model.weights == facts["weights"]:
+    if _vouched(model.name, facts["name"]) or model.weights_hash == facts["weights_hash"]:
         return True
-    rounded = facts.get("rounded_weights")
-    return rounded is not None and rounded == rounded_weights(model)
+    rounded = facts.get("rounded_weights_hash")
+    return rounded is not None and rounded == rounded_weights_hash(model)
 
 
 def _vouched(ours: str, theirs: str) -> bool:

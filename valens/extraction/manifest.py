@@ -14,12 +14,12 @@ def how_read(model: Model, *, prompt: Prompt, max_tokens: int, stored: str) -> d
     """All that can change a number besides the text and the reading. Its hash is the collection's key."""
     return {
         "format": FORMAT,
-        "weights": model.weights,
-        "config": model.config,
-        "tokenizer": model.tokens,
+        "weights_hash": model.weights_hash,
+        "config_hash": model.config_hash,
+        "tokenizer_hash": model.tokenizer_hash,
         "revision": model.revision,
         "dtype": model.dtype,
-        "kernel": model.kernel,
+        "attn_implementation": model.attn_implementation,
         "prompt": prompt.identity(),
         "truncation": {"max_tokens": max_tokens, "keep": "beginning"},
         "stored": stored,

@@ -161,7 +161,7 @@ class TokenJob:
         silent = [str(reading) for reading in self.readings if reading not in seen]
         if silent:
             raise CaptureError(f"{', '.join(silent)} of {self.model.name} were not read: no hook fired there.")
-        _refuse_non_finite(seen)
+        _check_finite(seen)
         self.collection.write(texts, {str(reading): part for reading, part in seen.items()})
 
 
@@ -184,8 +184,8 @@ def plan_tokens(
         reading.site.check(model.n_layers, model.name)
     limit = token_limit(model, max_tokens)
     tokens = tuple(tokenize(model.tokenizer, texts, prompt=prompt, max_tokens=limit))
-    model.refuse_unknown(text.ids for text in tokens)
-    _refuse_far_queries(tokens, readings)
+    model.check_token_ids(text.ids for text in tokens)
+    _check_queries(tokens, readings)
     identity = how_read(model, prompt=prompt, max_tokens=limit, stored="float32")
     passages = [Passage(text, (len(text),)) for text in tokens]
     job = TokenJob(
@@ -203,7 +203,7 @@ def plan_tokens(
     return job
 
 
-def _refuse_far_queries(tokens: Sequence[Tokens], readings: Sequence[TokenReading]) -> None:
+def _check_queries(tokens: Sequence[Tokens], readings: Sequence[TokenReading]) -> None:
     for place, text in enumerate(tokens):
         for reading in readings:
             if max(reading.queries(len(text))) >= len(text):
@@ -212,7 +212,7 @@ def _refuse_far_queries(tokens: Sequence[Tokens], readings: Sequence[TokenReadin
                 )
 
 
-def _refuse_non_finite(seen: dict[TokenReading, Tensor]) -> None:
+def _check_finite(seen: dict[TokenReading, Tensor]) -> None:
     for reading, part in seen.items():
         if not torch.isfinite(part).all():
             raise CaptureError(f"{reading} has NaN or infinity. Nothing of this batch was stored. Try --dtype float32.")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from valens.files.escaped_surrogates import printable
+from valens.files.escaped_surrogates import escape_surrogates
 
 
 def to_json(value: object) -> str:
     """Indented JSON in characters that UTF-8 has; ValueError for NaN and infinity."""
-    # Half a character is in a string, if anywhere, and printable writes it as JSON does: \\udcff.
-    return printable(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
+    # Half a character is in a string, if anywhere, and escape_surrogates writes it as JSON does: \\udcff.
+    return escape_surrogates(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))

@@ -23,7 +23,7 @@ class Stream(StrEnum):
     """v^l, the value vectors of every key-value head, concatenated [n_kv_heads · d_head]."""
     HEADS = "heads"
     """z^l, the head outputs before W_O, concatenated [n_heads · d_head]."""
-    ATTENTION = "attention"
+    ATTN_OUT = "attn_out"
     """a^l, what attention adds to the residual stream: after W_O, and the norm there in Gemma 2 and OLMo 2 [d_model]."""
     PATTERN = "pattern"
     """alpha^l, the attention weights of each head over the keys [n_heads · n_keys]."""
@@ -41,11 +41,11 @@ HOOKS = {
     Stream.HIDDEN: "hook_out",
     Stream.VALUES: "attn.hook_v",
     Stream.HEADS: "attn.hook_z",
-    Stream.ATTENTION: "hook_attn_out",
+    Stream.ATTN_OUT: "hook_attn_out",
     Stream.PATTERN: "attn.hook_pattern",
 }
 
-_NOTATION = re.compile(r"(?P<stream>[a-z]+)@(?P<layer>\d+)(?P<norm>:norm)?")
+_NOTATION = re.compile(r"(?P<stream>[a-z_]+)@(?P<layer>\d+)(?P<norm>:norm)?")
 
 
 def first_layer(stream: Stream) -> int:

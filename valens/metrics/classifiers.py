@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from valens.metrics.seed import MTEB_SEED
-from valens.metrics.workers import each_alone
+from valens.metrics.workers import map_layers
 
 _SECONDS_A_FIT = 2e-8
 """What a fit takes, about, over training texts times labels times width."""
@@ -48,7 +48,7 @@ def classified(
     """
     size = sum(map(len, draws)) * len(np.unique(labels)) * train[..., 0, :].size
     work = [(x, labels, y, draws, seed) for x, y in zip(train, test, strict=True)]
-    return np.array(each_alone(_of_layer, work, seconds=size * _SECONDS_A_FIT))
+    return np.array(map_layers(_of_layer, work, seconds=size * _SECONDS_A_FIT))
 
 
 def _of_layer(

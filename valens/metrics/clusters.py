@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, Shaped
 from scipy.special import entr
 
 from valens.metrics.seed import MTEB_SEED
-from valens.metrics.workers import each_alone
+from valens.metrics.workers import map_layers
 
 _SECONDS_A_DRAW = 1e-9
 """What a run takes, about, over texts times clusters times width."""
@@ -50,7 +50,7 @@ def clustered(
     """For each layer and each draw, the cluster of each drawn text by mini-batch k-means: one fit a draw."""
     size = sum(len(draw) * n for draw, n in zip(draws, n_clusters, strict=True)) * vectors[..., 0, :].size
     work = [(layer, draws, n_clusters, batch_size, seed) for layer in vectors]
-    return each_alone(_of_layer, work, seconds=size * _SECONDS_A_DRAW)
+    return map_layers(_of_layer, work, seconds=size * _SECONDS_A_DRAW)
 
 
 def _of_layer(

@@ -15,7 +15,7 @@ _PAIRS = 256
 """Pairs that are compared at once: few enough for the processor's cache."""
 
 
-def unit(vectors: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*batch d"]:
+def l2_normalize(vectors: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*batch d"]:
     """The vectors at length one, in float64; a vector of zeros stays zero."""
     exact = vectors.astype(np.float64)
     length = np.linalg.norm(exact, axis=-1, keepdims=True)
@@ -32,8 +32,8 @@ def paired_cosine(
     result = np.empty(len(first), dtype=vectors.dtype)
     for start in range(0, len(first), _PAIRS):
         pairs = slice(start, start + _PAIRS)
-        apart = _short(vectors[first[pairs]])
-        apart -= _short(vectors[second[pairs]])
+        apart = _l2_normalize_in_place(vectors[first[pairs]])
+        apart -= _l2_normalize_in_place(vectors[second[pairs]])
         result[pairs] = 1 - 0.5 * np.einsum("pd,pd->p", apart, apart)
     return result
 
@@ -42,15 +42,15 @@ def search_cosine(
     queries: Float[np.ndarray, "query d"], documents: Float[np.ndarray, "document d"]
 ) -> Float[np.ndarray, "query document"]:
     """The cosine of every query with every document in float32, as mteb's `cos_sim` gives it on a processor."""
-    return (short(queries) @ short(documents).transpose(0, 1)).numpy()
+    return (l2_normalize_float32(queries) @ l2_normalize_float32(documents).transpose(0, 1)).numpy()
 
 
-def short(vectors: Float[np.ndarray, "text d"]) -> Float[torch.Tensor, "text d"]:
+def l2_normalize_float32(vectors: Float[np.ndarray, "text d"]) -> Float[torch.Tensor, "text d"]:
     """The vectors at length one in float32, as mteb's search shortens them."""
     return torch.nn.functional.normalize(torch.tensor(vectors, dtype=torch.float32), p=2, dim=1)
 
 
-def _short(vectors: Float[np.ndarray, "pair d"]) -> Float[np.ndarray, "pair d"]:
+def _l2_normalize_in_place(vectors: Float[np.ndarray, "pair d"]) -> Float[np.ndarray, "pair d"]:
     """The vectors at length one, in place."""
     length = np.sqrt(np.einsum("pd,pd->p", vectors, vectors))
     length[length < 10 * np.finfo(length.dtype).eps] = 1.0

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 
 
-def leading(similarity: Float[np.ndarray, "query item"], k: int) -> Int[np.ndarray, "query first"]:
+def top_k(similarity: Float[np.ndarray, "query item"], k: int) -> Int[np.ndarray, "query first"]:
     """The positions of the first k from the most to the least similar; of equals the later comes first.
 
     So trec_eval ranks items whose ids rise with their position. Only the first k are put in order.

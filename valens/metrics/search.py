@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from valens.metrics.cosines import search_cosine
-from valens.metrics.ranking import leading
+from valens.metrics.ranking import top_k
 
 _DOCUMENTS = 50_000
 """As many documents as mteb compares at once: the last bits of a matrix product depend on its shape."""
@@ -32,10 +32,10 @@ def nearest(
         for query, own in enumerate(itself):
             if own is not None and 0 <= own - start < similarity.shape[1]:
                 similarity[query, own - start] = -np.inf
-        first = np.sort(leading(similarity, k), axis=1)
+        first = np.sort(top_k(similarity, k), axis=1)
         places.append(first + start)
         values.append(np.take_along_axis(similarity, first, axis=1))
     candidates, similarity = np.concatenate(places, axis=1), np.concatenate(values, axis=1)
-    first = leading(similarity, k)
+    first = top_k(similarity, k)
     found = np.isfinite(np.take_along_axis(similarity, first, axis=1))
     return np.where(found, np.take_along_axis(candidates, first, axis=1), -1)

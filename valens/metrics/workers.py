@@ -14,7 +14,7 @@ WORTH_PROCESSES = 20.0
 """Seconds of work below which it is not shared: processes take seconds to start."""
 
 
-def each_alone(work: Callable[..., T], arguments: Sequence[tuple[object, ...]], *, seconds: float) -> list[T]:
+def map_layers(work: Callable[..., T], arguments: Sequence[tuple[object, ...]], *, seconds: float) -> list[T]:
     """`work(*one)` for each of the arguments, one thread each; in processes if it is about `seconds` of work or more.
 
     The work is so small-grained that handing it to threads takes three times as long. Processes are started as new ones,

@@ -1,7 +1,7 @@
-"""Who computes the attention: the model's own kernel where its hook points still fire, else TransformerLens.
+"""Who computes the attention: the model's own implementation where its hook points still fire, else TransformerLens.
 
 The bridge re-implements attention eagerly so that scores and patterns can be hooked. Pooled readings of the other
-streams need neither, so each block's own kernel (SDPA, FlashAttention) can be lent back: its projections are the
+streams need neither, so each block's own implementation (SDPA, FlashAttention) can be lent back: its projections are the
 bridge's own components, and their hook points still fire. Where projections are fused and the bridge must split them,
 only the bridge's attention shows the values. Which of the two holds is found out by reading four tokens.
 """
@@ -20,33 +20,37 @@ if TYPE_CHECKING:
     pass
 from valens.model.architecture import hook_shapes
 
-KERNELS = ("auto", "sdpa", "eager", "flash_attention_2")
+ATTN_IMPLEMENTATIONS = ("auto", "sdpa", "eager", "flash_attention_2")
 
-BRIDGE_KERNEL = "transformer_lens"
-"""The kernel's name where TransformerLens computes the attention itself."""
+BRIDGE_ATTENTION = "transformer_lens"
+"""The implementation's name where TransformerLens computes the attention itself."""
 
 
-def choose_kernel(name: str, bridge: Any, kernel: str) -> str:
-    """The first of the wanted kernels under which every stream but the pattern can be read.
+def choose_attn_implementation(name: str, bridge: Any, attn_implementation: str) -> str:
+    """The first of the wanted implementations under which every stream but the pattern can be read.
 
-    Raises ModelError if the one kernel that was asked for cannot serve; `auto` ends at TransformerLens's own attention.
+    Raises ModelError if the one that was asked for cannot serve; `auto` ends at TransformerLens's own attention.
     """
-    if kernel not in {*KERNELS, BRIDGE_KERNEL}:
-        raise ModelError(f"There is no attention kernel {kernel!r}. Choose one of {', '.join(KERNELS)}.")
-    if kernel == BRIDGE_KERNEL:
-        return kernel
-    for candidate in ("sdpa", "eager") if kernel == "auto" else (kernel,):
+    if attn_implementation not in {*ATTN_IMPLEMENTATIONS, BRIDGE_ATTENTION}:
+        raise ModelError(
+            f"There is no attention implementation {attn_implementation!r}. Choose one of {', '.join(ATTN_IMPLEMENTATIONS)}."
+        )
+    if attn_implementation == BRIDGE_ATTENTION:
+        return attn_implementation
+    for candidate in ("sdpa", "eager") if attn_implementation == "auto" else (attn_implementation,):
         why_not = _obstacle(bridge, candidate)
         if why_not is None:
             return candidate
-    if kernel == "auto":
-        return BRIDGE_KERNEL
-    raise ModelError(f"{name} cannot be read with the attention kernel {kernel}: {why_not}. Use auto.")
+    if attn_implementation == "auto":
+        return BRIDGE_ATTENTION
+    raise ModelError(
+        f"{name} cannot be read with the attention implementation {attn_implementation}: {why_not}. Use auto."
+    )
 
 
 @contextlib.contextmanager
-def lent_attention(bridge: Any, kernel: str) -> Iterator[None]:
-    """Let each wrapped attention module run its own `kernel`, and give the bridge's forward back on leaving.
+def lent_attention(bridge: Any, attn_implementation: str) -> Iterator[None]:
+    """Let each wrapped attention module run its own `attn_implementation`, and give the bridge's forward back on leaving.
 
     The base attention bridge delegates to the module that it wraps; that method is lent to each block's attention. It
     is put into the instance's dictionary because a bridge forwards attribute writes to what it wraps.
@@ -56,7 +60,7 @@ def lent_attention(bridge: Any, kernel: str) -> Iterator[None]:
     model = bridge.original_model
     before = model.config._attn_implementation
     attentions = [block.attn for block in bridge.blocks]
-    model.set_attn_implementation(kernel)
+    model.set_attn_implementation(attn_implementation)
     for attention in attentions:
         attention.__dict__["forward"] = types.MethodType(AttentionBridge.forward, attention)
     try:
@@ -85,12 +89,12 @@ def forgotten_patterns(bridge: Any) -> Iterator[None]:
             handle.remove()
 
 
-def _obstacle(bridge: Any, kernel: str) -> str | None:
-    """Why a kernel cannot serve, or None if it can."""
+def _obstacle(bridge: Any, attn_implementation: str) -> str | None:
+    """Why an implementation cannot serve, or None if it can."""
     layers = range(1, len(bridge.blocks) + 1)
     needed = {(stream, layer) for stream in HOOKS if stream is not Stream.PATTERN for layer in layers}
     try:
-        with lent_attention(bridge, kernel):
+        with lent_attention(bridge, attn_implementation):
             hidden = {stream for stream, _ in needed - hook_shapes(bridge).keys()}
     except (ValueError, ImportError) as error:
         return str(error)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from valens.errors import ModelError
 from valens.model import fingerprints
 from valens.model.architecture import check_final_norm, read_causally, read_sizes
-from valens.model.attention import choose_kernel
+from valens.model.attention import choose_attn_implementation
 from valens.model.catalog import locate
 
 if TYPE_CHECKING:
@@ -28,18 +28,18 @@ def load(
     *,
     device: str = "auto",
     dtype: str = "float32",
-    kernel: str = "auto",
+    attn_implementation: str = "auto",
     revision: str | None = None,
 ) -> Model:
     """Load a decoder: an alias (`qwen3-8b`), a hub name (`Qwen/Qwen3-8B`), a local folder, or a GGUF file.
 
-    GGUF weights are unpacked to dense ones, so that every machine computes the same numbers. `kernel` `auto` is the
-    fastest attention that the architecture supports exactly. Raises ModelError if the model cannot be found, is not a
+    GGUF weights are unpacked to dense ones, so that every machine computes the same numbers. `attn_implementation`
+    `auto` is the fastest that the architecture supports exactly. Raises ModelError if the model cannot be found, is not a
     decoder, needs code of its own to be loaded (none of a model's code is ever run), or has no attention values
     (state-space and latent-attention models).
     """
     network, tokenizer, found = fetch(name, device=device, dtype=dtype, revision=revision)
-    return wrap(network, tokenizer, name=short_name(name), kernel=kernel, revision=found)
+    return wrap(network, tokenizer, name=short_name(name), attn_implementation=attn_implementation, revision=found)
 
 
 def fetch(
@@ -89,7 +89,7 @@ def wrap(
     tokenizer: PreTrainedTokenizerBase,
     *,
     name: str,
-    kernel: str = "auto",
+    attn_implementation: str = "auto",
     revision: str = "local",
 ) -> Model:
     """Put a loaded Hugging Face decoder and its tokenizer behind a TransformerBridge.
@@ -115,11 +115,11 @@ def wrap(
         sizes=read_sizes(name, bridge),
         n_ctx=_context_length(config),
         dtype=str(model.dtype).removeprefix("torch."),
-        kernel=choose_kernel(name, bridge, kernel),
+        attn_implementation=choose_attn_implementation(name, bridge, attn_implementation),
         revision=revision,
-        weights=prints[0],
-        config=prints[1],
-        tokens=prints[2],
+        weights_hash=prints[0],
+        config_hash=prints[1],
+        tokenizer_hash=prints[2],
     )
     with made.native_attention():
         check_final_norm(name, bridge, expected)

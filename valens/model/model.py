@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from valens.errors import ModelError
 from valens.model.architecture import Sizes, body_of
-from valens.model.attention import BRIDGE_KERNEL, lent_attention
+from valens.model.attention import BRIDGE_ATTENTION, lent_attention
 from valens.model.catalog import known
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ class Model:
     n_ctx: int
     """How many tokens the model was made to read at once."""
     dtype: str
-    kernel: str
+    attn_implementation: str
     """What computes the attention: `sdpa`, `eager`, `flash_attention_2`, or `transformer_lens`."""
     revision: str
-    weights: str = field(repr=False)
+    weights_hash: str = field(repr=False)
     """The sha256 of the weights."""
-    config: str = field(repr=False)
+    config_hash: str = field(repr=False)
     """The sha256 of the configuration."""
-    tokens: str = field(repr=False)
+    tokenizer_hash: str = field(repr=False)
     """The sha256 of the tokenizer."""
 
     @property
@@ -60,7 +60,7 @@ class Model:
         """L, the number of blocks."""
         return self.sizes.n_layers
 
-    def refuse_unknown(self, texts: Iterable[Sequence[int]]) -> None:
+    def check_token_ids(self, texts: Iterable[Sequence[int]]) -> None:
         """Raise ModelError for a token id that has no embedding, as a tokenizer with tokens of its own may give."""
         n_rows = len(self.bridge.original_model.get_input_embeddings().weight)
         highest = max((max(ids, default=0) for ids in texts), default=0)
@@ -90,9 +90,9 @@ class Model:
 
     @contextlib.contextmanager
     def native_attention(self) -> Iterator[None]:
-        """Lend every block its own attention kernel; the bridge's comes back on leaving."""
-        if self.kernel == BRIDGE_KERNEL:
+        """Lend every block its own attention implementation; the bridge's comes back on leaving."""
+        if self.attn_implementation == BRIDGE_ATTENTION:
             yield
             return
-        with lent_attention(self.bridge, self.kernel):
+        with lent_attention(self.bridge, self.attn_implementation):
             yield

@@ -30,46 +30,46 @@ _KINDS = {
 }
 
 
-def refuse_own_ways(judge: Any) -> None:
+def check_scored_as_family(mteb_task: Any) -> None:
     """Refuse a task that is not scored as its family is."""
-    if getattr(_kind(judge), "_evaluate_subset", None) is not type(judge)._evaluate_subset:
-        raise TaskError(f"{judge.metadata.name} is scored in a way of its own, which valens does not have.")
+    if getattr(_kind(mteb_task), "_evaluate_subset", None) is not type(mteb_task)._evaluate_subset:
+        raise TaskError(f"{mteb_task.metadata.name} is scored in a way of its own, which valens does not have.")
 
 
-def _kind(judge: Any) -> type | None:
+def _kind(mteb_task: Any) -> type | None:
     """Which of the classes of its family a task is; None if it is none."""
-    classes = {kind.__name__: kind for kind in type(judge).__mro__ if kind.__module__.startswith("mteb.abstasks.")}
-    return next((classes[name] for name in _KINDS[judge.metadata.type] if name in classes), None)
+    classes = {kind.__name__: kind for kind in type(mteb_task).__mro__ if kind.__module__.startswith("mteb.abstasks.")}
+    return next((classes[name] for name in _KINDS[mteb_task.metadata.type] if name in classes), None)
 
 
-def of_subset(judge: Any, subset: str) -> Any:
+def of_subset(mteb_task: Any, subset: str) -> Any:
     """The loaded data of one subset, by split."""
-    return judge.dataset.get(subset, judge.dataset)
+    return mteb_task.dataset.get(subset, mteb_task.dataset)
 
 
-def converted(judge: Any, name: str, subset: str, split: str) -> tuple[Task, tuple[str, ...]]:
+def converted(mteb_task: Any, name: str, subset: str, split: str) -> tuple[Task, tuple[str, ...]]:
     """One subset and split of a loaded task, under this name, and what a reader should know of it."""
-    data, family = of_subset(judge, subset), judge.metadata.type
+    data, family = of_subset(mteb_task, subset), mteb_task.metadata.type
     if family == "Classification":
-        return labelled.classification(judge, data, name, split)
+        return labelled.classification(mteb_task, data, name, split)
     if family == "Clustering":
-        of_sets = getattr(_kind(judge), "__name__", "") == "AbsTaskClusteringLegacy"
-        return (labelled.clustering_in_sets if of_sets else labelled.clustering)(judge, data[split], name), ()
+        of_sets = getattr(_kind(mteb_task), "__name__", "") == "AbsTaskClusteringLegacy"
+        return (labelled.clustering_in_sets if of_sets else labelled.clustering)(mteb_task, data[split], name), ()
     if family in {"Retrieval", "Reranking"}:
-        return (search.retrieval if family == "Retrieval" else search.reranking)(judge, data[split], name), ()
-    return (_sts if family == "STS" else _pair_classification)(judge, data[split], name), ()
+        return (search.retrieval if family == "Retrieval" else search.reranking)(mteb_task, data[split], name), ()
+    return (_sts if family == "STS" else _pair_classification)(mteb_task, data[split], name), ()
 
 
-def _sts(judge: Any, table: Any, name: str) -> Sts:
-    one, other = judge.column_names
+def _sts(mteb_task: Any, table: Any, name: str) -> Sts:
+    one, other = mteb_task.column_names
     require(name, "data", table, one, other, "score")
     texts = Texts(name)
     first, second = (texts.places(table[column], repr(column)) for column in (one, other))
     return Sts(name, texts.all, first, second, tuple(math.nan if x is None else float(x) for x in table["score"]))
 
 
-def _pair_classification(judge: Any, table: Any, name: str) -> PairClassification:
-    one, other, label = judge.input1_column_name, judge.input2_column_name, judge.label_column_name
+def _pair_classification(mteb_task: Any, table: Any, name: str) -> PairClassification:
+    one, other, label = mteb_task.input1_column_name, mteb_task.input2_column_name, mteb_task.label_column_name
     require(name, "data", table, one, other, label)
     columns = table[0] if len(table) == 1 else table  # older data hold all pairs in one row
     texts = Texts(name)

@@ -17,7 +17,7 @@ from valens.extraction.layers_file import layers_for
 from valens.layers.layer_set import LayerSet
 from valens.model.catalog import known
 from valens.model.model import Model
-from valens.mteb.library import guest
+from valens.mteb.library import preserve_rng_state
 from valens.representations.named import VA, Representation
 from valens.representations.named import representation as named
 from valens.representations.prompts import PLAIN
@@ -100,12 +100,12 @@ class Encoder:
         """Mteb's description of the model: its name and revision, and as `experiment_kwargs` the facts above."""
         entry = known(self.model.name)
         name = entry.source if entry and not entry.source.startswith("wheel:") else self.model.name
-        with guest():
+        with preserve_rng_state():
             described = importlib.import_module("mteb.models.model_meta")
         return described.ModelMeta.create_empty(
             overwrites={
                 "name": name if "/" in name else f"valens/{name}",
-                "revision": self.model.weights[:16] if self.model.revision == "local" else self.model.revision,
+                "revision": self.model.weights_hash[:16] if self.model.revision == "local" else self.model.revision,
                 "max_tokens": self.max_tokens,
                 "embed_dim": self.model.sizes.width(self.representation.reading.stream),
                 "similarity_fn_name": described.ScoringFunction.COSINE,

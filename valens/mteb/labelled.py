@@ -15,13 +15,13 @@ from valens.tasks import Classification, Clustering
 Label = str | int
 
 
-def classification(judge: Any, data: Any, name: str, split: str) -> tuple[Classification, tuple[str, ...]]:
+def classification(mteb_task: Any, data: Any, name: str, split: str) -> tuple[Classification, tuple[str, ...]]:
     """The training items that some run draws, and the whole split to test on; a held-out part, if it is the training set.
 
     Labels keep their type and so their order, on which the last bits of a fit depend.
     """
-    _refuse_other_classifiers(judge, name)
-    column, label_column, train_split = judge.input_column_name, judge.label_column_name, judge.train_split
+    _check_classifier(mteb_task, name)
+    column, label_column, train_split = mteb_task.input_column_name, mteb_task.label_column_name, mteb_task.train_split
     for part in dict.fromkeys((train_split, split)):
         if part not in data:
             raise TaskError(f"{name} learns from the split {part!r}; the data have {', '.join(data)}.")
@@ -37,7 +37,7 @@ def classification(judge: Any, data: Any, name: str, split: str) -> tuple[Classi
             "texts, chosen by their letters and digits).",
         )
     learn_labels, test_labels = list(learn[label_column]), list(test[label_column])
-    draws = training_draws(learn_labels, judge.samples_per_label, judge.n_experiments)
+    draws = training_draws(learn_labels, mteb_task.samples_per_label, mteb_task.n_experiments)
     drawn = sorted(set(chain.from_iterable(draws)))
     place, texts = {item: place for place, item in enumerate(drawn)}, Texts(name)
     items = texts.places(learn.select(drawn)[column], repr(column)) + texts.places(test[column], repr(column))
@@ -47,17 +47,18 @@ def classification(judge: Any, data: Any, name: str, split: str) -> tuple[Classi
         labels=(*(learn_labels[item] for item in drawn), *test_labels),
         train=tuple(range(len(drawn))),
         test=tuple(range(len(drawn), len(items))),
-        samples_per_label=judge.samples_per_label,
-        experiments=judge.n_experiments,
+        samples_per_label=mteb_task.samples_per_label,
+        experiments=mteb_task.n_experiments,
         items=items,
         draws=tuple(tuple(place[item] for item in draw) for draw in draws),
     )
     return task, notes
 
 
-def _refuse_other_classifiers(judge: Any, name: str) -> None:
-    usual = type(judge.evaluator_model).__name__ == "LogisticRegression" and judge.evaluator_model.max_iter == 100  # noqa: PLR2004
-    if judge.is_cross_validation or not usual or not isinstance(judge.input_column_name, str):
+def _check_classifier(mteb_task: Any, name: str) -> None:
+    classifier = mteb_task.evaluator_model
+    usual = type(classifier).__name__ == "LogisticRegression" and classifier.max_iter == 100  # noqa: PLR2004
+    if mteb_task.is_cross_validation or not usual or not isinstance(mteb_task.input_column_name, str):
         raise TaskError(
             f"{name} is classified in a way of its own; valens scores logistic regressions on a few examples."
         )
@@ -67,42 +68,42 @@ def _places(flags: Iterable[bool], wanted: bool) -> list[int]:
     return [place for place, flag in enumerate(flags) if flag is wanted]
 
 
-def clustering(judge: Any, table: Any, name: str) -> Clustering:
+def clustering(mteb_task: Any, table: Any, name: str) -> Clustering:
     """The items that mteb embeds, and its draws from them; where labels have levels, the draws of one level after another.
 
     Makes the draws with the generator that mteb would use, which is then used up: one task, one conversion.
     """
-    column, label_column = judge.input_column_name, judge.label_column_name
+    column, label_column = mteb_task.input_column_name, mteb_task.label_column_name
     require(name, "data", table, column, label_column)
-    table = _embedded(judge, table)
+    table = _embedded(mteb_task, table)
     texts = Texts(name)
     items: list[int] = []
     labels: list[Label] = []
     draws, clusters = [], []
     places = texts.places(table[column], repr(column))
-    for level in _levels(with_labels(name, table[label_column], label_column), judge.max_depth):
+    for level in _levels(with_labels(name, table[label_column], label_column), mteb_task.max_depth):
         start, rows = len(items), list(level)
         items += [places[row] for row in rows]
         labels += [_of_level(label, start) for label in level.values()]
         n_clusters = len(set(level.values()))
-        for _ in range(judge.n_clusters):
-            drawn = judge.rng_state.choices(range(len(rows)), k=judge.max_documents_per_cluster)
+        for _ in range(mteb_task.n_clusters):
+            drawn = mteb_task.rng_state.choices(range(len(rows)), k=mteb_task.max_documents_per_cluster)
             draws.append(tuple(start + place for place in drawn))
             clusters.append(n_clusters)
     return Clustering(
         name,
         texts.all,
         tuple(labels),
-        batch_size=judge.k_mean_batch_size,
+        batch_size=mteb_task.k_mean_batch_size,
         items=tuple(items),
         draws=tuple(draws),
         clusters=tuple(clusters),
     )
 
 
-def clustering_in_sets(judge: Any, table: Any, name: str) -> Clustering:
+def clustering_in_sets(mteb_task: Any, table: Any, name: str) -> Clustering:
     """An older clustering of mteb's: each row of the data is a set of texts, clustered whole; sets of one label are 1."""
-    column, label_column = judge.input_column_name, judge.label_column_name
+    column, label_column = mteb_task.input_column_name, mteb_task.label_column_name
     require(name, "data", table, column, label_column)
     texts, draws = Texts(name), []
     items: list[int] = []
@@ -125,15 +126,15 @@ def clustering_in_sets(judge: Any, table: Any, name: str) -> Clustering:
 _BATCH_OF_SETS = 500
 
 
-def _embedded(judge: Any, table: Any) -> Any:
+def _embedded(mteb_task: Any, table: Any) -> Any:
     """The part of the data that mteb embeds, drawn at random by it."""
-    if judge.max_fraction_of_documents_to_embed is not None:
-        n = int(judge.max_fraction_of_documents_to_embed * len(table))
-    elif judge.max_document_to_embed is not None:
-        n = judge.max_document_to_embed
+    if mteb_task.max_fraction_of_documents_to_embed is not None:
+        n = int(mteb_task.max_fraction_of_documents_to_embed * len(table))
+    elif mteb_task.max_document_to_embed is not None:
+        n = mteb_task.max_document_to_embed
     else:
         return table
-    return table.select(judge.rng_state.sample(range(len(table)), k=min(len(table), n)))
+    return table.select(mteb_task.rng_state.sample(range(len(table)), k=min(len(table), n)))
 
 
 def _levels(labels: list[Any], max_depth: int | None) -> list[dict[int, Label]]:

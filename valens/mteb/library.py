@@ -17,7 +17,7 @@ from valens.errors import MissingPackageError
 
 
 @contextmanager
-def guest() -> Iterator[Any]:
+def preserve_rng_state() -> Iterator[Any]:
     """The package `mteb`; MissingPackageError if it is not installed.
 
     mteb seeds the random generators of the whole process whenever a task is made, and the library that loads its data

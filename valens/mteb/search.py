@@ -21,7 +21,7 @@ class _Search:
     candidates: Mapping[str, list[str]] | None
 
 
-def retrieval(judge: Any, data: Any, name: str) -> Retrieval:
+def retrieval(mteb_task: Any, data: Any, name: str) -> Retrieval:
     """Queries of which something was judged, and all documents."""
     search = _read(data, name)
     if search.candidates is not None:
@@ -38,19 +38,19 @@ def retrieval(judge: Any, data: Any, name: str) -> Retrieval:
         documents=texts.places(search.documents.values(), "document", ids=search.documents),
         texts=texts.all,
         relevant=tuple({place[d]: max(grade, 0) for d, grade in row.items() if d in place} for row in grades),
-        itself=tuple(map(place.get, search.queries)) if judge.ignore_identical_ids else (),
+        itself=tuple(map(place.get, search.queries)) if mteb_task.ignore_identical_ids else (),
         missing=tuple(lost) if any(lost) else (),
     )
 
 
-def reranking(judge: Any, data: Any, name: str) -> Reranking:
+def reranking(mteb_task: Any, data: Any, name: str) -> Reranking:
     """Queries of which something was judged, each with its candidates."""
     search = _read(data, name)
     if search.candidates is None:
         raise TaskError(f"{name} has no candidates to put in order (`top_ranked`), which a reranking needs.")
     texts = Texts(name)
     rows = [
-        sorted(set(search.candidates.get(query, [])) - ({query} if judge.ignore_identical_ids else set()))
+        sorted(set(search.candidates.get(query, [])) - ({query} if mteb_task.ignore_identical_ids else set()))
         for query in search.queries
     ]
     right = [{d for d, grade in search.grades[query].items() if grade > 0} for query in search.queries]

@@ -33,7 +33,7 @@ def mteb_suite(name: str, tasks: Sequence[str], *, data_root: str | Path | None 
     `strict` makes that an error, as it is if nothing is left. Raises TaskError for a name that is none and for data that are
     named twice, which would count twice, and what else `load_task` does.
     """
-    _refuse_repeats(name, [str(Reference.parse(task)) for task in tasks])
+    _check_repeats(name, [str(Reference.parse(task)) for task in tasks])
     loaded: list[Loaded] = []
     left_out: list[LeftOut] = []
     with steps("Loading tasks", len(tasks)) as step:
@@ -45,7 +45,7 @@ def mteb_suite(name: str, tasks: Sequence[str], *, data_root: str | Path | None 
                     raise
                 left_out.append(LeftOut(task.strip(), str(error)))
             else:
-                _refuse_same(found, loaded)
+                _check_distinct(found, loaded)
                 loaded.append(found)
             step()
     if not loaded:
@@ -55,13 +55,13 @@ def mteb_suite(name: str, tasks: Sequence[str], *, data_root: str | Path | None 
     return Suite(name, tuple(one.task for one in loaded), tuple(left_out), notes, data_root=root)
 
 
-def _refuse_repeats(suite: str, names: Sequence[str]) -> None:
+def _check_repeats(suite: str, names: Sequence[str]) -> None:
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise TaskError(f"{suite} names {twice[0]} {names.count(twice[0])} times. Name each task once.")
 
 
-def _refuse_same(found: Loaded, others: Sequence[Loaded]) -> None:
+def _check_distinct(found: Loaded, others: Sequence[Loaded]) -> None:
     same = next((other for other in others if other.source == found.source), None)
     if same:
         raise TaskError(

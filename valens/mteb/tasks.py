@@ -15,7 +15,7 @@ from typing import Any
 
 from valens.errors import TaskDataError, TaskError, did_you_mean
 from valens.mteb import conversion
-from valens.mteb.library import guest, reading_afresh
+from valens.mteb.library import preserve_rng_state, reading_afresh
 from valens.mteb.reference import Reference
 from valens.tasks import Task
 
@@ -41,15 +41,15 @@ def load_task(name: str, *, data_root: str | Path | None = None) -> Loaded:
     TaskDataError, a kind of TaskError, where the data cannot be had; MissingPackageError without mteb.
     """
     wanted = Reference.parse(name)
-    with guest() as mteb:
-        judge = _found(mteb, wanted)
-        _refuse_other_families(judge)
-        subset, split = _subset(judge, wanted), wanted.split or _scored_split(judge)
-        with _pointed_to(judge, data_root):
-            split = _load(judge, subset, split)
-        with faults(judge):
-            task, notes = conversion.converted(judge, str(wanted), subset, split)
-    main, ours = judge.metadata.main_score, conversion.MAIN_SCORES[judge.metadata.type]
+    with preserve_rng_state() as mteb:
+        mteb_task = _found(mteb, wanted)
+        _check_family(mteb_task)
+        subset, split = _subset(mteb_task, wanted), wanted.split or _scored_split(mteb_task)
+        with _pointed_to(mteb_task, data_root):
+            split = _load(mteb_task, subset, split)
+        with faults(mteb_task):
+            task, notes = conversion.converted(mteb_task, str(wanted), subset, split)
+    main, ours = mteb_task.metadata.main_score, conversion.MAIN_SCORES[mteb_task.metadata.type]
     if main != ours:
         notes += (f"{wanted} is scored by {ours}; mteb's main score for it is {main}.",)
     return Loaded(task, Reference(wanted.name, subset, split), notes)
@@ -68,40 +68,40 @@ def _all_tasks(mteb: Any) -> Any:
     return mteb.get_tasks(exclude_superseded=False, exclude_private=False)
 
 
-def _refuse_other_families(judge: Any) -> None:
-    what = judge.metadata
+def _check_family(mteb_task: Any) -> None:
+    what = mteb_task.metadata
     if what.type not in conversion.MAIN_SCORES or list(what.modalities) != ["text"]:
         raise TaskError(
             f"{what.name} is {what.type} of {' and '.join(what.modalities)}; valens scores text tasks of the families "
             f"{', '.join(conversion.MAIN_SCORES)}."
         )
-    if hasattr(judge, "tasks"):
-        parts = [task.metadata.name for task in judge.tasks]
+    if hasattr(mteb_task, "tasks"):
+        parts = [task.metadata.name for task in mteb_task.tasks]
         raise TaskError(f"{what.name} is the mean over {len(parts)} tasks. Name them instead: {','.join(parts)}.")
-    conversion.refuse_own_ways(judge)
+    conversion.check_scored_as_family(mteb_task)
 
 
 @contextmanager
-def _pointed_to(judge: Any, data_root: str | Path | None) -> Iterator[None]:
+def _pointed_to(mteb_task: Any, data_root: str | Path | None) -> Iterator[None]:
     """Let the task read the mirror's folder; its class, and so every other task, goes on reading the hub."""
     if data_root is None:
         yield
         return
-    root, where = Path(data_root).expanduser().resolve(), judge.metadata.dataset
+    root, where = Path(data_root).expanduser().resolve(), mteb_task.metadata.dataset
     if not root.is_dir():
         raise TaskError(
             f"There is no folder {root}. --data-root names a mirror of the hub, with folders as mteb/emotion."
         )
     folder = root / where["path"]
     if not folder.is_dir():
-        raise TaskDataError(f"{judge.metadata.name}: the mirror {root} has no folder {where['path']}.")
-    judge.metadata = judge.metadata.model_copy(update={"dataset": where | {"path": str(folder)}})
+        raise TaskDataError(f"{mteb_task.metadata.name}: the mirror {root} has no folder {where['path']}.")
+    mteb_task.metadata = mteb_task.metadata.model_copy(update={"dataset": where | {"path": str(folder)}})
     with reading_afresh(folder):
         yield
 
 
-def _subset(judge: Any, wanted: Reference) -> str:
-    there = list(judge.hf_subsets)
+def _subset(mteb_task: Any, wanted: Reference) -> str:
+    there = list(mteb_task.hf_subsets)
     if wanted.subset is None and len(there) == 1:
         return str(there[0])
     if wanted.subset is None or wanted.subset not in there:
@@ -111,49 +111,49 @@ def _subset(judge: Any, wanted: Reference) -> str:
             f"{wanted.name} has {len(there)} subsets: {', '.join(there)}{asked}. Name one of them, as in "
             f"{Reference(wanted.name, english, wanted.split)}."
         )
-    judge.filter_languages(None, hf_subsets=[wanted.subset])
+    mteb_task.filter_languages(None, hf_subsets=[wanted.subset])
     return wanted.subset
 
 
-def _scored_split(judge: Any) -> str:
-    splits = list(judge.eval_splits)
+def _scored_split(mteb_task: Any) -> str:
+    splits = list(mteb_task.eval_splits)
     return "test" if "test" in splits else splits[0]
 
 
-def _load(judge: Any, subset: str, split: str) -> str:
+def _load(mteb_task: Any, subset: str, split: str) -> str:
     """Load the split, and give the name that the data have for it."""
     names = [split, _ALSO_CALLED[split]] if split in _ALSO_CALLED else [split]
-    if judge.metadata.type in {"Retrieval", "Reranking"}:
-        return _load_search(judge, names)
-    with faults(judge):
-        judge.load_data()
-    there = conversion.of_subset(judge, subset)
+    if mteb_task.metadata.type in {"Retrieval", "Reranking"}:
+        return _load_search(mteb_task, names)
+    with faults(mteb_task):
+        mteb_task.load_data()
+    there = conversion.of_subset(mteb_task, subset)
     for name in names:
         if name in there:
             return name
-    raise TaskDataError(f"{judge.metadata.name} has no split {split!r} here; it has {', '.join(there)}.")
+    raise TaskDataError(f"{mteb_task.metadata.name} has no split {split!r} here; it has {', '.join(there)}.")
 
 
-def _load_search(judge: Any, names: list[str]) -> str:
+def _load_search(mteb_task: Any, names: list[str]) -> str:
     """A search loads only the split it is asked for, and complains of one that is not there."""
     complaints = []
     for name in names:
-        judge.filter_eval_splits([name])
-        with faults(judge):
+        mteb_task.filter_eval_splits([name])
+        with faults(mteb_task):
             try:
-                judge.load_data()
-                judge.convert_v1_dataset_format_to_v2(num_proc=None)
+                mteb_task.load_data()
+                mteb_task.convert_v1_dataset_format_to_v2(num_proc=None)
             except ValueError as error:
                 if "not found in [" not in str(error):
                     raise
                 complaints.append(str(error))
             else:
                 return name
-    raise TaskDataError(f"{judge.metadata.name} has no split {names[0]!r} here. mteb says: {complaints[0]}")
+    raise TaskDataError(f"{mteb_task.metadata.name} has no split {names[0]!r} here. mteb says: {complaints[0]}")
 
 
 @contextmanager
-def faults(judge: Any) -> Iterator[None]:
+def faults(mteb_task: Any) -> Iterator[None]:
     """Say in one line what is wrong with the data, and what to do."""
     from datasets.exceptions import DatasetsError
 
@@ -161,15 +161,15 @@ def faults(judge: Any) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, *wrong) as error:
-        raise _fault(judge, error) from error
+        raise _fault(mteb_task, error) from error
 
 
-def _fault(judge: Any, error: Exception) -> TaskError:
+def _fault(mteb_task: Any, error: Exception) -> TaskError:
     """What the data library stumbled on; it wraps what is wrong with a file in a general complaint."""
     from datasets.table import CastError
     from pyarrow import ArrowInvalid
 
-    name, where = judge.metadata.name, judge.metadata.dataset["path"]
+    name, where = mteb_task.metadata.name, mteb_task.metadata.dataset["path"]
     cause = error.__cause__ or error
     said = f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
     if isinstance(cause, StopIteration) or "BatchSize must be greater than 0" in said:

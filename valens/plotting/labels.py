@@ -108,7 +108,7 @@ def title(axis: Axes, text: str, *, room: float) -> None:
 def wrapped(text: str, width: float, *, size: float = FONT_SIZE) -> str:
     """The text in lines of at most `width` inches: broken between words, else behind a mark, else anywhere; none is lost."""
     lines = [""]
-    for piece in _pieces(legible(text)):
+    for piece in _pieces(escape_missing_glyphs(text)):
         for part in [piece] if _inches(piece.rstrip(), size) <= width else piece:
             if lines[-1] and _inches((lines[-1] + part).rstrip(), size) > width:
                 lines.append("")
@@ -131,7 +131,7 @@ def _pieces(text: str) -> list[str]:
     return pieces
 
 
-def legible(text: str) -> str:
+def escape_missing_glyphs(text: str) -> str:
     r"""The text, with `\u4e2d` spelt out for each letter that no font at hand has, and for what is no letter."""
     return "".join(
         letter if letter.isprintable() and _drawable(letter) else letter.encode("unicode_escape").decode("ascii")

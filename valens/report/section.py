@@ -25,7 +25,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class SetTold:
+class LayerSetSection:
     """A layer set that was chosen, what other rules would have chosen, and why each layer is in or out."""
 
     name: str
@@ -38,7 +38,7 @@ class SetTold:
 
 
 @dataclass(frozen=True)
-class Told:
+class Section:
     """The parts of a section, in the order in which they are read."""
 
     title: str
@@ -47,7 +47,7 @@ class Told:
     findings: tuple[str, ...] = ()
     """Sentences, with every number that they rest on."""
     pictures: tuple[Picture, ...] = ()
-    sets: tuple[SetTold, ...] = ()
+    sets: tuple[LayerSetSection, ...] = ()
     tables: tuple[View, ...] = ()
 
 

@@ -15,7 +15,7 @@ _SMALLEST = 0.0005
 _DECIMALS_UP_TO = 100
 _FEW = 24
 """A column of names with no more different ones than this can be filtered by."""
-_NAMES = {"p_holm": "p (Holm)", "n": "n", "between_seeds": "SD over seeds", "between_draws": "SD over draws"}
+_NAMES = {"p_holm": "p (Holm)", "n": "n", "between_seeds": "SD over seeds", "between_resplits": "SD over resplits"}
 _PROBABILITIES = ("p", "p_holm")
 _SIGNED = ("difference", "minus", "−")
 

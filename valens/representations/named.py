@@ -35,7 +35,7 @@ WMP = Representation("WMP", Reading(Stream.HIDDEN, Pooling.WEIGHTED))
 """The position-weighted mean of the hidden states."""
 WVA = Representation("WVA", Reading(Stream.HEADS, Pooling.LAST))
 """The last token's head outputs: values weighted by its attention (section 6.1)."""
-ALIGNED_WVA = Representation("AlignedWVA", Reading(Stream.ATTENTION, Pooling.LAST))
+ALIGNED_WVA = Representation("AlignedWVA", Reading(Stream.ATTN_OUT, Pooling.LAST))
 """The last token's attention output: WVA after W_O (section 6.2)."""
 
 REPRESENTATIONS = {made.name: made for made in (VA, HS, LT, WMP, WVA, ALIGNED_WVA)}
@@ -64,7 +64,7 @@ def representation(name: str) -> Representation:
     )
 
 
-def refuse_prompts(representations: Sequence[Representation], why: str) -> None:
+def check_no_prompts(representations: Sequence[Representation], why: str) -> None:
     """Raise SelectionError unless there are representations and none has a prompt; `why` begins the reason."""
     prompted = [made for made in representations if made.prompt != PLAIN]
     if prompted or not representations:

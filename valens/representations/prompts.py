@@ -1,4 +1,4 @@
-"""How a text is rendered for the model, and which of its tokens speak for it."""
+"""How a text is rendered for the model, and which of its tokens are pooled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _SLOT = "{text}"
 _BOS = ("tokenizer", "always", "never")
-_SPEAKERS = ("all", "text")
+_POOL_OVER = ("all", "text")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -23,18 +23,18 @@ class Prompt:
     """A template with one `{text}`, the policy for the begin-of-sequence token, and the tokens that are pooled.
 
     `bos` is `tokenizer` (special tokens as the tokenizer adds them), `always` (one is put first where the tokenizer has
-    none) or `never` (no special tokens). `speakers` is `all` (every token) or `text` (neither template nor special tokens).
+    none) or `never` (no special tokens). `pool_over` is `all` (every token) or `text` (neither template nor special tokens).
     """
 
     template: str = _SLOT
     bos: str = "tokenizer"
-    speakers: str = "all"
+    pool_over: str = "all"
 
     def __post_init__(self) -> None:
         """Refuse a template without exactly one slot, and policies that do not exist."""
         if self.template.count(_SLOT) != 1:
             raise PromptError(f"A prompt has {_SLOT} in it exactly once; got {self.template!r}.")
-        for value, allowed in ((self.bos, _BOS), (self.speakers, _SPEAKERS)):
+        for value, allowed in ((self.bos, _BOS), (self.pool_over, _POOL_OVER)):
             if value not in allowed:
                 raise PromptError(f"{value!r} is none of {', '.join(allowed)}.")
 
@@ -52,7 +52,7 @@ class Tokens:
     """One text as the model reads it."""
 
     ids: tuple[int, ...]
-    speaks: tuple[bool, ...]
+    pooling_mask: tuple[bool, ...]
     """Which tokens are pooled."""
     truncated: bool = field(compare=False)
     """Whether the text went on. What the model reads is the same."""
@@ -99,19 +99,19 @@ def _encode(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], prompt: Pr
         rendered,
         add_special_tokens=prompt.bos != "never",
         return_special_tokens_mask=True,
-        return_offsets_mapping=prompt.speakers == "text",
+        return_offsets_mapping=prompt.pool_over == "text",
         verbose=False,
     )
     encoded = []
     for place, (text, ids) in enumerate(zip(texts, out["input_ids"], strict=True)):
-        speaks = [True] * len(ids)
-        if prompt.speakers == "text":
+        pooling_mask = [True] * len(ids)
+        if prompt.pool_over == "text":
             special, spans = out["special_tokens_mask"][place], out["offset_mapping"][place]
-            speaks = [
+            pooling_mask = [
                 not mark and start < head + len(text) and end > head
                 for mark, (start, end) in zip(special, spans, strict=True)
             ]
-        encoded.append(_with_bos(tokenizer, Tokens(tuple(ids), tuple(speaks), truncated=False), prompt))
+        encoded.append(_with_bos(tokenizer, Tokens(tuple(ids), tuple(pooling_mask), truncated=False), prompt))
     return encoded
 
 
@@ -122,13 +122,13 @@ def _with_bos(tokenizer: PreTrainedTokenizerBase, tokens: Tokens, prompt: Prompt
         raise PromptError("This tokenizer has no begin-of-sequence token; use the BOS policy `tokenizer` or `never`.")
     if tokens.ids[:1] == (tokenizer.bos_token_id,):
         return tokens
-    speaks = (prompt.speakers == "all", *tokens.speaks)
-    return Tokens((tokenizer.bos_token_id, *tokens.ids), speaks, tokens.truncated)
+    pooling_mask = (prompt.pool_over == "all", *tokens.pooling_mask)
+    return Tokens((tokenizer.bos_token_id, *tokens.ids), pooling_mask, tokens.truncated)
 
 
 def _fit(tokenizer: PreTrainedTokenizerBase, text: str, whole: Tokens, prompt: Prompt, max_tokens: int) -> Tokens:
     """The whole if it fits, else the prompt around as much of the text's beginning as fits."""
-    if not any(whole.speaks):
+    if not any(whole.pooling_mask):
         raise PromptError(f"The tokenizer makes no tokens of the text {text[:40]!r}.")
     if len(whole) <= max_tokens:
         return whole
@@ -137,8 +137,8 @@ def _fit(tokenizer: PreTrainedTokenizerBase, text: str, whole: Tokens, prompt: P
     keep = min(len(spans), max(max_tokens - around, 1))
     while keep > 0:
         cut = _encode(tokenizer, [text[: spans[keep - 1][1]]], prompt)[0]
-        if len(cut) <= max_tokens and any(cut.speaks):
-            return Tokens(cut.ids, cut.speaks, truncated=True)
+        if len(cut) <= max_tokens and any(cut.pooling_mask):
+            return Tokens(cut.ids, cut.pooling_mask, truncated=True)
         keep -= max(len(cut) - max_tokens, 1)
     raise PromptError(
         f"The prompt {prompt.template!r} leaves no room for a text within {max_tokens} tokens. Raise --max-tokens."

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from valens.errors import RepresentationError
 from valens.layers.sites import Site, Stream, layers_of
-from valens.representations.poolings import OwnPooling, Pooling
+from valens.representations.poolings import CustomPooling, Pooling
 
-_NOTATION = re.compile(r"(?P<stream>[a-z]+)(?P<norm>:norm)?/(?P<pooling>[a-z]+)")
+_NOTATION = re.compile(r"(?P<stream>[a-z_]+)(?P<norm>:norm)?/(?P<pooling>[a-z]+)")
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,13 @@ class Reading:
     """A stream, read at all its layers and pooled over a text's tokens; `str` is `values/mean`, `hidden:norm/last`."""
 
     stream: Stream
-    pooling: Pooling | OwnPooling
+    pooling: Pooling | CustomPooling
     norm: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no model has; the check is the site's."""
         object.__setattr__(self, "stream", Stream.named(self.stream))
-        if not isinstance(self.pooling, OwnPooling):
+        if not isinstance(self.pooling, CustomPooling):
             object.__setattr__(self, "pooling", Pooling.named(self.pooling))
         Site(self.stream, 1, self.norm)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from valens.files.escaped_surrogates import printable
+from valens.files.escaped_surrogates import escape_surrogates
 from valens.layers.layer_set import LayerSet
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _layer_sets(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
 
 def _one_line(text: str) -> str:
     """Without what would move a terminal's cursor or colour it."""
-    return "".join(letter if letter.isprintable() else " " for letter in printable(text))
+    return "".join(letter if letter.isprintable() else " " for letter in escape_surrogates(text))
 
 
 def _safe(text: str) -> str:

@@ -21,10 +21,10 @@ from valens.results import display
 from valens.results.tables import PROVENANCE, REPORT, TABLE, file_of, parquet, read_json_object, read_table, sha256_of
 
 CLASSES = {
-    "layer-sweep": "Sweep",
-    "segment-matching": "SegmentMatching",
-    "next-token": "NextToken",
-    "logit-lens": "LogitLens",
+    "layer-sweep": "LayerSweepResult",
+    "segment-matching": "SegmentMatchingResult",
+    "next-token": "NextTokenResult",
+    "logit-lens": "LogitLensResult",
 }
 """Which class of `valens.probes` a kind of result is read as; any other kind is a plain Result."""
 
@@ -97,7 +97,7 @@ class Result:
             "units from .table or .details, and give them to valens.statistics.compare_paired."
         )
 
-    def companions(self) -> tuple[str, ...]:
+    def extra_files(self) -> tuple[str, ...]:
         """The names of further files that `save` makes from the tables: figures and documents."""
         return ()
 
@@ -115,7 +115,7 @@ class Result:
             facts = {"kind": self.kind} | dict(self.provenance) | {"details": sorted(self.details)}
             facts["files"] = {name: sha256_of(temporary.read_bytes()) for name, temporary in ready.items()}
             last = files.enter_context(written(out / PROVENANCE, lambda path: write_json(path, facts)))
-            for name in (PROVENANCE, REPORT, *self.companions()):
+            for name in (PROVENANCE, REPORT, *self.extra_files()):
                 remove(out / name)
             for name, temporary in {**ready, PROVENANCE: last}.items():
                 rename(temporary, out / name)

@@ -11,9 +11,9 @@ from valens.selectors.contract import (
     LayerCurves,
     Selector,
     TaskCurve,
+    check_tasks,
     mean_of_type,
     mean_over_types,
-    refuse_lacking,
 )
 from valens.selectors.fixed import Fixed
 from valens.selectors.greedy import Greedy
@@ -48,9 +48,9 @@ __all__ = [
     "Selector",
     "TaskCurve",
     "TopK",
+    "check_tasks",
     "mean_of_type",
     "mean_over_types",
-    "refuse_lacking",
     "register",
     "selector",
 ]

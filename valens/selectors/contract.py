@@ -106,9 +106,9 @@ class Selector(Protocol):
         """Choose; SelectionError if the rule needs what the curves do not have."""
 
 
-def refuse_lacking(selector: Selector, task_types: Sequence[str]) -> None:
+def check_tasks(selector: Selector, task_types: Sequence[str]) -> None:
     """Raise SelectionError if tasks of these types, one a task, are not enough; worth asking before anything is read."""
-    refuse_types(selector, task_types)
+    check_task_types(selector, task_types)
     if len(task_types) < selector.fewest_tasks:
         raise SelectionError(
             f"The selector `{selector.name}` chooses by what tasks agree on; one task was given, of type "
@@ -116,7 +116,7 @@ def refuse_lacking(selector: Selector, task_types: Sequence[str]) -> None:
         )
 
 
-def refuse_types(selector: Selector, task_types: Sequence[str]) -> None:
+def check_task_types(selector: Selector, task_types: Sequence[str]) -> None:
     """Raise SelectionError if a type of task without which a selector cannot choose is not among these."""
     lacking = [task_type for task_type in selector.needs if task_type not in task_types]
     if lacking:

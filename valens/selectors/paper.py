@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from valens.layers.layer_set import LayerSet
-from valens.selectors.contract import Choice, LayerCurves, TaskCurve, refuse_types
+from valens.selectors.contract import Choice, LayerCurves, TaskCurve, check_task_types
 from valens.statistics import paired_difference
 
 _RETRIEVAL = "Retrieval"
@@ -37,7 +37,7 @@ class Paper:
 
     def select(self, curves: LayerCurves) -> Choice:
         """Choose; SelectionError without a retrieval task."""
-        refuse_types(self, curves.task_types)
+        check_task_types(self, curves.task_types)
         retrieval = curves.of_type(_RETRIEVAL)
         candidates, reasons = self._candidates(curves, retrieval)
         bad = {place: self._degraded(curves, candidates, place) for place in candidates}

@@ -10,7 +10,7 @@ from valens.statistics.best import not_distinguishable_by_replicates, not_distin
 from valens.statistics.intervals import bca_interval, bca_interval_of_means, percentile_interval
 from valens.statistics.multiplicity import holm
 from valens.statistics.paired import Comparison, Difference, compare_paired, compare_replicates, paired_difference
-from valens.statistics.resampling import bootstrap_means, half_units, jackknife_means, resample_counts
+from valens.statistics.resampling import bootstrap_means, jackknife_means, resample_counts, split_units
 from valens.statistics.sign_flip import sign_flip_test
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "bootstrap_means",
     "compare_paired",
     "compare_replicates",
-    "half_units",
     "holm",
     "jackknife_means",
     "not_distinguishable_by_replicates",
@@ -30,4 +29,5 @@ __all__ = [
     "percentile_interval",
     "resample_counts",
     "sign_flip_test",
+    "split_units",
 ]

@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float
 
 from valens.errors import ResultError
-from valens.statistics import half_units
+from valens.statistics import split_units
 
 
-def score_on_other_half(
+def score_held_out(
     scores: Float[np.ndarray, "layer unit"], *, seed: int
 ) -> tuple[Float[np.ndarray, " unit"], tuple[int, int]]:
     """Each unit's score at the layer that is best on the half without it, and the two layers, as places from 0.
@@ -24,7 +24,7 @@ def score_on_other_half(
     n = scores.shape[1]
     if n < 2:  # noqa: PLR2004
         raise ResultError(f"Halves need 2 documents or more; there is {n}. Give more texts.")
-    first, second = half_units(n, seed)
+    first, second = split_units(n, seed)
     found = np.empty(n)
     chosen = []
     for judging, judged in ((second, first), (first, second)):

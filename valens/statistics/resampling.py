@@ -25,7 +25,7 @@ def resample_counts(n: int, resamples: int, seed: int) -> Int[np.ndarray, "resam
     return next(_counts(n, resamples, seed, rows=resamples))
 
 
-def half_units(n: int, seed: int) -> tuple[Int[np.ndarray, " first"], Int[np.ndarray, " second"]]:
+def split_units(n: int, seed: int) -> tuple[Int[np.ndarray, " first"], Int[np.ndarray, " second"]]:
     """The places of n units in two halves drawn at random, each in order; of an odd n the second has one more."""
     order = np.random.default_rng(seed).permutation(n)
     return np.sort(order[: n // 2]), np.sort(order[n // 2 :])

@@ -27,14 +27,14 @@ from valens.store.temporary_files import sweep_temporaries, write_bytes
 
 
 @dataclass(frozen=True)
-class Checkpoints:
+class PartialResults:
     """What is kept of texts that were computed in one way."""
 
     folder: Path
     identity: dict[str, Any] = field(repr=False)
 
     @classmethod
-    def of(cls, folder: str | Path, identity: Mapping[str, Any]) -> Checkpoints:
+    def of(cls, folder: str | Path, identity: Mapping[str, Any]) -> PartialResults:
         """Those of this identity in a folder; nothing is made or written yet."""
         return cls(Path(folder).expanduser() / key_of(identity), dict(identity))
 

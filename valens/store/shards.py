@@ -2,7 +2,7 @@
 
 A shard holds one tensor a reading, [layer, row, d], so that one layer of one reading is one contiguous slice of the
 memory-mapped file, and says what its rows are: `rows` (uint8 [row, 32]), the hash of what the model read; `ids` and
-`speaks`, the tokens of all rows one after the other and which of them were pooled; `lengths`, how many each row has.
+`pooling_mask`, the tokens of all rows one after the other and which of them were pooled; `lengths`, how many each row has.
 
 It is written under a temporary name and renamed: a name never holds half of it, and to verify it is to hash it.
 """
@@ -33,10 +33,10 @@ Row = bytes
 
 
 def row_of(tokens: Tokens) -> Row:
-    """The row under which a text is kept: the hash of its token ids, and of which of them speak if not all do."""
+    """The row under which a text is kept: the hash of its token ids, and of which of them are pooled if not all are."""
     sha = hashlib.sha256(np.asarray(tokens.ids, dtype="<u4").tobytes())
-    if not all(tokens.speaks):
-        sha.update(np.asarray(tokens.speaks, dtype=np.uint8).tobytes())
+    if not all(tokens.pooling_mask):
+        sha.update(np.asarray(tokens.pooling_mask, dtype=np.uint8).tobytes())
     return sha.digest()
 
 
@@ -74,10 +74,10 @@ class Shard:
         """What the model read for each row."""
         with self._explained():
             ids = self._file.get_tensor("ids").split(self.lengths)
-            speaks = self._file.get_tensor("speaks").split(self.lengths)
+            pooling_mask = self._file.get_tensor("pooling_mask").split(self.lengths)
         return [
             Tokens(tuple(part.tolist()), tuple(map(bool, mark.tolist())), truncated=False)
-            for part, mark in zip(ids, speaks, strict=True)
+            for part, mark in zip(ids, pooling_mask, strict=True)
         ]
 
     @contextlib.contextmanager
@@ -110,7 +110,7 @@ def write_shard(
         "rows": torch.from_numpy(rows.copy()),
         "lengths": torch.tensor([len(text) for text in tokens], dtype=torch.int32),
         "ids": torch.tensor([number for text in tokens for number in text.ids], dtype=torch.int32),
-        "speaks": torch.tensor([mark for text in tokens for mark in text.speaks], dtype=torch.uint8),
+        "pooling_mask": torch.tensor([mark for text in tokens for mark in text.pooling_mask], dtype=torch.uint8),
     }
     content = save(tensors | {name: part.contiguous() for name, part in vectors.items()}, metadata={"valens": made_by})
     path = folder / f"{hashlib.sha256(content).hexdigest()}{SUFFIX}"

@@ -51,7 +51,7 @@ class ActivationStore:
         """Raise StoreError if the path is taken by something that is no store."""
         object.__setattr__(self, "path", Path(path).expanduser())
         object.__setattr__(self, "check", check)
-        _refuse_foreign(self.path)
+        _check_folder(self.path)
 
     @classmethod
     def of(cls, store: ActivationStore | str | Path) -> ActivationStore:
@@ -232,7 +232,7 @@ def _run(places: list[int]) -> slice | list[int]:
     return slice(first, last) if places == list(range(first, last)) else places
 
 
-def _refuse_foreign(path: Path) -> None:
+def _check_folder(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise StoreError(f"{path} is a file. A store is a folder: choose another --store.")
     if (path / MANIFEST).is_file():

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from valens.model.attention import KERNELS
+from valens.model.attention import ATTN_IMPLEMENTATIONS
 from valens.model.catalog import CATALOG
 from valens.model.loading import DEVICES, DTYPES
 
@@ -32,7 +32,7 @@ REPRESENTATIONS = {
     "WVA": "the last token's head outputs",
     "AlignedWVA": "the last token's attention output",
 }
-STREAMS = ("hidden", "values", "heads", "attention")
+STREAMS = ("hidden", "values", "heads", "attn_out")
 POOLINGS = ("mean", "last", "weighted")
 READINGS = tuple(f"{stream}/{pooling}" for stream in STREAMS for pooling in POOLINGS)
 SELECTORS = {
@@ -81,7 +81,12 @@ def several_of(words: Iterable[str] | dict[str, str], *, alone: Iterable[str] = 
     return complete
 
 
-models, devices, dtypes, kernels = one_of(MODELS), one_of(DEVICES), one_of(DTYPES), one_of(KERNELS)
+models, devices, dtypes, attn_implementations = (
+    one_of(MODELS),
+    one_of(DEVICES),
+    one_of(DTYPES),
+    one_of(ATTN_IMPLEMENTATIONS),
+)
 corpora, selectors, on_long = one_of(CORPORA), one_of(SELECTORS), one_of(ON_LONG)
 similarities, intervals, schedules = one_of(SIMILARITIES), one_of(INTERVALS), one_of(SCHEDULES)
 suites = several_of(SUITES | dict.fromkeys(TASKS, "a built-in task"), alone=SUITES)

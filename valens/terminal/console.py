@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from valens.files.escaped_surrogates import printable
+from valens.files.escaped_surrogates import escape_surrogates
 from valens.files.strict_json import to_json
 
 if TYPE_CHECKING:
@@ -29,18 +29,18 @@ def write_json(value: object) -> None:
 
 def say(console: Console, what: RenderableType = "", *, style: str | None = None, soft_wrap: bool = False) -> None:
     """Print a line or a table, no part of it read as markup; `soft_wrap` keeps a line, and a path in it, in one piece."""
-    shown = Text(printable(what)) if isinstance(what, str) else what
+    shown = Text(escape_surrogates(what)) if isinstance(what, str) else what
     console.print(shown, style=style, markup=False, emoji=False, highlight=False, soft_wrap=soft_wrap)
 
 
 def say_labelled(console: Console, label: str, text: str, *, style: str) -> None:
     """Print a line that a word in colour begins, as `Note: …`."""
-    say(console, Text.assemble((label, style), " ", printable(text)), soft_wrap=True)
+    say(console, Text.assemble((label, style), " ", escape_surrogates(text)), soft_wrap=True)
 
 
 def waiting(console: Console, what: str) -> Status:
     """A turning wheel and what is done meanwhile, inside `with`, where somebody looks."""
-    return console.status(Text(printable(what)))
+    return console.status(Text(escape_surrogates(what)))
 
 
 def show_estimate(console: Console, estimate: Estimate, *, as_json: bool) -> None:

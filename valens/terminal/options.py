@@ -104,12 +104,12 @@ Dtype = Annotated[
         rich_help_panel=READING,
     ),
 ]
-Kernel = Annotated[
+AttnImplementation = Annotated[
     str,
     typer.Option(
-        metavar="KERNEL",
-        help=f"Who computes the attention: {either(choices.KERNELS)}.",
-        autocompletion=choices.kernels,
+        metavar="NAME",
+        help=f"Who computes the attention: {either(choices.ATTN_IMPLEMENTATIONS)}.",
+        autocompletion=choices.attn_implementations,
         rich_help_panel=READING,
     ),
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from valens.files.escaped_surrogates import printable
+from valens.files.escaped_surrogates import escape_surrogates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,4 +47,4 @@ def gaps_table(gaps: pd.DataFrame) -> Table:
 
 def as_said(text: str, style: str = "") -> Text:
     """A cell that shows the text as it is: neither brackets nor `:smile:` mean anything in it."""
-    return Text(printable(text), style=style)
+    return Text(escape_surrogates(text), style=style)

@@ -25,7 +25,7 @@ def reading_for(ctx: Any) -> Iterator[None]:
         raise
 
 
-def told(error: Any) -> str:
+def usage_message(error: Any) -> str:
     """A `Misuse` in one line."""
     ctx, param = error.ctx, getattr(error, "param", None)
     path = ctx.command_path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from valens.metrics.cosines import paired_cosine, short
+from valens.metrics.cosines import l2_normalize_float32, paired_cosine
 
 SIMILARITIES = ("cosine", "similarity", "dot", "euclidean", "manhattan")
 """`similarity` is the cosine again, as it comes out of float32 in another order of operations."""
@@ -18,7 +18,7 @@ def pair_similarities(
     from sklearn.metrics.pairwise import paired_euclidean_distances, paired_manhattan_distances
 
     one, other = vectors[first], vectors[second]
-    similarity = (short(one) * short(other)).sum(dim=-1).numpy()
+    similarity = (l2_normalize_float32(one) * l2_normalize_float32(other)).sum(dim=-1).numpy()
     dot = np.array([x @ y for x, y in zip(one, other, strict=True)])
     distances = [-paired_euclidean_distances(one, other), -paired_manhattan_distances(one, other)]
     return np.stack([paired_cosine(vectors, first, second), similarity, dot, *distances]).astype(np.float64)

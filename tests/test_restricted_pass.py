@@ -134,7 +134,7 @@ def test_a_packed_pass_is_what_bare_forwards_of_each_prefix_and_offset_give(arch
         for column, offset in enumerate(OFFSETS):
             judged = judge(architecture, t, offset)
             assert apart(judged.by_hand, judged.attention) < SAME
-            assert apart(found.attention[:, row, column], judged.attention) < SAME
+            assert apart(found.attn_out[:, row, column], judged.attention) < SAME
             assert apart(found.uniform[:, row], judged.uniform) < SAME
             assert apart(found.pooled[:, row, column], judged.pooled) < SAME
             assert apart(found.last[row], judged.last) < SAME
@@ -147,7 +147,7 @@ def test_a_packed_pass_is_what_one_pass_each_gives(architecture):
     for row, t in enumerate(PREFIXES):
         for column, offset in enumerate(OFFSETS):
             alone = read_restricted(model, pack(IDS, (t,), (offset,)))
-            assert apart(found.attention[:, row, column], alone.attention[:, 0, 0]) < SAME
+            assert apart(found.attn_out[:, row, column], alone.attn_out[:, 0, 0]) < SAME
             assert apart(found.pooled[:, row, column], alone.pooled[:, 0, 0]) < SAME
             assert apart(found.uniform[:, row], alone.uniform[:, 0]) < SAME
 
@@ -175,7 +175,7 @@ def test_a_token_of_the_continuation_matters_to_its_own_query_alone(architecture
     other = list(IDS)
     other[t + changed - 2] = (other[t + changed - 2] + 1) % tiny.VOCABULARY
     one, two = (read_restricted(model, pack(ids, (t,), offsets)) for ids in (IDS, other))
-    distance = (one.attention - two.attention).norm(dim=-1) / one.attention.norm(dim=-1)
+    distance = (one.attn_out - two.attn_out).norm(dim=-1) / one.attn_out.norm(dim=-1)
     differs = distance[:, 0] > SAME  # not 0: a mixture of experts sums tokens in groups
     assert differs.any(dim=0).tolist() == [offset == changed for offset in offsets]
     assert apart(one.uniform, two.uniform) < SAME
@@ -254,8 +254,8 @@ def test_a_window_that_counts_places_in_the_row_is_found_out_by_the_longest_row(
     """Some queries of a packed pass are then farther from their prefix than they are in the text."""
     model = loading.wrap(tiny.random_network(gpt_neo(window)), tiny.tokenizer(), name="gpt-neo")
     packed = read_restricted(model, pack(IDS, PREFIXES, OFFSETS))
-    alone = [read_restricted(model, pack(IDS, (t,), OFFSETS)).attention[:, 0] for t in PREFIXES]
-    assert (apart(packed.attention, torch.stack(alone, dim=1)) < SAME) == taken
+    alone = [read_restricted(model, pack(IDS, (t,), OFFSETS)).attn_out[:, 0] for t in PREFIXES]
+    assert (apart(packed.attn_out, torch.stack(alone, dim=1)) < SAME) == taken
     if taken:
         check_restrictable(model, IDS[:16], row=ROW)
     else:
@@ -268,7 +268,7 @@ def test_numbers_of_two_bytes_are_read_too():
     packing = pack(IDS, PREFIXES, OFFSETS)
     check_restrictable(model, IDS, row=ROW)
     found, exact = read_restricted(model, packing), read_restricted(wrapped("llama"), packing)
-    assert found.attention.dtype == torch.float32
+    assert found.attn_out.dtype == torch.float32
     assert apart(found.last, exact.last) < 0.1  # a bfloat16 has 8 bits
 
 
@@ -283,4 +283,4 @@ def test_hooks_are_given_back():
     assert hooks() == before
     assert all(isinstance(one, Readout) for one in found)
     assert isinstance(packing, Packing)
-    assert torch.equal(found[0].attention, found[1].attention)
+    assert torch.equal(found[0].attn_out, found[1].attn_out)

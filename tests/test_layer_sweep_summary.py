@@ -128,14 +128,14 @@ def test_every_chosen_layer_has_its_reason() -> None:
 def rules() -> pd.DataFrame:
     made = {"representation": "VA", "selector": "paper", "layers": "26,27,29-31", "score": 0.6, "refused": None}
     made |= {"chosen_minus_this": 0.0, "chosen_minus_this_low": 0.0, "chosen_minus_this_high": 0.0}
-    made |= {"seen_half": 0.59, "new_half": 0.58}
+    made |= {"in_sample": 0.59, "held_out": 0.58}
     gap = {"chosen_minus_this": 0.1, "chosen_minus_this_low": -0.05, "chosen_minus_this_high": 0.2}
     return pd.DataFrame(
         [
             made,
             made
             | gap
-            | {"selector": "intrinsic-dimension", "layers": "1,5,9,13,17,21,25,29", "score": 0.5, "new_half": np.nan},
+            | {"selector": "intrinsic-dimension", "layers": "1,5,9,13,17,21,25,29", "score": 0.5, "held_out": np.nan},
             made | {"selector": "greedy", "layers": None, "refused": "It cannot."},
             made | {"representation": "HS", "score": 0.99},
         ]
@@ -162,18 +162,18 @@ def test_each_rule_has_its_set_its_score_and_its_distance(rules: pd.DataFrame) -
     assert told.refusals(rules, "HS") == []
 
 
-def test_without_halves_there_is_no_column_for_them(rules: pd.DataFrame) -> None:
-    head, *_ = shown(told.rule_table(rules.drop(columns="new_half"), "VA", "paper"))
-    assert not {"seen", "new"} & set(head.split())
+def test_without_splits_there_is_no_column_for_them(rules: pd.DataFrame) -> None:
+    head, *_ = shown(told.rule_table(rules.drop(columns="held_out"), "VA", "paper"))
+    assert not {"sample", "held"} & set(head.split())
 
 
 def test_two_representations_are_compared_by_their_sets_and_their_best_layers() -> None:
     chosen = {"first": "VA", "second": "HS", "set": "chosen", "first_layers": "26,27", "second_layers": "30"}
     chosen |= {"task_type": "average", "difference": 0.05, "low": 0.01, "high": 0.09}
     best = chosen | {"set": "best", "first_layers": "27", "difference": -0.01}
-    rivals = pd.DataFrame([chosen, chosen | {"task_type": "STS", "difference": 1}, best])
-    assert told.rivalry(rivals) == [
+    comparisons = pd.DataFrame([chosen, chosen | {"task_type": "STS", "difference": 1}, best])
+    assert told.comparison_lines(comparisons) == [
         "VA − HS, chosen sets (26,27 and 30): +0.050 [+0.010, +0.090]",
         "VA − HS, best single layers (27 and 30): -0.010 [+0.010, +0.090]",
     ]
-    assert told.rivalry(rivals.head(0)) == []
+    assert told.comparison_lines(comparisons.head(0)) == []

@@ -14,7 +14,7 @@ NDCG_CUT = 10
 
 
 @dataclass(frozen=True)
-class Gains:
+class Ndcg:
     """The grade of each document for each query, where it is above 0, and the best that each query could find."""
 
     keys: Int[np.ndarray, " pair"]
@@ -31,7 +31,7 @@ class Gains:
         *,
         missing: Sequence[Sequence[int]] = (),
         itself: Sequence[int | None] = (),
-    ) -> Gains:
+    ) -> Ndcg:
         """From grades by the places of documents; `missing` grades and `itself` count only in what could be found."""
         best, pairs = np.zeros((len(relevant), NDCG_CUT)), []
         for query, grades in enumerate(relevant):

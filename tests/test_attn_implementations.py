@@ -1,4 +1,4 @@
-"""Attention kernels: the model's own where its hooks still fire, TransformerLens's where they do not."""
+"""Attention implementations: the model's own where its hooks still fire, TransformerLens's where they do not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from valens.extraction.capture import Batch, capturing
 from valens.layers.sites import Stream
 from valens.model import loading
 from valens.model.architecture import Sizes, body_of
-from valens.model.attention import BRIDGE_KERNEL
+from valens.model.attention import BRIDGE_ATTENTION
 from valens.model.model import Model
 from valens.representations.named import HS, VA
 from valens.representations.poolings import Pooling
@@ -31,8 +31,13 @@ FUSED = {"phi3", "gpt2", "gpt-neox"}
 every_architecture = pytest.mark.parametrize("architecture", tiny.CONFIGS)
 
 
-def wrapped(architecture: str, kernel: str = "auto", **changes: object) -> Model:
-    return loading.wrap(tiny.network(architecture, **changes), tiny.tokenizer(), name=architecture, kernel=kernel)
+def wrapped(architecture: str, attn_implementation: str = "auto", **changes: object) -> Model:
+    return loading.wrap(
+        tiny.network(architecture, **changes),
+        tiny.tokenizer(),
+        name=architecture,
+        attn_implementation=attn_implementation,
+    )
 
 
 def vectors(model: Model, readings: list[Reading]) -> list[torch.Tensor]:
@@ -42,22 +47,22 @@ def vectors(model: Model, readings: list[Reading]) -> list[torch.Tensor]:
 
 
 @every_architecture
-def test_auto_takes_the_models_own_kernel_unless_its_projections_are_fused(architecture):
-    kernel = wrapped(architecture).kernel
-    assert (kernel == BRIDGE_KERNEL) == (architecture in FUSED)
-    assert kernel in {"sdpa", "eager", BRIDGE_KERNEL}
+def test_auto_takes_the_models_own_attn_implementation_unless_its_projections_are_fused(architecture):
+    attn_implementation = wrapped(architecture).attn_implementation
+    assert (attn_implementation == BRIDGE_ATTENTION) == (architecture in FUSED)
+    assert attn_implementation in {"sdpa", "eager", BRIDGE_ATTENTION}
 
 
 @pytest.mark.parametrize("architecture", sorted(tiny.CONFIGS.keys() - FUSED))
-def test_every_kernel_gives_the_same_vectors(architecture):
+def test_every_attn_implementation_gives_the_same_vectors(architecture):
     readings = [Reading(stream, Pooling.LAST) for stream in Stream if stream is not Stream.PATTERN]
-    own, others = vectors(wrapped(architecture), readings), ["eager", BRIDGE_KERNEL]
-    for kernel in others:
-        for one, other in zip(own, vectors(wrapped(architecture, kernel), readings), strict=True):
+    own, others = vectors(wrapped(architecture), readings), ["eager", BRIDGE_ATTENTION]
+    for attn_implementation in others:
+        for one, other in zip(own, vectors(wrapped(architecture, attn_implementation), readings), strict=True):
             assert ((one - other).norm(dim=-1) / other.norm(dim=-1)).max() < SAME
 
 
-def test_the_lent_kernel_is_the_one_that_runs(monkeypatch):
+def test_the_lent_attn_implementation_is_the_one_that_runs(monkeypatch):
     """SDPA is called once a block while it is lent, and never when TransformerLens computes the attention."""
     model, calls = wrapped("llama", "sdpa"), []
     attend = torch.nn.functional.scaled_dot_product_attention
@@ -73,36 +78,39 @@ def test_the_lent_kernel_is_the_one_that_runs(monkeypatch):
 
 
 @pytest.mark.parametrize("architecture", sorted(FUSED))
-@pytest.mark.parametrize("kernel", ["sdpa", "eager"])
-def test_a_kernel_that_would_hide_the_values_is_refused(architecture, kernel):
+@pytest.mark.parametrize("attn_implementation", ["sdpa", "eager"])
+def test_an_attn_implementation_that_would_hide_the_values_is_refused(architecture, attn_implementation):
     with pytest.raises(
-        ModelError, match=f"attention kernel {kernel}: its projections are fused and hide .*values.*auto"
+        ModelError,
+        match=f"attention implementation {attn_implementation}: its projections are fused and hide .*values.*auto",
     ):
-        wrapped(architecture, kernel)
+        wrapped(architecture, attn_implementation)
 
 
 @pytest.mark.skipif(find_spec("flash_attn") is not None, reason="FlashAttention is installed here")
-def test_a_kernel_that_is_not_installed_is_refused_with_the_reason():
-    with pytest.raises(ModelError, match=r"cannot be read with the attention kernel flash_attention_2: .*[Ff]lash"):
+def test_an_attn_implementation_that_is_not_installed_is_refused_with_the_reason():
+    with pytest.raises(
+        ModelError, match=r"cannot be read with the attention implementation flash_attention_2: .*[Ff]lash"
+    ):
         wrapped("llama", "flash_attention_2")
 
 
-def test_an_unknown_kernel_is_told_those_there_are():
-    with pytest.raises(ModelError, match=r"no attention kernel 'fast'. Choose one of auto, sdpa, eager"):
+def test_an_unknown_attn_implementation_is_told_those_there_are():
+    with pytest.raises(ModelError, match=r"no attention implementation 'fast'. Choose one of auto, sdpa, eager"):
         wrapped("llama", "fast")
 
 
 def test_a_refusal_leaves_the_bridge_as_it_was():
     network = tiny.network("phi3")
     with pytest.raises(ModelError):
-        loading.wrap(network, tiny.tokenizer(), name="phi3", kernel="sdpa")
+        loading.wrap(network, tiny.tokenizer(), name="phi3", attn_implementation="sdpa")
     assert network.config._attn_implementation == "eager"
 
 
 def test_widths_of_streams():
     sizes = Sizes(n_layers=36, d_model=4096, n_heads=32, n_kv_heads=8, d_head=128)
     widths = {stream: sizes.width(stream) for stream in Stream}
-    assert widths == {"hidden": 4096, "values": 1024, "heads": 4096, "attention": 4096, "pattern": 32}
+    assert widths == {"hidden": 4096, "values": 1024, "heads": 4096, "attn_out": 4096, "pattern": 32}
 
 
 def test_the_body_has_no_unembedding():

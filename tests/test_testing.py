@@ -16,49 +16,49 @@ from tiny import one_thread  # noqa: F401
 from valens.errors import RepresentationError, ResultError, SelectionError, TaskError
 from valens.layers.layer_set import LayerSet
 from valens.layers.sites import Stream
-from valens.representations.poolings import OwnPooling, Pooling, pooling_weights
+from valens.representations.poolings import CustomPooling, Pooling, pooling_weights
 from valens.representations.readings import Reading
 from valens.results.result import Result
 from valens.selectors import SELECTORS, Choice, LayerCurves, register, selector
 from valens.testing import check_pooling, check_result, check_selector, check_task
 
 
-def first(speaks: torch.Tensor) -> torch.Tensor:
-    return (speaks & (speaks.cumsum(dim=1) == 1)).float()
+def first(pooling_mask: torch.Tensor) -> torch.Tensor:
+    return (pooling_mask & (pooling_mask.cumsum(dim=1) == 1)).float()
 
 
-def mean(speaks: torch.Tensor) -> torch.Tensor:
-    return speaks.float() / speaks.sum(dim=1, keepdim=True)
+def mean(pooling_mask: torch.Tensor) -> torch.Tensor:
+    return pooling_mask.float() / pooling_mask.sum(dim=1, keepdim=True)
 
 
 # --- poolings ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pooling", [*Pooling, OwnPooling("first", first)], ids=str)
-def test_a_pooling_that_keeps_its_promises(pooling: Pooling | OwnPooling) -> None:
+@pytest.mark.parametrize("pooling", [*Pooling, CustomPooling("first", first)], ids=str)
+def test_a_pooling_that_keeps_its_promises(pooling: Pooling | CustomPooling) -> None:
     check_pooling(pooling)
 
 
 @pytest.mark.parametrize(
     ("weigh", "what"),
     [
-        (lambda speaks: speaks.float(), "sum to"),
-        (lambda speaks: torch.full(speaks.shape, 1 / speaks.shape[1]), "token that does not speak"),
-        (lambda speaks: mean(speaks)[:, :1], "of shape"),
-        (lambda speaks: mean(speaks).double(), "in torch.float64"),
-        (lambda speaks: mean(speaks) * float("nan"), "sum to nan"),
-        (lambda speaks: first(speaks) if len(speaks) > 1 else mean(speaks), "other texts"),
-        (lambda speaks: first(speaks) if speaks.shape[1] > 9 else mean(speaks), "padding"),
+        (lambda pooling_mask: pooling_mask.float(), "sum to"),
+        (lambda pooling_mask: torch.full(pooling_mask.shape, 1 / pooling_mask.shape[1]), "token outside the mask"),
+        (lambda pooling_mask: mean(pooling_mask)[:, :1], "of shape"),
+        (lambda pooling_mask: mean(pooling_mask).double(), "in torch.float64"),
+        (lambda pooling_mask: mean(pooling_mask) * float("nan"), "sum to nan"),
+        (lambda pooling_mask: first(pooling_mask) if len(pooling_mask) > 1 else mean(pooling_mask), "other texts"),
+        (lambda pooling_mask: first(pooling_mask) if pooling_mask.shape[1] > 9 else mean(pooling_mask), "padding"),
     ],
 )
 def test_a_pooling_that_breaks_one(weigh, what: str) -> None:
     with pytest.raises(RepresentationError, match=what):
-        check_pooling(OwnPooling("broken", weigh))
+        check_pooling(CustomPooling("broken", weigh))
 
 
 def test_a_store_tells_two_functions_of_one_name_apart_and_knows_one_again() -> None:
-    one, other = OwnPooling("mine", first), OwnPooling("mine", mean)
-    same = OwnPooling("mine", lambda speaks: (speaks.cumsum(dim=1) == 1).float() * speaks)
+    one, other = CustomPooling("mine", first), CustomPooling("mine", mean)
+    same = CustomPooling("mine", lambda pooling_mask: (pooling_mask.cumsum(dim=1) == 1).float() * pooling_mask)
     assert str(Reading(Stream.VALUES, one)) == str(Reading(Stream.VALUES, same))
     assert str(one) != str(other)
     assert str(one).startswith("mine~")
@@ -66,13 +66,15 @@ def test_a_store_tells_two_functions_of_one_name_apart_and_knows_one_again() -> 
 
 @pytest.mark.parametrize("name", ["mean", "a/b", "Two Words", ""])
 def test_a_name_that_cannot_be(name: str) -> None:
-    with pytest.raises(RepresentationError, match="cannot name a pooling"):
-        OwnPooling(name, first)
+    with pytest.raises(RepresentationError, match="cannot name a user-defined pooling"):
+        CustomPooling(name, first)
 
 
 def test_the_mean_by_one_s_own_hand_is_the_mean() -> None:
-    speaks = torch.tensor([[True, False, True], [False, True, False]])
-    assert torch.equal(pooling_weights(OwnPooling("my-mean", mean), speaks), pooling_weights(Pooling.MEAN, speaks))
+    pooling_mask = torch.tensor([[True, False, True], [False, True, False]])
+    assert torch.equal(
+        pooling_weights(CustomPooling("my-mean", mean), pooling_mask), pooling_weights(Pooling.MEAN, pooling_mask)
+    )
 
 
 # --- selectors --------------------------------------------------------------------------------------------------------

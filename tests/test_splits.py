@@ -13,7 +13,7 @@ from sklearn.metrics import v_measure_score
 from valens import metrics
 from valens.evaluation.bootstrap import Evaluation
 from valens.evaluation.evaluate import evaluate
-from valens.statistics import half_units
+from valens.statistics import split_units
 from valens.tasks import Classification, Clustering, Reranking, Retrieval, Sts, Task
 
 N, SEED = 90, 3
@@ -84,40 +84,40 @@ def same(found: Evaluation, expected: Evaluation) -> bool:
 
 
 @pytest.mark.parametrize("task", [RETRIEVAL, RERANKING, CLASSIFICATION, APART, SHARED], ids=lambda task: task.name)
-def test_a_half_is_scored_as_the_task_that_holds_its_units_alone(task: Task, vectors: np.ndarray) -> None:
-    whole = evaluate(task, vectors, halves=25, **SETTINGS)
-    for place, (half, units) in enumerate(zip(whole.halves, half_units(whole.n, SEED), strict=True)):
+def test_a_split_is_scored_as_the_task_that_holds_its_units_alone(task: Task, vectors: np.ndarray) -> None:
+    whole = evaluate(task, vectors, resamples_of_splits=25, **SETTINGS)
+    for place, (split, units) in enumerate(zip(whole.splits, split_units(whole.n, SEED), strict=True)):
         settings = SETTINGS | {"seed": SEED + place}  # with one seed, the resamples of both would move together
-        assert same(half, evaluate(alone(task, units), vectors, **settings))
-    assert sum(half.n for half in whole.halves) == whole.n
+        assert same(split, evaluate(alone(task, units), vectors, **settings))
+    assert sum(split.n for split in whole.splits) == whole.n
 
 
-def test_a_half_of_a_clustering_is_scored_in_the_clusters_of_the_whole(vectors: np.ndarray) -> None:
-    whole = evaluate(CLUSTERING, vectors, halves=25, **SETTINGS)
+def test_a_split_of_a_clustering_is_scored_in_the_clusters_of_the_whole(vectors: np.ndarray) -> None:
+    whole = evaluate(CLUSTERING, vectors, resamples_of_splits=25, **SETTINGS)
     draws = metrics.cluster_draws(N, CLUSTERING.sample, CLUSTERING.experiments)
     clusters = metrics.clustered(vectors, list(draws), n_clusters=[5] * len(draws), batch_size=32)
     labels = np.array(LABELS)
-    for half, units in zip(whole.halves, half_units(N, SEED), strict=True):
+    for split, units in zip(whole.splits, split_units(N, SEED), strict=True):
         inside = np.isin(draws, units)
         for layer, given_clusters in enumerate(clusters):
             expected = [
                 v_measure_score(labels[draw[keep]], cluster[keep])
                 for draw, cluster, keep in zip(draws, given_clusters, inside, strict=True)
             ]
-            assert half.score[layer] == pytest.approx(np.mean(expected), abs=1e-12)
-        assert half.replicates.mean(axis=1) == pytest.approx(half.score)
+            assert split.score[layer] == pytest.approx(np.mean(expected), abs=1e-12)
+        assert split.replicates.mean(axis=1) == pytest.approx(split.score)
 
 
 @pytest.mark.parametrize("task", [RETRIEVAL, CLASSIFICATION, APART, SHARED, CLUSTERING], ids=lambda task: task.name)
-def test_asking_for_halves_changes_nothing_of_the_whole(task: Task, vectors: np.ndarray) -> None:
+def test_asking_for_splits_changes_nothing_of_the_whole(task: Task, vectors: np.ndarray) -> None:
     bare = evaluate(task, vectors, **SETTINGS)
-    assert same(evaluate(task, vectors, halves=7, **SETTINGS), bare)
-    assert bare.halves == ()
+    assert same(evaluate(task, vectors, resamples_of_splits=7, **SETTINGS), bare)
+    assert bare.splits == ()
 
 
-def test_a_half_without_units_scores_nan(vectors: np.ndarray) -> None:
+def test_a_split_without_units_scores_nan(vectors: np.ndarray) -> None:
     one = replace(RETRIEVAL, queries=RETRIEVAL.queries[:1], relevant=RETRIEVAL.relevant[:1])
-    empty, full = evaluate(one, vectors, halves=25, **SETTINGS).halves
+    empty, full = evaluate(one, vectors, resamples_of_splits=25, **SETTINGS).splits
     assert np.isnan(empty.score).all()
     assert np.isnan(empty.replicates).all()
     assert (full.score == evaluate(one, vectors, **SETTINGS).score).all()
@@ -125,6 +125,6 @@ def test_a_half_without_units_scores_nan(vectors: np.ndarray) -> None:
 
 @given(st.integers(0, 50), st.integers(0, 9))
 def test_every_unit_is_in_one_half_of_equal_halves(n: int, seed: int) -> None:
-    first, second = half_units(n, seed)
+    first, second = split_units(n, seed)
     assert sorted([*first, *second]) == list(range(n))
     assert 0 <= len(second) - len(first) <= 1

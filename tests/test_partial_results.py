@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from valens.errors import StoreError
-from valens.store.partial_results import Checkpoints
+from valens.store.partial_results import PartialResults
 
 ROW = bytes(range(32))
 ARRAY = np.arange(12, dtype=np.int32).reshape(3, 4)
 
 
-def read(kept: Checkpoints) -> np.ndarray | None:
+def read(kept: PartialResults) -> np.ndarray | None:
     return kept.read(ROW, shape=ARRAY.shape, dtype=np.int32)
 
 
@@ -27,14 +27,14 @@ def npy(array: np.ndarray) -> bytes:
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
-    kept = Checkpoints.of(tmp_path, {"seed": 0})
+    kept = PartialResults.of(tmp_path, {"seed": 0})
     assert read(kept) is None
     kept.begin()
     kept.write(ROW, ARRAY)
-    again = Checkpoints.of(tmp_path, {"seed": 0})
+    again = PartialResults.of(tmp_path, {"seed": 0})
     assert np.array_equal(read(again), ARRAY)
     assert json.loads((kept.folder / "manifest.json").read_text(encoding="utf-8")) == {"seed": 0}
-    assert read(Checkpoints.of(tmp_path, {"seed": 1})) is None
+    assert read(PartialResults.of(tmp_path, {"seed": 1})) is None
 
 
 DAMAGED = {
@@ -51,7 +51,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("kind", [*DAMAGED, "several arrays"])
 def test_what_is_damaged_is_not_there_and_is_written_again(tmp_path: Path, kind: str) -> None:
-    kept = Checkpoints.of(tmp_path, {})
+    kept = PartialResults.of(tmp_path, {})
     kept.begin()
     kept.write(ROW, ARRAY)
     (path,) = kept.folder.glob("*.npy")
@@ -66,14 +66,14 @@ def test_what_is_damaged_is_not_there_and_is_written_again(tmp_path: Path, kind:
 
 
 def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
-    kept = Checkpoints.of(tmp_path, {})
+    kept = PartialResults.of(tmp_path, {})
     (kept.folder / f"{ROW.hex()}.npy").mkdir(parents=True)
     with pytest.raises(StoreError, match=rf"{ROW.hex()}.npy cannot be read \(Is a directory\)"):
         read(kept)
 
 
 def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
-    kept = Checkpoints.of(tmp_path, {})
+    kept = PartialResults.of(tmp_path, {})
     kept.begin()
     strangers = [kept.folder / name for name in (".x.tmp", ".a-b.tmp", ".host-me-0.tmp")]
     for path in strangers:
@@ -83,7 +83,7 @@ def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = Checkpoints.of(tmp_path, {})
+    kept = PartialResults.of(tmp_path, {})
     kept.begin()
 
     def full(self: Path, target: Path) -> None:
@@ -99,4 +99,4 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(StoreError, match="Choose another --out"):
-        Checkpoints.of(tmp_path / "file", {}).begin()
+        PartialResults.of(tmp_path / "file", {}).begin()

@@ -19,7 +19,7 @@ from valens.errors import ResultError
 from valens.plotting import labels, style
 
 LONG = "a-laboratory/A-Model-With-A-Very-Long-Name-Instruct-2026-11-21-of-which-nothing-may-be-lost"
-SIX = ("VA", "HS", "LT", "hidden:norm/weighted", "attention/weighted", "of_my_own_with_a_very_long_name")
+SIX = ("VA", "HS", "LT", "hidden:norm/weighted", "attn_out/weighted", "of_my_own_with_a_very_long_name")
 
 # layers, representations, model, corpus, the share of layers without a score
 WORLDS = {
@@ -85,7 +85,7 @@ def lens(world: str) -> pd.DataFrame:
 
 def by_offset(world: str, width: str) -> Figure:
     first = lens(world).drop_duplicates(["representation", "offset", "norm"])
-    best = pd.concat([first.assign(choice="other half"), first.assign(choice="best layer", score=0.5)])
+    best = pd.concat([first.assign(choice="held out"), first.assign(choice="best layer", score=0.5)])
     return plotting.lens_by_offset(best, width=width)
 
 
@@ -126,7 +126,7 @@ def test_no_letter_of_a_name_is_lost() -> None:
 def test_a_letter_that_no_font_has_is_spelt_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(labels, "fonts", lambda: ("DejaVu Sans",))
     labels._drawable.cache_clear()
-    assert labels.legible("Größe 人\n\udcff") == r"Größe \u4eba\n\udcff"
+    assert labels.escape_missing_glyphs("Größe 人\n\udcff") == r"Größe \u4eba\n\udcff"
     labels._drawable.cache_clear()
 
 

@@ -19,7 +19,7 @@ from valens.representations.named import VA
 from valens.store.store import ActivationStore
 
 TEXTS = ["w5 w6 w7 w8 w9", "w6 w7", "w9 w8 w7 w6 w5 w4 w9 w9"]
-NAMES = ["values@2/tokens", "hidden@0/tokens", "hidden@3:norm/tokens", "heads@1/tokens", "attention@3/tokens"]
+NAMES = ["values@2/tokens", "hidden@0/tokens", "hidden@3:norm/tokens", "heads@1/tokens", "attn_out@3/tokens"]
 PATTERNS = ["pattern@2/last", "pattern@1/0,2", "pattern@3/all"]
 
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from valens.errors import ResultError
-from valens.statistics import half_units
-from valens.statistics.cross_fit import score_on_other_half
+from valens.statistics import split_units
+from valens.statistics.cross_fit import score_held_out
 
 
 def test_each_half_is_scored_at_the_layer_that_is_best_on_the_other():
     scores = np.zeros((3, 7))
-    first, second = half_units(7, seed=4)
+    first, second = split_units(7, seed=4)
     scores[1, first], scores[2, second] = 1.0, 0.5
     scores[0] = np.arange(7) / 100
-    found, chosen = score_on_other_half(scores, seed=4)
+    found, chosen = score_held_out(scores, seed=4)
     assert chosen == (2, 1)
     assert found[first].tolist() == scores[2, first].tolist()
     assert found[second].tolist() == scores[1, second].tolist()
@@ -25,7 +25,7 @@ def test_noise_is_not_flattered_and_a_maximum_is():
     """Thirty equally good layers, 400 draws: the honest mean is 0 within 4 standard errors, the maximum is not."""
     chance = np.random.default_rng(0)
     draws = chance.standard_normal((400, 30, 40))
-    honest = np.array([score_on_other_half(draw, seed=seed)[0].mean() for seed, draw in enumerate(draws)])
+    honest = np.array([score_held_out(draw, seed=seed)[0].mean() for seed, draw in enumerate(draws)])
     assert abs(honest.mean()) < 4 * honest.std() / 20
     highest = draws.mean(axis=2).max(axis=1)
     assert highest.mean() > 4 * honest.std() / 20
@@ -34,11 +34,11 @@ def test_noise_is_not_flattered_and_a_maximum_is():
 def test_the_best_layer_is_found_where_there_is_one():
     scores = np.random.default_rng(1).standard_normal((5, 100))
     scores[3] += 3
-    found, chosen = score_on_other_half(scores, seed=0)
+    found, chosen = score_held_out(scores, seed=0)
     assert chosen == (3, 3)
     assert found.tolist() == scores[3].tolist()
 
 
 def test_one_unit_has_no_halves():
     with pytest.raises(ResultError, match="Halves need 2 documents or more; there is 1"):
-        score_on_other_half(np.ones((3, 1)), seed=0)
+        score_held_out(np.ones((3, 1)), seed=0)
