@@ -122,6 +122,17 @@ def test_a_row_that_is_not_there_is_an_error(collection: Collection) -> None:
         collection.read("values/mean", 0, rows(1, 2))
 
 
+@pytest.mark.parametrize("version", [1, 3])
+def test_a_store_of_another_format_is_refused_in_one_line(tmp_path: pathlib.Path, version: int) -> None:
+    ActivationStore(tmp_path).collection(IDENTITY | {"format": version}, {}).write(
+        texts(1), {"values/mean": vectors(1)}
+    )
+    with pytest.raises(
+        StoreError, match=rf"format {version}; .* format 2\. Read the texts again into a new --store, or use"
+    ):
+        ActivationStore(tmp_path)
+
+
 def test_the_key_is_the_content_of_the_identity_alone(tmp_path: pathlib.Path) -> None:
     store, other = ActivationStore(tmp_path / "a"), ActivationStore(tmp_path / "b")
     key = store.collection({"a": 1, "b": {"c": 2}}, {"model": "x"}).key

@@ -30,7 +30,7 @@ from valens.representations.prompts import Tokens
 from valens.store.shards import SUFFIX, Row, Shard, write_shard
 from valens.store.temporary_files import TEMPORARY, sweep_temporaries, write_bytes
 
-FORMAT = 1
+FORMAT = 2
 """The version of the layout above; it is part of every collection's identity."""
 
 MANIFEST = "manifest.json"
@@ -52,6 +52,7 @@ class ActivationStore:
         object.__setattr__(self, "path", Path(path).expanduser())
         object.__setattr__(self, "check", check)
         _check_folder(self.path)
+        _check_format(self.path)
 
     @classmethod
     def of(cls, store: ActivationStore | str | Path) -> ActivationStore:
@@ -243,6 +244,20 @@ def _check_folder(path: Path) -> None:
         )
     if path.is_dir() and not any(path.glob(f"*/{MANIFEST}")) and not all(map(_hardly_begun, path.iterdir())):
         raise StoreError(f"{path} has files in it, and none of them is an activation store's. Choose an empty --store.")
+
+
+def _check_format(path: Path) -> None:
+    """Refuse a store of another layout, as its vectors would be read again beside those that are there."""
+    for manifest in sorted(path.glob(f"*/{MANIFEST}")) if path.is_dir() else ():
+        try:
+            found = json.loads(manifest.read_text(encoding="utf-8"))["identity"].get("format", FORMAT)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue  # named as broken where it is opened
+        if found != FORMAT:
+            raise StoreError(
+                f"{path} is a store of format {found}; this version of valens has format {FORMAT}. Read the texts again "
+                "into a new --store, or use the version that wrote it."
+            )
 
 
 def _hardly_begun(folder: Path) -> bool:
