@@ -33,7 +33,7 @@ from valens.lens_scores import (
     WHS,
     reciprocal,
 )
-from valens.statistics import bootstrap_means, compare_paired, half_units, percentile_interval
+from valens.statistics import bootstrap_means, compare_paired, first_highest, half_units, percentile_interval
 
 if TYPE_CHECKING:
     from valens.continuations import Continuations
@@ -81,7 +81,7 @@ class LensTables:
         """MRR@100 of each line's best layer, by how it was chosen; `layers` are one, or the two halves' if they differ."""
         rows = []
         for curve, (place, offset) in product(self.curves, enumerate(self.offsets)):
-            highest = int(curve.scores[:, place].mean(axis=1).argmax())
+            highest = first_highest(curve.scores[:, place].mean(axis=1))
             found, chosen = score_on_other_half(curve.scores[:, place], seed=self.seed)
             for choice, scores, places in (
                 (BEST, curve.scores[highest, place], (highest,)),
