@@ -9,24 +9,30 @@ from valens.layers.layer_set import LayerSet
 from valens.model.model import Model
 from valens.representations.named import Representation
 
+Layers = LayerSet | str | None
+"""A layer set, its notation (`20-27`, `half`), or None for every layer that there is."""
+
+
+def layers_of_model(model: Model, layers: Layers) -> LayerSet | None:
+    """The layers asked for of a model, None for all; LayerSetError for a notation that it cannot have."""
+    return LayerSet.parse(layers, model.n_layers) if isinstance(layers, str) else layers
+
 
 def layers_asked(model: Model, representation: Representation, layers: LayerSet | None) -> tuple[int, ...]:
     """Those of the layers that the representation has; all that it has, if none are named.
 
     Raises SiteError where the model has fewer layers, and where nothing is left.
     """
-    check_layers(model, layers or ())
-    there = representation.reading.layers(model.n_layers)
-    wanted = tuple(layer for layer in there if layers is None or layer in layers)
+    check_within(model, layers or ())
+    has = representation.reading.layers(model.n_layers)
+    wanted = tuple(layer for layer in has if layers is None or layer in layers)
     if not wanted:
-        raise SiteError(
-            f"{representation} has no layer {layers}; it has {there[0]}..{there[-1]}. Ask for some of those."
-        )
+        raise SiteError(f"{representation} has no layer {layers}; it has {has[0]}..{has[-1]}. Ask for some of those.")
     return wanted
 
 
-def check_layers(model: Model, layers: Iterable[int]) -> None:
-    """Raise SiteError for a layer behind the model's last."""
+def check_within(model: Model, layers: Iterable[int]) -> None:
+    """Raise SiteError for a layer after the model's last."""
     deepest = max(layers, default=0)
     if deepest > model.n_layers:
         raise SiteError(

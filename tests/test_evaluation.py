@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score
+from tiny import one_blas_thread  # noqa: F401
 
 from valens.errors import TaskError
 from valens.evaluation.bootstrap import stacked

@@ -16,7 +16,7 @@ import torch
 from mirrors import build, describe, emotions, search, splits, write
 from mteb.models.model_meta import ModelMeta
 from mteb.similarity_functions import cos_sim, pairwise_cos_sim
-from tiny import one_thread  # noqa: F401
+from tiny import one_blas_thread, one_thread  # noqa: F401
 
 from probes.layer_sweep.command import _cautions
 from valens import tasks

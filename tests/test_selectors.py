@@ -279,6 +279,25 @@ def test_the_same_curves_give_the_same_choice_and_stay_as_they_are(name: str, wh
 
 
 @each_selector
+@given(what=drawn(), seed=st.integers(0, 99))
+def test_last_bits_choose_nothing(name: str, what: tuple, seed: int) -> None:
+    """Sums that are taken in another order move a score by some 1e-16 of it, as another processor does."""
+    given_curves, chance = made(*what), np.random.default_rng(seed)
+
+    def moved(numbers: np.ndarray) -> np.ndarray:
+        return numbers + 1e-15 * chance.choice([-1, 0, 1], size=numbers.shape)
+
+    other = replace(
+        given_curves,
+        tasks=tuple(
+            replace(task, score=moved(task.score), replicates=moved(task.replicates)) for task in given_curves.tasks
+        ),
+        score_sets=lambda sets: moved(given_curves.score_sets(sets)),
+    )
+    assert selector(name).select(other).layers == selector(name).select(given_curves).layers
+
+
+@each_selector
 def test_a_selector_chooses_wherever_what_it_needs_is_there(name: str) -> None:
     rule = selector(name)
     types = (*rule.needs, "STS", "Clustering")

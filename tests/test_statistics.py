@@ -13,6 +13,8 @@ from valens.statistics import (
     bootstrap_means,
     compare_paired,
     compare_replicates,
+    first_highest,
+    highest_first,
     holm,
     jackknife_means,
     not_distinguishable_by_replicates,
@@ -331,3 +333,19 @@ def test_replicates_that_do_not_vary_and_scores_that_do_not_exist():
 def test_what_does_not_fit_cannot_be_compared():
     with pytest.raises(ResultError, match=r"\[3, 40\] and \[2, 40\]"):
         compare_paired(np.zeros((3, 40)), np.zeros((2, 40)), seed=0)
+
+
+# --- which is the highest ---------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=9), st.integers(0, 99))
+def test_of_scores_that_are_equal_but_for_rounding_the_first_comes_first(whole, seed):
+    tenths = np.array(whole) / 10
+    moved = tenths + 1e-15 * np.random.default_rng(seed).choice([-1, 0, 1], size=len(whole))
+    expected = sorted(range(len(whole)), key=lambda place: (-whole[place], place))
+    assert highest_first(moved) == highest_first(tenths) == expected
+    assert first_highest(moved) == expected[0]
+
+
+def test_one_answer_more_among_a_million_is_no_tie():
+    assert first_highest(np.array([0.5, 0.5 + 1e-6])) == 1

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 import transformers as hf
+from threadpoolctl import threadpool_limits
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 
 VOCABULARY = 97
@@ -46,6 +47,16 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def one_blas_thread() -> Iterator[None]:
+    """For modules in which a judge fits what valens fits, each fit by one thread: more of them sum in another order.
+
+    A last bit is then another label, because these fits stop before they have converged.
+    """
+    with threadpool_limits(1):
+        yield
 
 
 def tokenizer() -> hf.PreTrainedTokenizerFast:

@@ -9,20 +9,22 @@ from typing import Any
 
 import pandas as pd
 
-from probes.contract import PlottableResult
 from probes.layer_sweep.comparison import compared
+from probes.layer_sweep.section import chosen_lines, section_of
 from valens.extraction.layers_file import model_facts
 from valens.files.atomic import replace, write_json
 from valens.layers.layer_set import LayerSet
 from valens.results.formatting import with_interval
 from valens.results.tables import records
+from valens.results.result import Result
+from valens.results.section import Figures, Section
 from valens.selectors import AVERAGE, Choice
 
 KIND = "layer-sweep"
 LAYERS = "layers.json"
 
 
-class LayerSweepResult(PlottableResult):
+class LayerSweepResult(Result, kind=KIND):
     """The scores of single layers, and for each representation the layer set chosen from them.
 
     `table` has the scores of single layers, one row a number: model, representation, layer, depth, task, task_type, metric,
@@ -86,7 +88,7 @@ class LayerSweepResult(PlottableResult):
         """
         return compared(self.table, self.detail("replicates"), first, second, task_type)
 
-    def figures(self) -> Mapping[str, Callable[[], Any]]:
+    def figures(self) -> Figures:
         """Figure 3."""
         from probes.layer_sweep.figure import layer_curves
 
@@ -104,18 +106,22 @@ class LayerSweepResult(PlottableResult):
         """The detail `replicates` with the model's name, as a figure of several models takes it; None in older results."""
         return self.details["replicates"].assign(model=self.model) if "replicates" in self.details else None
 
-    def findings(self) -> dict[str, str]:
+    def headlines(self) -> dict[str, str]:
         """Each representation's best layer and chosen set, with the mean score over task types."""
-        told = {}
-        for name, choice in self.choices.items() if "choices" in self.details else ():
-            rules = {row["selector"]: row for row in self._rows("rules", name)}
-            best, chosen = rules.get("best"), rules.get(choice.selector)
-            if best:
-                told[f"best {name}"] = f"layer {best['layers']}, {_mean(best)}"
-            told[f"chosen {name}"] = f"{choice.layers}, by `{choice.selector}`" + (
-                f", {_mean(chosen)}" if chosen else ""
-            )
-        return told
+        return chosen_lines(self)
+
+    def section(self) -> Section:
+        """What each rule chooses and scores, why each layer is in or out, and every layer's scores."""
+        return section_of(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Scores and provenance, and the chosen set, the sets of every representation and how they compare."""
+        return super().to_json() | {
+            "representation": next(iter(self.choices)),
+            "layers": str(self.layers),
+            "representations": self.layer_sets(),
+            "comparisons": records(self.comparisons),
+        }
 
     def extra_files(self) -> tuple[str, ...]:
         """The files of the figure, and layers.json."""
@@ -125,7 +131,7 @@ class LayerSweepResult(PlottableResult):
         """Write the result, then `figure3.pdf` and `.png`, and `layers.json`, which `valens encode` reads."""
         out = super().save(folder)
         first, *_ = self.choices
-        sets, facts = self.to_json(), self.provenance
+        sets, facts = self.layer_sets(), self.provenance
         model = (
             model_facts(facts["model"], facts["how_read"], facts.get("rounded_weights_hash"))
             if "model" in facts
@@ -135,7 +141,7 @@ class LayerSweepResult(PlottableResult):
         replace(out / LAYERS, lambda path: write_json(path, content | {"comparisons": records(self.comparisons)}))
         return out
 
-    def to_json(self) -> dict[str, Any]:
+    def layer_sets(self) -> dict[str, Any]:
         """The layer sets, why each layer is in or out, and what the averaged embeddings score, those of other rules too."""
         return {
             name: {
@@ -182,7 +188,3 @@ def _choice(rows: pd.DataFrame) -> Choice:
     explained = rows[rows.why.notna()]
     reasons = dict(zip(explained.layer.tolist(), explained.why, strict=True))
     return Choice(str(rows.selector.iloc[0]), LayerSet.of(rows.layer[rows.chosen].tolist()), reasons)
-
-
-def _mean(rule: Mapping[str, Any]) -> str:
-    return f"{with_interval(rule['score'], rule['low'], rule['high'])} as a mean over task types"

@@ -32,7 +32,7 @@ from probes.logit_lens.names import (
     WHS,
     reciprocal,
 )
-from valens.statistics import bootstrap_means, compare_paired, percentile_interval, split_units
+from valens.statistics import bootstrap_means, compare_paired, first_highest, percentile_interval, split_units
 from valens.statistics.cross_fit import score_held_out
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class LensTables:
         """MRR@100 of each line's best layer, by how it was chosen; `layers` are one, or the two halves' if they differ."""
         rows = []
         for curve, (place, offset) in product(self.curves, enumerate(self.offsets)):
-            highest = int(curve.scores[:, place].mean(axis=1).argmax())
+            highest = first_highest(curve.scores[:, place].mean(axis=1))
             found, chosen = score_held_out(curve.scores[:, place], seed=self.seed)
             for choice, scores, places in (
                 (BEST, curve.scores[highest, place], (highest,)),

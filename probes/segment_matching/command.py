@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from valens.terminal import choices
-from valens.terminal.choices import either
-from valens.terminal.console import say, show_estimate, waiting, write_json
+from probes.command import ModelOptions, run_probe
+from valens.terminal.choices import either, one_of
 from valens.terminal.options import (
     CHOOSING,
     DEFAULT_STORE,
@@ -33,13 +31,13 @@ from valens.terminal.options import (
     Revision,
     Seed,
     StorePath,
-    layer_set,
     representations_named,
 )
 from valens.terminal.texts import read_corpus
 
-if TYPE_CHECKING:
-    from valens.probes import SegmentMatchingResult
+SIMILARITIES = ("cosine", "dot", "centered-cosine")
+INTERVALS = ("percentile", "bca")
+"""What the options take, said here because what measures them loads numpy; a test holds these to that."""
 
 
 def segment_matching(
@@ -83,8 +81,8 @@ def segment_matching(
         str,
         typer.Option(
             metavar="WORD",
-            help=f"How alike two segments are: {either(choices.SIMILARITIES)}.",
-            autocompletion=choices.similarities,
+            help=f"How alike two segments are: {either(SIMILARITIES)}.",
+            autocompletion=one_of(SIMILARITIES),
             rich_help_panel=CHOOSING,
         ),
     ] = "cosine",
@@ -92,8 +90,8 @@ def segment_matching(
         str,
         typer.Option(
             metavar="WORD",
-            help=f"The bootstrap interval: {either(choices.INTERVALS)}.",
-            autocompletion=choices.intervals,
+            help=f"The bootstrap interval: {either(INTERVALS)}.",
+            autocompletion=one_of(INTERVALS),
             rich_help_panel=CHOOSING,
         ),
     ] = "percentile",
@@ -116,48 +114,30 @@ def segment_matching(
     tokens, and each segment is read alone. A second run with the same settings reads nothing.
     """
     from valens.files.atomic import writable_folder
-    from valens.model.loading import load
-    from valens.probes import check_matching, cut_corpus, matching_plan
-    from valens.probes import segment_matching as match
-    from valens.store.store import ActivationStore
+    from probes.segment_matching.probe import SegmentMatching
 
-    console = Console(stderr=as_json)
     wanted = representations_named(representations)
-    ks = _numbers(k)
-    check_matching(ks, similarity, interval)
-    activations = ActivationStore(store, check=check)
-    texts = read_corpus(console, corpus, data_root=data_root, field=field, limit=limit)
-    if not dry_run:
-        writable_folder(out)
-    with waiting(console, f"Loading {model}"):
-        loaded = load(model, device=device, dtype=dtype, attn_implementation=attn_implementation, revision=revision)
-    picked = layer_set(layers, loaded.n_layers)
-    if dry_run:
-        segments = cut_corpus(
-            loaded, texts, max_tokens=max_tokens, segment_tokens=segment_tokens, seed=seed, resplits=resplits, ks=ks
-        )
-        job = matching_plan(loaded, segments, wanted, store=activations, max_tokens=max_tokens)
-        show_estimate(console, job.estimate(), as_json=as_json)
-        return
-    found = match(
-        loaded,
-        texts,
-        wanted,
-        store=activations,
-        layers=picked,
+    settings = SegmentMatching(
+        layers=layers,
         max_tokens=max_tokens,
         segment_tokens=segment_tokens,
         similarity=similarity,
-        ks=ks,
+        ks=_numbers(k),
         seed=seed,
         resplits=resplits,
         interval=interval,
     )
-    found.save(out)
-    if as_json:
-        write_json(_as_json(found, out))
-    else:
-        _show(console, found, out)
+    run_probe(
+        settings,
+        ModelOptions(model, revision, device, dtype, attn_implementation),
+        read_corpus(Console(stderr=as_json), corpus, data_root=data_root, field=field, limit=limit),
+        wanted,
+        store=store,
+        check=check,
+        out=out,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
 
 
 def _numbers(text: str) -> list[int]:
@@ -167,38 +147,3 @@ def _numbers(text: str) -> list[int]:
     if not all(part.isdecimal() for part in parts):
         raise ResultError(f"--k takes whole numbers with commas between, as 1,5,10; got {text!r}.")
     return [int(part) for part in parts]
-
-
-def _as_json(found: SegmentMatchingResult, out: Path) -> dict[str, Any]:
-    from valens.results.tables import records
-
-    first, *others = found.representations
-    compared = [
-        {"first": first, "second": second, "metric": metric} | row
-        for second in others
-        for metric in found.metrics
-        for row in records(found.compare(first, second, metric=metric))
-    ]
-    facts = found.provenance
-    return {"scores": records(found.table), "compared": compared, "provenance": facts, "out": str(out)}
-
-
-def _show(console: Console, found: SegmentMatchingResult, out: Path) -> None:
-    from probes.segment_matching.summary import best_table, layer_table, opening, words
-
-    facts, metric = found.provenance, found.main_metric
-    say(console, opening(found) + "\n")
-    say(console, f"{metric} of each text's beginning looking for its end, with 95 % intervals\n")
-    say(console, layer_table(found, metric))
-    say(
-        console,
-        "Each interval is its layer's own; p is corrected over the layers. Layer 0 is what enters the first block.\n",
-        style="dim",
-    )
-    say(console, best_table(found))
-    say(console, "")
-    for line in words(found):
-        say(console, line)
-    passes, seconds = facts["forward_passes"], timedelta(seconds=round(facts["seconds_reading"]))
-    read = f"{passes:,} passages read in {seconds}" if passes else "No forward pass: the store had every segment"
-    say(console, f"{read}. Scores of both directions, ranks and figure2 are in {out}", soft_wrap=True)

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from probes.contract import PlottableResult
 from probes.segment_matching.metrics import score_of
 from probes.segment_matching.recall import DIRECTIONS
+from probes.segment_matching.section import best_layer_lines, section_of
 from valens.errors import ResultError
-from valens.results.formatting import with_interval
+from valens.results.result import Result
+from valens.results.section import Figures, Section
+from valens.results.tables import records
 from valens.statistics import compare_paired
 
 KIND = "segment-matching"
 
 
-class SegmentMatchingResult(PlottableResult):
+class SegmentMatchingResult(Result, kind=KIND):
     """Scores by layer, and the rank of every document's own other half.
 
     `table` has one row a number: model, representation, layer, depth, corpus, direction, metric, score, low, high, …, n.
-    `between_resplits` is the standard deviation of the score over the resplits (missing with one draw), and
+    `between_resplits` is the standard deviation of the score over the draws of the cuts (missing with one draw), and
     `among_best` says which layers cannot be told from the best of their representation (see `valens.statistics`).
     """
 
     @property
     def ranks(self) -> pd.DataFrame:
-        """One row a document, resplit, direction, representation and layer: the rank, from 1, of its own other half."""
+        """One row a document, draw, direction, representation and layer: the rank, from 1, of its own other half."""
         return self.detail("ranks")
 
     @property
@@ -63,38 +64,46 @@ class SegmentMatchingResult(PlottableResult):
         """First − second at every layer that both have, paired by document: layer, difference, low, high, p, p_holm.
 
         [low, high] is a 95 % bootstrap interval over documents, `p` a sign-flip test of no difference, `p_holm` corrected
-        over the layers. Resplits are averaged first. ResultError for what was not measured.
+        over the layers. Draws of the cuts are averaged first. ResultError for what was not measured.
         """
         ours, theirs = (self._scores(name, metric, direction) for name in (first, second))
         layers = ours.index.intersection(theirs.index)
-        found = compare_paired(
+        paired = compare_paired(
             ours.loc[layers].to_numpy(), theirs.loc[layers].to_numpy(), resamples=resamples, seed=seed
         )
-        return pd.DataFrame({"layer": layers.astype(int), **found.columns()})
+        return pd.DataFrame({"layer": layers.astype(int), **paired.columns()})
 
-    def figures(self) -> Mapping[str, Callable[[], Any]]:
+    def figures(self) -> Figures:
         """Figure 2."""
         from probes.segment_matching.figure import matching_curves
 
         return {"figure2": partial(matching_curves, self.table)}
 
-    def findings(self) -> dict[str, str]:
+    def headlines(self) -> dict[str, str]:
         """Each representation's best layer, in the first direction."""
-        metric, direction = self.main_metric, DIRECTIONS[0]
-        rows = self.forward(metric)
-        rows = rows[rows.layer.notna()]
-        best = rows.loc[rows.groupby("representation", sort=False).score.idxmax()]
-        found = best[["representation", "layer", "score", "low", "high"]].itertuples(index=False)
-        return {
-            f"best {name}": f"layer {at}, {metric} {with_interval(*score)}, {direction}" for name, at, *score in found
-        }
+        return best_layer_lines(self)
+
+    def section(self) -> Section:
+        """Who finds the other half, where, and how far representations are apart."""
+        return section_of(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Scores and provenance, and under `compared` the paired differences of the first representation to each other."""
+        first, *others = self.representations
+        compared = [
+            {"first": first, "second": second, "metric": metric} | row
+            for second in others
+            for metric in self.metrics
+            for row in records(self.compare(first, second, metric=metric))
+        ]
+        return super().to_json() | {"compared": compared}
 
     def _scores(self, representation: str, metric: str, direction: str) -> pd.DataFrame:
-        """A document's score, [layer, document], the mean over the resplits."""
+        """A document's score, [layer, document], the mean over the draws."""
         ranks = self.ranks
         part = ranks[(ranks.representation == representation) & (ranks.direction == direction) & ranks.layer.notna()]
         if part.empty:
-            there = ", ".join(dict.fromkeys(ranks.representation[ranks.layer.notna()]))
-            raise ResultError(f"There are no layers of {representation!r}, {direction!r}; there are {there}.")
+            names = ", ".join(dict.fromkeys(ranks.representation[ranks.layer.notna()]))
+            raise ResultError(f"There are no layers of {representation!r}, {direction!r}; there are {names}.")
         scores = part.assign(score=score_of(part["rank"].to_numpy(), metric))
         return scores.pivot_table(index="layer", columns="document", values="score", aggfunc="mean", sort=False)

@@ -1,50 +1,82 @@
-"""How sentences about results put what was found: layers, intervals, p values, and who is ahead where."""
+"""How results put what was found: numbers, intervals, p values, layers, and who is ahead where."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from valens.layers.layer_set import LayerSet
 
-if TYPE_CHECKING:
-    import pandas as pd
 
 LEVEL = 0.05
 """A difference whose corrected p is below this is called ahead or behind."""
 
+MISSING = "–"
 _SMALLEST_P = 0.001
+_DECIMALS_UP_TO = 100
+"""A number as large as this has one decimal."""
 
 
-def at_layers(layers: str) -> str:
-    """A layer set in its notation, with what it is: `layer 30`, `layers 26-30`."""
-    return f"{'layer' if layers.isdecimal() else 'layers'} {layers}"
+def number(value: Any, *, digits: int = 3, signed: bool = False, fine: bool = True) -> str:
+    """Three decimals, fewer for what is large and, if `fine`, more for what is small; whole numbers as they are."""
+    if pd.isna(value):
+        return MISSING
+    if isinstance(value, int | np.integer):
+        return f"{value:,}"
+    sign = "+" if signed else ""
+    if fine and 0 < abs(value) < 0.5 * 10**-digits:
+        return _minus(f"{value:{sign}.1e}")
+    return _minus(f"{value:{sign}.{digits}f}" if abs(value) < _DECIMALS_UP_TO else f"{value:{sign},.1f}")
 
 
-def layers_named(layers: Iterable[int]) -> str:
-    """`layer 30`, `layers 12-14,22`, `no layer`."""
-    found = list(layers)
-    return at_layers(str(LayerSet.of(found))) if found else "no layer"
+def between(low: Any, high: Any, *, digits: int = 3, signed: bool = False) -> str:
+    """Return an interval in brackets; beside a larger bound, a small one is not written finer."""
+    if pd.isna(low) or pd.isna(high):
+        return ""
+    fine = bool(max(abs(low), abs(high)) < 0.5 * 10**-digits)
+    low, high = (number(float(bound), digits=digits, signed=signed, fine=fine) for bound in (low, high))
+    return f"[{low}, {high}]"
 
 
 def with_interval(score: float, low: float | None, high: float | None, *, digits: int = 3, signed: bool = False) -> str:
-    """`0.788 [0.742, 0.834]`, or `+0.046 [+0.010, +0.082]`; an interval that is missing is left out."""
-    form = f"{'+' if signed else ''}.{digits}f"
-    missing = low is None or high is None or math.isnan(low) or math.isnan(high)
-    return f"{score:{form}}" if missing else f"{score:{form}} [{low:{form}}, {high:{form}}]"
+    """Return `0.788 [0.742, 0.834]`, or `+0.046 [+0.010, +0.082]`; an interval that is missing is left out."""
+    return f"{number(score, digits=digits, signed=signed)} {between(low, high, digits=digits, signed=signed)}".strip()
 
 
 def p_value(p: float) -> str:
-    """Three decimals, or that it is below them."""
+    """Return three decimals, or that it is below them, for a column of p values."""
     return f"<{_SMALLEST_P}" if p < _SMALLEST_P else f"{p:.3f}"
 
 
+def probability(p: float) -> str:
+    """Return a p value for a sentence: `p = 0.031`, `p < 0.001`."""
+    return f"p < {_SMALLEST_P}" if p < _SMALLEST_P else f"p = {p:.3f}"
+
+
+def at_layers(layers: str) -> str:
+    """Return a layer set, in its notation, with what it is and the dashes of running text: `layer 30`, `layers 2, 26–30`."""
+    return f"{'layer' if layers.isdecimal() else 'layers'} {layers.replace('-', '–').replace(', ', ',').replace(',', ', ')}"
+
+
+def layers_named(layers: Iterable[int]) -> str:
+    """Return `layer 30`, `layers 12–14, 22`, `no layer`."""
+    numbers = [int(layer) for layer in layers]
+    return at_layers(str(LayerSet.of(numbers))) if numbers else "no layer"
+
+
 def ahead_and_behind(compared: pd.DataFrame, *, at: str = "layer") -> tuple[list[int], list[int]]:
-    """The layers at which the first is surely ahead of the second, and those at which it is behind.
+    """Return the layers at which the first is surely ahead of the second, and those at which it is behind.
 
     `compared` is what a result's `compare` gives, with its layers in the column `at`.
     """
     sure = compared[compared.p_holm < LEVEL]
     ahead, behind = (sure[at][sign * sure.difference > 0].astype(int).tolist() for sign in (1, -1))
     return ahead, behind
+
+
+def _minus(text: str) -> str:
+    """With the sign that is as wide as a plus."""
+    return f"−{text[1:]}" if text.startswith("-") else text

@@ -7,36 +7,43 @@ another interval or another test needs no model and no store.
 from __future__ import annotations
 
 import contextlib
-import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pandas as pd
 
 from valens.errors import ResultError
 from valens.files.atomic import remove, rename, writable_folder, write_json, written
 from valens.results import display
-from valens.results.tables import PROVENANCE, REPORT, TABLE, file_of, parquet, read_json_object, read_table, sha256_of
+from valens.results.section import Figures, Section, pictures_of
+from valens.results.tables import (
+    PROVENANCE,
+    REPORT,
+    TABLE,
+    file_of,
+    parquet,
+    read_json_object,
+    read_table,
+    records,
+    sha256_of,
+)
+from valens.results.views import view
 
-CLASSES = {
-    "layer-sweep": "LayerSweepResult",
-    "segment-matching": "SegmentMatchingResult",
-    "next-token": "NextTokenResult",
-    "logit-lens": "LogitLensResult",
-}
-"""Which class of `valens.probes` a kind of result is read as; any other kind is a plain Result."""
+Read = TypeVar("Read", bound="Result")
 
-Found = TypeVar("Found", bound="Result")
+_OPEN, _MOST = 100, 2000
+"""Tables with more rows are folded, and left to their files, in the section of a kind that has none of its own."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """What a probe found. `table` has one row a number; `provenance` says how it was made.
 
-    `details` are further tables by name, as `ranks`: what the numbers were computed from. A probe's own result is a class
-    of its own, which knows its figures and how to compare; one of another kind has its tables.
+    `details` are further tables by name, as `ranks`: what the numbers were computed from. The result of a probe is a
+    subclass that names its kind, `class Spread(Result, kind="spread")`, and knows its figures, its section and how to
+    compare; `read_result` gives that class back. A result of another kind has its tables.
     """
 
     kind: str
@@ -44,6 +51,21 @@ class Result:
     table: pd.DataFrame
     provenance: Mapping[str, Any]
     details: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+    CLASSES: ClassVar[dict[str, type[Result]]] = {}
+    """The subclasses that are known, by the kind that they named."""
+
+    def __init_subclass__(cls, *, kind: str | None = None, **rest: Any) -> None:
+        """Register a class as that of its kind. ResultError if a class of another name has it."""
+        super().__init_subclass__(**rest)
+        if kind is None:
+            return
+        holder = Result.CLASSES.get(kind, cls)
+        if holder.__qualname__ != cls.__qualname__:  # of the same name: a cell of a notebook was run again
+            raise ResultError(
+                f"Results of kind {kind!r} are read as {holder.__qualname__} already. Give {cls.__qualname__} a kind of its own."
+            )
+        Result.CLASSES[kind] = cls
 
     def __repr__(self) -> str:
         """The summary in plain text, no line longer than 96 letters."""
@@ -62,12 +84,26 @@ class Result:
         """What to know first, by name: model, texts, representations and layers, what was found, and when."""
         rows = f"table ({len(self.table):,} rows)"
         tables = ", ".join([rows, *(f"{name} ({len(self.details[name]):,})" for name in sorted(self.details))])
-        found = display.basics(self.table, self.provenance) | self.findings()
-        return found | {"tables": tables} | display.origin(self.provenance)
+        headlines = display.basics(self.table, self.provenance) | self.headlines()
+        return headlines | {"tables": tables} | display.origin(self.provenance)
 
-    def findings(self) -> dict[str, str]:
+    def headlines(self) -> dict[str, str]:
         """What was found, in a line or two for each name; nothing where the kind has no summary."""
         return {}
+
+    def section(self) -> Section:
+        """What a terminal and a page say of it; of a kind that says nothing of its own, its tables and figures."""
+        tables = tuple(
+            view(table, name.capitalize(), folded=len(table) > _OPEN, filtered=True)
+            for name, table in {"scores": self.table, **self.details}.items()
+            if len(table) <= _MOST
+        )
+        pictures = pictures_of(self.figures(), {name: f"The figure {name} of this {self.kind}." for name in self.figures()})
+        return Section(self.kind.replace("-", " ").capitalize(), pictures=pictures, tables=tables)
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain values: scores, what was found, provenance; a kind adds what else it knows."""
+        return {"kind": self.kind, "scores": records(self.table), "provenance": dict(self.provenance)}
 
     def to_pandas(self) -> pd.DataFrame:
         """A copy of the table."""
@@ -76,18 +112,24 @@ class Result:
     def detail(self, name: str) -> pd.DataFrame:
         """One of the further tables; ResultError if this result has none of that name."""
         if name not in self.details:
-            there = ", ".join(self.details) or "no further tables"
+            names = ", ".join(self.details) or "no further tables"
             raise ResultError(
-                f"This result of {self.kind} has no table {name!r}; it has {there}. If an earlier valens stored it, run the "
+                f"This result of {self.kind} has no table {name!r}; it has {names}. If an earlier valens stored it, run the "
                 "probe again: what the store has is not read again."
             )
         return self.details[name]
 
+    def figures(self) -> Figures:
+        """What draws each figure, by the name that its files have, from the tables alone; the main one first."""
+        return {}
+
     def plot(self) -> Any:
         """The main figure, as a matplotlib figure; ResultError for a kind that has none."""
+        for draw in self.figures().values():
+            return draw()
         raise ResultError(
-            f"A result of kind {self.kind!r} has no figure of its own. Draw its .table, or its .details: "
-            f"{', '.join(self.details) or 'none'}."
+            f"A result of kind {self.kind!r} has no figure of its own. Draw its .table, or its .details "
+            f"({', '.join(self.details) or 'none'}): valens.plotting.by_layer(result.table) draws scores by layer."
         )
 
     def compare(self, first: str, second: str) -> pd.DataFrame:
@@ -98,15 +140,15 @@ class Result:
         )
 
     def extra_files(self) -> tuple[str, ...]:
-        """The names of further files that `save` makes from the tables: figures and documents."""
-        return ()
+        """The names of the further files that `save` makes from the tables: figures and documents."""
+        return tuple(f"{name}.{suffix}" for name in self.figures() for suffix in ("pdf", "png"))
 
     def save(self, folder: str | Path) -> Path:
-        """Write `scores.parquet`, a file a detail, and last `provenance.json` into a folder, made if need be.
+        """Write `scores.parquet`, a file a detail, `provenance.json`, and then each figure as PDF and PNG into a folder.
 
-        ResultError if that cannot be done. Nothing else in the folder is touched. A result that is there already stays
-        whole until all of the new one is written; while the files change places the folder has no `provenance.json`.
-        Figures and documents made from the tables come after that; old ones of their names, and a report, are gone by then.
+        The folder is made if need be; ResultError if something cannot be written. Nothing else in it is touched. A result
+        that is there already stays whole until all of the new one is written; while the files change places the folder has
+        no `provenance.json`. Old figures and documents made from the tables, and a report, are gone by then.
         """
         out = writable_folder(folder)
         tables = {TABLE: self.table} | {file_of(name): table for name, table in self.details.items()}
@@ -119,41 +161,46 @@ class Result:
                 remove(out / name)
             for name, temporary in {**ready, PROVENANCE: last}.items():
                 rename(temporary, out / name)
+        self._draw(out)
         return out
 
+    def _draw(self, out: Path) -> None:
+        from valens.plotting.style import save_figure
+
+        for name, draw in self.figures().items():
+            save_figure(draw(), out, name)
+
     @classmethod
-    def read(cls: type[Found], folder: str | Path) -> Found:
-        """What `save` wrote; ResultError if the folder has no result, or one of another class."""
-        found = read_result(folder)
-        if isinstance(found, cls):
-            return found
-        raise ResultError(f"{folder} holds a result of {found.kind}, not a {cls.__name__}. Use valens.read_result.")
+    def read(cls: type[Read], folder: str | Path) -> Read:
+        """Read what `save` wrote; ResultError if the folder has no result, or one of another class."""
+        result = read_result(folder, class_of=lambda kind: cls if Result.CLASSES.get(kind) is cls else class_of(kind))
+        if isinstance(result, cls):
+            return result
+        raise ResultError(f"{folder} holds a result of {result.kind}, not a {cls.__name__}. Use valens.read_result.")
 
 
-def read_result(folder: str | Path) -> Result:
+def class_of(kind: str) -> type[Result]:
+    """The class that a kind of result is read as: the one that named it, or Result."""
+    return Result.CLASSES.get(kind, Result)
+
+
+def read_result(folder: str | Path, *, class_of: Callable[[str], type[Result]] = class_of) -> Result:
     """Read what `Result.save` wrote, as the class of its kind.
 
     Neither a model nor what models need is loaded for it. ResultError if the folder has no result, or a table of another
     one.
     """
-    where = Path(folder)
+    path = Path(folder)
     try:
-        where = where.expanduser()
-        facts = read_json_object(where / PROVENANCE)
+        path = path.expanduser()
+        facts = read_json_object(path / PROVENANCE)
         sums = facts.pop("files", None)  # older results have none
-        details = {name: read_table(where / file_of(name), sums) for name in facts.pop("details", ())}
+        details = {name: read_table(path / file_of(name), sums) for name in facts.pop("details", ())}
         kind = str(facts.pop("kind"))
-        table = read_table(where / TABLE, sums)
+        table = read_table(path / TABLE, sums)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise ResultError(
-            f"{where} has no result that can be read ({error}). A result is a folder with {TABLE} and {PROVENANCE}, "
+            f"{path} has no result that can be read ({error}). A result is a folder with {TABLE} and {PROVENANCE}, "
             "as a probe's --out leaves it."
         ) from error
-    return _class_of(kind)(kind, table, facts, details)
-
-
-def _class_of(kind: str) -> type[Result]:
-    if kind not in CLASSES:
-        return Result
-    found: type[Result] = getattr(importlib.import_module("valens.probes"), CLASSES[kind])
-    return found
+    return class_of(kind)(kind, table, facts, details)

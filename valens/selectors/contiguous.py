@@ -9,6 +9,7 @@ import numpy as np
 
 from valens.layers.layer_set import LayerSet
 from valens.selectors.contract import Choice, LayerCurves
+from valens.statistics import first_highest
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Contiguous:
         """Choose; with fewer than `width` candidates, all of them."""
         average, width = curves.average().score, min(self.width, len(curves.layers))
         means = np.convolve(average, np.ones(width) / width, mode="valid")
-        start = int(means.argmax())
+        start = first_highest(means)
         window = curves.layers[start : start + width]
         reasons = {
             layer: f"average {average[place]:.3f}, {'inside' if layer in window else 'outside'} the best window of {width} "

@@ -14,15 +14,16 @@ from typing import ClassVar
 from valens.errors import SelectionError
 from valens.layers.layer_set import LayerSet
 from valens.selectors.contract import Choice, LayerCurves
+from valens.statistics import ROUNDING, first_highest
 
 
 @dataclass(frozen=True)
 class Greedy:
     """The best layer, and then again and again the layer with which the averaged embedding scores highest.
 
-    It stops when no layer raises the mean score over task types, by however little, and at `max_layers`. So in the trials
-    that it makes, it is never below the layer that it began with, and flattered more than any other rule. A trial may be
-    rougher than the scores of the tasks; the reasons give what the trials scored.
+    It stops when no layer raises the mean score over task types, by however little (but more than rounding), and at
+    `max_layers`. So in the trials that it makes, it is never below the layer that it began with, and flattered more than any
+    other rule. A trial may be rougher than the scores of the tasks; the reasons give what the trials scored.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -38,7 +39,7 @@ class Greedy:
                 f"The selector `{self.name}` scores averaged embeddings, and these scores come without vectors. "
                 "Choose within a layer sweep, or use another selector."
             )
-        chosen = [curves.layers[int(curves.average().score.argmax())]]
+        chosen = [curves.layers[first_highest(curves.average().score)]]
         score = float(curves.score_sets([LayerSet.of(chosen)])[0])
         reasons = {chosen[0]: f"the best alone: average {score:.3f} in trials"}
         while others := [layer for layer in curves.layers if layer not in chosen]:
@@ -46,8 +47,8 @@ class Greedy:
                 reasons |= dict.fromkeys(others, f"{self.max_layers} layers are taken already")
                 break
             scores = curves.score_sets([LayerSet.of([*chosen, layer]) for layer in others])
-            best = int(scores.argmax())
-            if not scores[best] > score:
+            best = first_highest(scores)
+            if scores[best] <= score + ROUNDING:
                 reasons |= {
                     layer: f"with it the average would go from {score:.3f} to {found:.3f} in trials"
                     for layer, found in zip(others, scores, strict=True)

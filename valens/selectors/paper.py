@@ -14,7 +14,7 @@ import numpy as np
 
 from valens.layers.layer_set import LayerSet
 from valens.selectors.contract import Choice, LayerCurves, TaskCurve, check_task_types
-from valens.statistics import paired_difference
+from valens.statistics import ROUNDING, first_highest, highest_first, paired_difference
 
 _RETRIEVAL = "Retrieval"
 
@@ -46,13 +46,13 @@ class Paper:
             types = " and ".join(bad[place]) + (" only" if place in kept else "")
             reasons[curves.layers[place]] += f"; significantly below the candidates' median in {types}"
         if not kept:
-            kept = [int(retrieval.score.argmax())]
+            kept = [first_highest(retrieval.score)]
             reasons[curves.layers[kept[0]]] += "; kept all the same, as no candidate is better"
         return Choice(self.name, LayerSet.of(curves.layers[place] for place in kept), reasons)
 
     def _candidates(self, curves: LayerCurves, retrieval: TaskCurve) -> tuple[list[int], dict[int, str]]:
         """Places of the layers that are as good as the best in retrieval, and what is to be said of every layer."""
-        best = int(retrieval.score.argmax())
+        best = first_highest(retrieval.score)
         reasons, equals = {}, []
         for place, layer in enumerate(curves.layers):
             gap = paired_difference(retrieval.replicates[place], retrieval.replicates[best], confidence=self.confidence)
@@ -60,11 +60,11 @@ class Paper:
             below = (
                 f"significantly below layer {curves.layers[best]} ({difference:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}])"
             )
-            found = "the best" if place == best else f"not {below}" if gap.high >= 0 else below
+            found = "the best" if place == best else f"not {below}" if gap.high >= -ROUNDING else below
             reasons[layer] = f"retrieval {retrieval.score[place]:.3f}, {found}"
-            if place == best or gap.high >= 0:
+            if place == best or gap.high >= -ROUNDING:
                 equals.append(place)
-        ranked = sorted(equals, key=lambda place: (-retrieval.score[place], place))
+        ranked = [place for place in highest_first(retrieval.score) if place in equals]
         for place in ranked[self.max_layers :]:
             reasons[curves.layers[place]] += f"; only the {self.max_layers} best are taken"
         return sorted(ranked[: self.max_layers]), reasons
@@ -76,6 +76,6 @@ class Paper:
             if task_type != _RETRIEVAL:
                 replicates = curves.of_type(task_type).replicates
                 median = np.median(replicates[candidates], axis=0)
-                if paired_difference(replicates[place], median, confidence=self.confidence).high < 0:
+                if paired_difference(replicates[place], median, confidence=self.confidence).high < -ROUNDING:
                     below.append(task_type.lower())
         return below

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from valens.layers.layer_set import LayerSet
 from valens.selectors.contract import Choice, LayerCurves
+from valens.statistics import highest_first
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class TopK:
     def select(self, curves: LayerCurves) -> Choice:
         """Choose; with fewer than k candidates, all of them."""
         average = curves.average().score
-        ranked = sorted(range(len(curves.layers)), key=lambda place: (-average[place], place))
+        ranked = highest_first(average)
         reasons = {
             curves.layers[place]: f"average {average[place]:.3f}, number {rank} of {len(ranked)}"
             for rank, place in enumerate(ranked, start=1)

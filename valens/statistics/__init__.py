@@ -12,8 +12,10 @@ from valens.statistics.multiplicity import holm
 from valens.statistics.paired import Comparison, Difference, compare_paired, compare_replicates, paired_difference
 from valens.statistics.resampling import bootstrap_means, jackknife_means, resample_counts, split_units
 from valens.statistics.sign_flip import sign_flip_test
+from valens.statistics.ties import ROUNDING, first_highest, highest_first
 
 __all__ = [
+    "ROUNDING",
     "Comparison",
     "Difference",
     "bca_interval",
@@ -21,6 +23,8 @@ __all__ = [
     "bootstrap_means",
     "compare_paired",
     "compare_replicates",
+    "first_highest",
+    "highest_first",
     "holm",
     "jackknife_means",
     "not_distinguishable_by_replicates",

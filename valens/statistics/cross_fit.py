@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from valens.errors import ResultError
-from valens.statistics import split_units
+from valens.statistics import first_highest, split_units
 
 
 def score_held_out(
@@ -28,7 +28,7 @@ def score_held_out(
     found = np.empty(n)
     chosen = []
     for judging, judged in ((second, first), (first, second)):
-        best = int(scores[:, judging].mean(axis=1).argmax())
+        best = first_highest(scores[:, judging].mean(axis=1))
         found[judged] = scores[best, judged]
         chosen.append(best)
     return found, (chosen[0], chosen[1])

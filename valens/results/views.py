@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from valens.results.formatting import with_interval as with_bounds
 
 MISSING = "–"
 _SMALLEST = 0.0005
@@ -15,7 +17,7 @@ _SMALLEST = 0.0005
 _DECIMALS_UP_TO = 100
 _FEW = 24
 """A column of names with no more different ones than this can be filtered by."""
-_NAMES = {"p_holm": "p (Holm)", "n": "n", "between_seeds": "SD over seeds", "between_resplits": "SD over resplits"}
+_NAMES = {"p_holm": "p (Holm)", "n": "n", "between_seeds": "SD over seeds", "between_draws": "SD over draws"}
 _PROBABILITIES = ("p", "p_holm")
 _SIGNED = ("difference", "minus", "−")
 
@@ -27,10 +29,24 @@ class Cell:
     text: str
     key: float | None = None
     """What it is sorted by where its column is one of numbers; None is sorted last."""
-    interval: str = ""
-    """Set smaller behind the number."""
+    bounds: tuple[float, float] | None = None
+    """The interval of the number."""
+    signed: bool = False
     layers: frozenset[int] | None = None
     """A layer set to be drawn as a strip."""
+    best: bool = False
+    """Whether it is the best of its column."""
+
+    @property
+    def interval(self) -> str:
+        """The interval in brackets, empty where there is none; a page sets it smaller, after the number."""
+        return between(*self.bounds, signed=self.signed) if self.bounds else ""
+
+    def rounded(self, digits: int) -> str:
+        """The number and its interval with so many decimals, for a line that is short of room; other text as it is."""
+        if self.key is None or self.bounds is None or pd.isna(self.bounds[0]):
+            return self.text
+        return _minus(with_bounds(self.key, *self.bounds, digits=digits, signed=self.signed))
 
 
 @dataclass(frozen=True)
@@ -53,6 +69,8 @@ class View:
     folded: bool = False
     n_layers: int = 0
     """L, where cells have layer sets."""
+    chosen: frozenset[int] = frozenset()
+    """Which rows, from 0, are set apart as those that were chosen."""
 
 
 def view(table: pd.DataFrame, title: str, *, note: str = "", folded: bool = False, filtered: bool = False) -> View:
@@ -141,18 +159,14 @@ def _heading(name: str) -> str:
 def _cells(table: pd.DataFrame, name: str, bounds: tuple[str, str] | None) -> Iterable[Cell]:
     values, signed = table[name], any(word in name for word in _SIGNED)
     numeric = _column(name, values, filtered=False).numeric
-    intervals = _intervals(table, bounds, signed=signed) if bounds else [""] * len(table)
+    intervals = list(zip(*(table[end] for end in bounds), strict=True)) if bounds else [None] * len(table)
     for value, interval in zip(values.astype(object), intervals, strict=True):
         if not numeric or pd.isna(value):
             yield Cell(_plain(value))
         elif name in _PROBABILITIES:
             yield Cell(_p(value), float(value))
         else:
-            yield Cell(number(value, signed=signed), float(value), interval)
-
-
-def _intervals(table: pd.DataFrame, bounds: Sequence[str], *, signed: bool) -> list[str]:
-    return [between(low, high, signed=signed) for low, high in zip(*(table[name] for name in bounds), strict=True)]
+            yield Cell(number(value, signed=signed), float(value), interval, signed)
 
 
 def _plain(value: Any) -> str:
