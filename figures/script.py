@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from probes.catalogue import read_result
 from valens.errors import ResultError, ValensError
 from valens.files.escaped_surrogates import escape_surrogates
 from valens.plotting.style import WIDTHS, Width, save_figure
-from valens.results.result import read_result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

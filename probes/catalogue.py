@@ -11,9 +11,17 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from valens.results import result
+
+if TYPE_CHECKING:
+    from probes.layer_sweep.probe import LayerSweep
+    from probes.layer_sweep.probe import layer_sweep
+    from probes.layer_sweep.result import LayerSweepResult
+    from probes.segment_matching.probe import SegmentMatching
+    from probes.segment_matching.probe import segment_matching
+    from probes.segment_matching.result import SegmentMatchingResult
 
 
 @dataclass(frozen=True)
@@ -25,8 +33,13 @@ class Shipped:
     """The name of its main figure's files."""
     example: str
     """A command line that runs as it is."""
-    command_name: str = ""
-    """What its command is called, where that is not its name."""
+    called: str = ""
+    """What its command is called, where that is not its kind."""
+
+    @property
+    def command_name(self) -> str:
+        """What its command is called: `segment-matching`."""
+        return self.called or self.kind
 
     @property
     def kind(self) -> str:
@@ -79,7 +92,7 @@ def read_result(folder: str | Path) -> result.Result:
 
     `folder` is what a probe's `--out` left. ResultError if it has no result, or a table that was changed.
     """
-    return result.read_result(folder, class_of=class_of)
+    return result.read_folder(folder, class_of=class_of)
 
 
 def public_names() -> dict[str, str]:

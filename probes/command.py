@@ -93,5 +93,7 @@ def what_was_read(result: Result) -> str:
 
 def _files(result: Result) -> str:
     """Name what was written: tables, figures and documents, without the endings of files."""
-    names = dict.fromkeys(Path(name).stem if Path(name).suffix in {".pdf", ".png"} else name for name in result.extra_files())
+    names = dict.fromkeys(
+        Path(name).stem if Path(name).suffix in {".pdf", ".png"} else name for name in result.extra_files()
+    )
     return ", ".join(["Scores", *result.details, *names])

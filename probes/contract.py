@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from valens.extraction.estimate import Estimate
 from valens.model.model import Model
@@ -17,7 +17,7 @@ from valens.representations.named import Representation
 from valens.results.result import Result
 from valens.store.store import ActivationStore
 
-Data = TypeVar("Data", contravariant=True)
+Data_contra = TypeVar("Data_contra", contravariant=True)
 
 
 class Job(Protocol):
@@ -32,7 +32,7 @@ class Job(Protocol):
         ...
 
 
-class Probe(Protocol[Data]):
+class Probe(Protocol[Data_contra]):
     """A question put to a model's vectors, with its settings."""
 
     @property
@@ -53,38 +53,10 @@ class Probe(Protocol[Data]):
     def plan(
         self,
         model: Model,
-        data: Data,
+        data: Data_contra,
         representations: Sequence[Representation],
         *,
         store: ActivationStore | str | Path,
     ) -> Job:
         """Plan the probe of a model on a corpus or suite; ValensError for settings that these do not allow."""
         ...
-
-
-def check_probe(probe: Probe[Any], model: Model, data: Any, representations: Sequence[Representation]) -> Result:
-    """Hold a probe to what every probe promises, on a model and data of your choice, and give the result.
-
-    Planning and estimating make no result and keep nothing; running gives a result of the probe's class and kind, whose
-    section asks the probe's question; a second run reads nothing and finds the same. ProbeError for what does not hold.
-    """
-    import tempfile
-
-    from valens.errors import ProbeError
-
-    with tempfile.TemporaryDirectory(prefix="valens-") as folder:
-        cost = probe.plan(model, data, representations, store=folder).estimate()
-        first = probe.plan(model, data, representations, store=folder).run()
-        second = probe.plan(model, data, representations, store=folder).run()
-    broken = {
-        "its estimate counts no forward pass before anything was read": cost.passes == 0,
-        f"its result is a {type(first).__name__}, not a {probe.result.__name__}": type(first) is not probe.result,
-        f"its result is of kind {first.kind!r}, not {probe.kind!r}": first.kind != probe.kind,
-        "its result's section does not ask its question": first.section().question != probe.question,
-        "a second run makes forward passes": second.provenance.get("forward_passes") != 0,
-        "a second run finds something else": not first.table.equals(second.table),
-    }
-    for what, holds in broken.items():
-        if holds:
-            raise ProbeError(f"{type(probe).__name__}: {what}.")
-    return first

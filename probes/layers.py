@@ -23,7 +23,7 @@ def layers_asked(model: Model, representation: Representation, layers: LayerSet 
 
     Raises SiteError where the model has fewer layers, and where nothing is left.
     """
-    check_within(model, layers or ())
+    check_layers(model, layers or ())
     has = representation.reading.layers(model.n_layers)
     wanted = tuple(layer for layer in has if layers is None or layer in layers)
     if not wanted:
@@ -31,7 +31,7 @@ def layers_asked(model: Model, representation: Representation, layers: LayerSet 
     return wanted
 
 
-def check_within(model: Model, layers: Iterable[int]) -> None:
+def check_layers(model: Model, layers: Iterable[int]) -> None:
     """Raise SiteError for a layer after the model's last."""
     deepest = max(layers, default=0)
     if deepest > model.n_layers:

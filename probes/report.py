@@ -1,148 +1,35 @@
-"""The page itself: sections from results, the template filled in, and one file written whole or not at all."""
+"""A page about a results folder: one HTML file, written whole or not at all."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from importlib import resources
-from itertools import count
 from pathlib import Path
 
-import jinja2
-from markupsafe import Markup
-
 from probes.result_folders import results_in
-from valens.errors import ResultError
 from valens.files.atomic import replace, writable_folder
-from valens.files.escaped_surrogates import escape_surrogates
-from valens.report.drawings import inline_svg
-from valens.report.facts import Fact, command_of, facts_of, made_with, model_of, texts_of
-from valens.report.kinds import section_of
-from valens.report.section import Section, at_layers
-from valens.report.views import number
-from valens.results.provenance import __version__
-from valens.results.result import Result
-from valens.results.tables import PROVENANCE, REPORT, TABLE
-
-
-@dataclass(frozen=True)
-class DrawnFigure:
-    """A figure as it stands on the page."""
-
-    svg: Markup
-    caption: str
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A table of a result's folder, which the page names but need not hold."""
-
-    file: str
-    rows: str
-    columns: str
-
-
-@dataclass(frozen=True)
-class PageSection:
-    """One result on the page."""
-
-    id: str
-    place: str
-    title: str
-    texts: str
-    section: Section
-    figures: tuple[DrawnFigure, ...]
-    made: tuple[str, ...]
-    command: str
-    typed: bool
-    """Whether `command` is one, and no remark that there was none."""
-    facts: tuple[Fact, ...]
-    files: tuple[Kept, ...]
+from valens.report.page import page_of
+from valens.results.tables import REPORT
 
 
 def write_report(folder: str | Path, out: str | Path | None = None) -> Path:
     """Write a page about the results in a folder, one or a tree of them: figures, tables, layer sets, provenance.
 
-    One HTML file that asks for nothing outside itself; by default `report.html` in the folder. The same results give the
-    same bytes. ResultError for a folder without a result, for a result that cannot be read, and where the page cannot be
-    written; a page that was there is then still there.
+    The page is one HTML file that asks for nothing outside itself. The same results give the same bytes.
+
+    Args:
+        folder: what a probe's `--out` left, or a folder of several such.
+        out: the page's file; None: `report.html` in the folder.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ResultError: a folder without a result, a result that cannot be read, or a page that cannot be written; a page that
+            was there is then still there.
+
     """
     path = Path(folder) / REPORT if out is None else Path(out)
-    found = results_in(folder)
+    results = results_in(folder)
     parent = writable_folder(path.parent)
-    content = _page(Path(folder).expanduser().resolve().name, list(_sections(Path(folder), found))).encode("utf-8")
+    content = page_of(Path(folder), results).encode("utf-8")
     replace(parent / path.name, lambda temporary: temporary.write_bytes(content))
     return parent / path.name
-
-
-def _sections(folder: Path, found: Mapping[Path, Result]) -> Iterator[PageSection]:
-    numbers = count(1)
-    for place, (path, result) in enumerate(found.items(), start=1):
-        try:
-            section = section_of(result)
-            figures = tuple(
-                DrawnFigure(Markup(inline_svg(picture.draw(), prefix=f"f{next(numbers)}-")), picture.caption)
-                for picture in section.pictures
-            )
-        except ResultError as error:
-            raise ResultError(f"{folder / path}: {error}") from error
-        yield _section(f"result-{place}", path, result, section, figures)
-
-
-def _section(name: str, path: Path, result: Result, section: Section, figures: tuple[DrawnFigure, ...]) -> PageSection:
-    command, typed = command_of(result.provenance)
-    model = model_of(result.provenance)
-    return PageSection(
-        id=name,
-        place="" if path == Path() else path.as_posix(),
-        title=f"{section.title} of {model}" if model else section.title,
-        texts=texts_of(result.provenance),
-        section=section,
-        figures=figures,
-        made=made_with(result.provenance),
-        command=command,
-        typed=typed,
-        facts=facts_of(result.provenance),
-        files=tuple(_files(result)),
-    )
-
-
-def _files(result: Result) -> Iterator[Kept]:
-    tables = {TABLE: result.table} | {f"{name}.parquet": table for name, table in result.details.items()}
-    for file, table in tables.items():
-        yield Kept(file, number(len(table)), ", ".join(map(str, table.columns)))
-
-
-def _page(folder: str, sections: list[PageSection]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("valens.report", "assets"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style, script = (_asset(name) for name in ("style.css", "script.js"))
-    title = sections[0].title if len(sections) == 1 else f"{len(sections)} results in {folder}"
-    page = environment.get_template("page.html").render(
-        title=title,
-        sections=sections,
-        single=len(sections) == 1,
-        style=Markup(style),
-        script=Markup(script),
-        script_sum=_sum(script),
-        version=__version__,
-        provenance_file=PROVENANCE,
-        at_layers=at_layers,
-    )
-    return escape_surrogates(page)
-
-
-def _asset(name: str) -> str:
-    return (resources.files("valens.report") / "assets" / name).read_text(encoding="utf-8")
-
-
-def _sum(script: str) -> str:
-    """What the page's policy says of its script, so that no other can run."""
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from probes.catalogue import read_result
 from valens.errors import ResultError
-from valens.results.result import Result, read_result
+from valens.results.result import Result
 from valens.results.tables import PROVENANCE, TABLE
 
 

@@ -19,12 +19,12 @@ import torch
 import transformers as hf
 from tiny import one_thread  # noqa: F401
 
+from probes.catalogue import read_result
 from valens import cli
 from valens.layers.layer_set import LayerSet
 from valens.model import loading
 from valens.model.catalog import CATALOG
 from valens.model.model import Model
-from valens.results.result import read_result
 from valens.selectors import SELECTORS
 
 DETAILS = (

@@ -18,9 +18,9 @@ import pytest
 from matplotlib import pyplot as plt
 from readable import assert_readable
 
+from probes.catalogue import read_result
 from valens.errors import ResultError
 from valens.plotting import write_figure
-from valens.results.result import read_result
 
 FIGURES = Path(__file__).resolve().parents[1] / "figures"
 SCRIPTS = {

@@ -15,6 +15,7 @@ import pytest
 import tiny
 import torch
 
+from probes.catalogue import read_result
 from probes.layer_sweep.probe import layer_sweep, plan
 from probes.layer_sweep.result import LayerSweepResult
 from valens.errors import LayerSetError, PromptError, ResultError, SelectionError, SiteError, TaskError
@@ -28,7 +29,6 @@ from valens.model import loading
 from valens.model.model import Model
 from valens.representations.named import HS, VA, Representation
 from valens.representations.prompts import Prompt
-from valens.results.result import read_result
 from valens.selectors import SELECTORS
 from valens.suites.named import suite_named
 from valens.tasks import Classification, Clustering, LeftOut, Reranking, Retrieval, Sts, Suite, Task

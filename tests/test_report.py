@@ -14,13 +14,14 @@ import pytest
 from browser import Browser, browser
 from selenium.webdriver.common.keys import Keys
 from shell import Shell, shell
+from valens.report.kinds import section_of
+from valens.report.views import number, with_interval
 
+from probes.catalogue import read_result
 from probes.report import write_report
 from valens.errors import ResultError
 from valens.layers.layer_set import LayerSet
-from valens.report.kinds import section_of
-from valens.report.views import number, with_interval
-from valens.results.result import Result, read_result
+from valens.results.result import Result
 from valens.results.tables import PROVENANCE
 
 __all__ = ["browser", "shell"]

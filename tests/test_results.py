@@ -17,13 +17,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from probes.catalogue import read_result
 from probes.report import write_report
 from valens import probes
 from valens.errors import ResultError
 from valens.files.atomic import replace, writable_folder, write_json
 from valens.files.strict_json import to_json
 from valens.results import provenance
-from valens.results.result import CLASSES, Result, read_result
+from valens.results.result import CLASSES, Result
 from valens.results.tables import records
 
 TABLE = pd.DataFrame(

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from probes.catalogue import read_result
     from probes.report import write_report
     from valens import mteb, probes
     from valens.corpora import Corpus, corpus
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from valens.representations.prompts import Prompt
     from valens.representations.readings import Reading
     from valens.results.provenance import __version__
-    from valens.results.result import Result, read_result
+    from valens.results.result import Result
     from valens.selectors import selector
     from valens.store.store import ActivationStore
     from valens.suites.named import suite_named as suite
@@ -50,7 +51,7 @@ _HOMES = {
     ),
     "write_report": "probes.report",
     "Result": "valens.results.result",
-    "read_result": "valens.results.result",
+    "read_result": "probes.catalogue",
     "selector": "valens.selectors",
     "Site": "valens.layers.sites",
     "Stream": "valens.layers.sites",

@@ -12,10 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from probes.layer_sweep.command import sweep_layers
-from probes.logit_lens.command import logit_lens
-from probes.next_token.command import next_token
-from probes.segment_matching.command import segment_matching
+from probes.catalogue import PROBES
 from valens.commands import store
 from valens.commands.audit import audit
 from valens.commands.encode import encode
@@ -71,10 +68,8 @@ def _add(panel: str, name: str, command: Callable[..., None], *lines: str) -> No
     app.command(name, cls=Command, rich_help_panel=panel, epilog=examples(*lines))(command)
 
 
-_add(PROBE, "sweep-layers", sweep_layers, "valens sweep-layers --suite builtin --out results/demo")
-_add(PROBE, "segment-matching", segment_matching, "valens segment-matching --corpus wikipedia --segment-tokens 128")
-_add(PROBE, "next-token", next_token, "valens next-token --corpus wikipedia --representations VA,HS,LT")
-_add(PROBE, "logit-lens", logit_lens, "valens logit-lens --corpus wikipedia --offsets 1-5")
+for shipped in PROBES:
+    _add(PROBE, shipped.command_name, shipped.command(), shipped.example)
 _add(
     USE,
     "encode",

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from valens.errors import RepresentationError, ResultError, SelectionError, TaskError
+from probes.contract import Probe
+from valens.errors import ProbeError, RepresentationError, ResultError, SelectionError, TaskError
 from valens.evaluation.evaluate import evaluate
 from valens.layers.layer_set import LayerSet
+from valens.model.model import Model
+from valens.representations.named import Representation
 from valens.representations.poolings import CustomPooling, Pooling, pooling_weights
-from valens.results.result import Result, read_result
+from valens.results.result import Result
 from valens.selectors import Choice, LayerCurves, Selector, TaskCurve, check_tasks
 from valens.tasks import Task
 
@@ -92,7 +96,7 @@ def check_result(result: Result) -> None:
     if result.table.empty:
         raise ResultError(f"The result of kind {result.kind!r} has no rows. Give it one row a number.")
     with tempfile.TemporaryDirectory(prefix="valens-") as folder:
-        again = read_result(result.save(folder))
+        again = type(result).read(result.save(folder))
     tables = {"": (result.table, again.table)} | {
         name: (table, again.details.get(name)) for name, table in result.details.items()
     }
@@ -106,6 +110,30 @@ def check_result(result: Result) -> None:
         raise ResultError(
             f"Read again, the provenance differs in {', '.join(lost)}. Give plain values that JSON can hold."
         )
+
+
+def check_probe(probe: Probe[Any], model: Model, data: Any, representations: Sequence[Representation]) -> Result:
+    """Hold a probe to what every probe promises, on a model and data of your choice, and give the result.
+
+    Planning and estimating make no result and keep nothing; running gives a result of the probe's class and kind, whose
+    section asks the probe's question; a second run reads nothing and finds the same. ProbeError for what does not hold.
+    """
+    with tempfile.TemporaryDirectory(prefix="valens-") as folder:
+        cost = probe.plan(model, data, representations, store=folder).estimate()
+        first = probe.plan(model, data, representations, store=folder).run()
+        second = probe.plan(model, data, representations, store=folder).run()
+    broken = {
+        "its estimate counts no forward pass before anything was read": cost.passes == 0,
+        f"its result is a {type(first).__name__}, not a {probe.result.__name__}": type(first) is not probe.result,
+        f"its result is of kind {first.kind!r}, not {probe.kind!r}": first.kind != probe.kind,
+        "its result's section does not ask its question": first.section().question != probe.question,
+        "a second run makes forward passes": second.provenance.get("forward_passes") != 0,
+        "a second run finds something else": not first.table.equals(second.table),
+    }
+    for what, holds in broken.items():
+        if holds:
+            raise ProbeError(f"{type(probe).__name__}: {what}.")
+    return first
 
 
 def _apart(one: Float[torch.Tensor, "..."], other: Float[torch.Tensor, "..."]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,9 @@ from probes.layer_sweep.section import chosen_lines, section_of
 from valens.extraction.layers_file import model_facts
 from valens.files.atomic import replace, write_json
 from valens.layers.layer_set import LayerSet
-from valens.results.formatting import with_interval
-from valens.results.tables import records
 from valens.results.result import Result
 from valens.results.section import Figures, Section
+from valens.results.tables import records
 from valens.selectors import AVERAGE, Choice
 
 KIND = "layer-sweep"

@@ -91,7 +91,9 @@ def _about(facts: Mapping[str, Any]) -> Iterator[str]:
     suite = facts.get("suite")
     if not isinstance(suite, Mapping):
         return
-    sizes = ", ".join(f"{name} ({size:,})" if isinstance(size, int) else str(name) for name, size in suite["tasks"].items())
+    sizes = ", ".join(
+        f"{name} ({size:,})" if isinstance(size, int) else str(name) for name, size in suite["tasks"].items()
+    )
     yield f"{suite['name']}: {sizes}."
     cut = facts.get("texts_truncated", 0)
     if cut:
@@ -123,7 +125,10 @@ def _findings(result: Sweep) -> Iterator[str]:
     words = result.table[result.table.representation == LEXICAL]
     if len(words):
         yield f"Words alone ({LEXICAL}) score {number(words.groupby('task_type').score.mean().mean())}."
-    yield "Scores are means over task types. Layers were chosen on these very scores, which flatters them: judge a set on other data."
+    yield (
+        "Scores are means over task types. Layers were chosen on these very scores, which flatters them: judge a set on other "
+        "data."
+    )
 
 
 def _chosen(name: str, choice: Choice, rules: pd.DataFrame) -> str:
@@ -139,7 +144,11 @@ def _best(result: Sweep, name: str, rules: pd.DataFrame) -> str:
         return ""
     best = rules.loc["best"]
     sentence = f"Its best single layer is {best.layers}: {with_interval(*best[_SCORES])}"
-    return f"{sentence}; {as_good(int(best.layers), _among_best(result, name))}." if "replicates" in result.details else f"{sentence}."
+    return (
+        f"{sentence}; {as_good(int(best.layers), _among_best(result, name))}."
+        if "replicates" in result.details
+        else f"{sentence}."
+    )
 
 
 def _among_best(result: Sweep, name: str) -> list[int]:
@@ -178,7 +187,7 @@ def _chosen_set(result: Sweep, name: str, choice: Choice) -> LayerSetSection:
 
 
 def _rules(result: Sweep, name: str, n_layers: int) -> View:
-    """Show what each rule would choose: its set, the averaged embedding's mean score, and how far the chosen set is from it."""
+    """Show what each rule would choose: its set, the averaged embedding's mean score, and how far it is from the chosen one."""
     ours = result.rules[result.rules.representation == name]
     made = ours[ours.layers.notna()].copy()
     refused = [f"No set by “{row.selector}”: {row.refused}" for row in ours[ours.layers.isna()].itertuples()]
@@ -186,18 +195,31 @@ def _rules(result: Sweep, name: str, n_layers: int) -> View:
     made.loc[asked, [column for column in made if column.startswith("chosen_minus_this")]] = float("nan")
     shown = made[[column for column in _RULES if column in made]].rename(columns=_RULE_NAMES)
     shown = shown.rename(columns=lambda column: column.replace("chosen_minus_this_", "chosen − this_"))
-    honest = "" if "held_out" not in made else (
-        "`held out` is honest: the rule chose on one split of the data, and its set scored `in sample` on that split and "
-        "`held out` on the other."
+    honest = (
+        ""
+        if "held_out" not in made
+        else (
+            "`held out` is honest: the rule chose on one split of the data, and its set scored `in sample` on that split "
+            "and `held out` on the other."
+        )
     )
-    note = " ".join(["Means over task types with 95 % intervals; differences are paired.", honest, *refused]).replace("  ", " ")
+    note = " ".join(["Means over task types with 95 % intervals; differences are paired.", honest, *refused]).replace(
+        "  ", " "
+    )
     plain = view(shown, f"What each rule chooses for {name}", note=note)
     sets = [frozenset(LayerSet.parse(layers, n_layers)) for layers in made.layers]
     at = [column.name for column in plain.columns].index("layers") if len(made) > 1 or "layers" in shown else None
-    rows = plain.rows if at is None else tuple(
-        (*row[:at], replace(row[at], layers=layers), *row[at + 1 :]) for row, layers in zip(plain.rows, sets, strict=True)
+    rows = (
+        plain.rows
+        if at is None
+        else tuple(
+            (*row[:at], replace(row[at], layers=layers), *row[at + 1 :])
+            for row, layers in zip(plain.rows, sets, strict=True)
+        )
     )
-    return replace(plain, rows=rows, n_layers=n_layers, chosen=frozenset(index for index, yes in enumerate(asked) if yes))
+    return replace(
+        plain, rows=rows, n_layers=n_layers, chosen=frozenset(index for index, yes in enumerate(asked) if yes)
+    )
 
 
 def _reasons(name: str, choice: Choice) -> View:
@@ -210,10 +232,12 @@ def _reasons(name: str, choice: Choice) -> View:
 
 
 def _by_type(result: Sweep, name: str, choice: Choice) -> View:
-    """Show one row a layer and one column a task type, the best of each marked; below them the averaged sets and words alone."""
+    """Show one row a layer and one column a task type, the best of each marked; below, the averaged sets and words alone."""
     single = result.table[(result.table.representation == name) & result.table.layer.notna()]
     metrics = single.drop_duplicates("task_type").set_index("task_type").metric
-    heads = {task_type: f"{task_type} {_METRICS.get(metrics[task_type], metrics[task_type])}" for task_type in metrics.index}
+    heads = {
+        task_type: f"{task_type} {_METRICS.get(metrics[task_type], metrics[task_type])}" for task_type in metrics.index
+    }
     by_layer = _wide(single, "layer")
     plain = view(by_layer.reset_index().rename(columns=heads), f"{name}: score by layer (* best, > in the chosen set)")
     layers = [int(layer) for layer in by_layer.index]
@@ -252,7 +276,11 @@ def _by_task(result: Sweep, name: str) -> View:
         columns |= {str(task): by_layer.score, f"{task}_low": by_layer.low, f"{task}_high": by_layer.high}
     metrics = single.drop_duplicates("task").itertuples()
     described = "; ".join(f"{row.task}: {row.task_type}, {row.metric}" for row in metrics)
-    return view(pd.DataFrame(columns).reset_index(), f"{name}: score by layer and task", note=f"{described}. With 95 % intervals.")
+    return view(
+        pd.DataFrame(columns).reset_index(),
+        f"{name}: score by layer and task",
+        note=f"{described}. With 95 % intervals.",
+    )
 
 
 def _wide(table: pd.DataFrame, index: str) -> pd.DataFrame:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pandas as pd
-
-from valens.probes import LogitLensResult
 from valens.report.section import Section, at_layers, pictured
 from valens.report.views import View, number, probability, view, with_interval
+
+from valens.probes import LogitLensResult
 
 _NORMS = {True: "with the final norm", False: "without the final norm"}
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-
-from valens.probes import NextTokenResult
 from valens.report.section import Section, as_good, at_layers, pictured
 from valens.report.views import View, number, probability, view, with_interval
+
+from valens.probes import NextTokenResult
 from valens.statistics import not_distinguishable_by_replicates, resample_counts
 
 _METRICS = ("accuracy", "top-5 accuracy", "cross-entropy", "selectivity")

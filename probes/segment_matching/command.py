@@ -113,7 +113,6 @@ def segment_matching(
     The scores are recall@k and MRR, with intervals. Each text is cut once between a quarter and three quarters of its
     tokens, and each segment is read alone. A second run with the same settings reads nothing.
     """
-    from valens.files.atomic import writable_folder
     from probes.segment_matching.probe import SegmentMatching
 
     wanted = representations_named(representations)

@@ -130,9 +130,7 @@ class MatchingJob:
         settings, segments = self.settings, self.segments
         ranks = words | matched_ranks(segments, extraction, self.layers, settings.similarity)
         recalls = tuple(f"recall@{k}" for k in settings.ks)
-        measured = Measured(
-            self.model, self.corpus.name, recalls, settings.resamples, settings.seed, settings.interval
-        )
+        measured = Measured(self.model, self.corpus.name, recalls, settings.resamples, settings.seed, settings.interval)
         facts = provenance(
             **extraction.facts(),
             corpus=self.corpus.facts(),
@@ -198,6 +196,7 @@ def segment_matching(
         CorpusError: too few documents, or a `k` that exceeds their number.
         SiteError, PromptError, SelectionError: settings that the model does not allow.
         ResultError: settings that no matching can measure.
+
     """
     settings = SegmentMatching(
         layers=layers,

@@ -11,9 +11,9 @@ from probes.segment_matching.metrics import CHANCE
 from probes.segment_matching.recall import DIRECTIONS
 from valens.evaluation.tfidf import LEXICAL
 from valens.layers.layer_set import LayerSet
-from valens.results.formatting import layers_named
+from valens.results.formatting import layers_named, number, probability, with_interval
 from valens.results.section import Figures, Section, as_good, layer_by_layer, pictures_of
-from valens.results.views import View, number, probability, view, with_interval
+from valens.results.views import View, view
 
 QUESTION = "Does a text’s beginning find its own end?"
 
@@ -70,8 +70,8 @@ def _about(facts: Mapping[str, Any]) -> Iterator[str]:
     counts = facts["documents"]
     yield (
         f"{counts['used']:,} documents of {facts['corpus']['name']}, {facts['model']['model']}, similarity "
-        f"{facts['similarity']}, seed {facts['seed']}. {counts['truncated']:,} are longer than {facts['max_tokens']:,} tokens; "
-        f"so much of them is used. Left out: {counts['repeated']:,} that repeat another in the part that is used, "
+        f"{facts['similarity']}, seed {facts['seed']}. {counts['truncated']:,} are longer than {facts['max_tokens']:,} "
+        f"tokens; so much of them is used. Left out: {counts['repeated']:,} that repeat another in the part that is used, "
         f"{counts['too_short']:,} too short."
     )
 
@@ -80,7 +80,8 @@ def _findings(result: Matching) -> Iterator[str]:
     metric = result.main_metric
     for row in _best_rows(result, metric):
         score = with_interval(row.score, row.low, row.high)
-        yield f"{row.representation} is at its best at layer {row.layer}: {metric} is {score}; {as_good(row.layer, row.among)}."
+        others = as_good(row.layer, row.among)
+        yield f"{row.representation} is at its best at layer {row.layer}: {metric} is {score}; {others}."
     first, *others = result.representations
     for second in others:
         yield from _compared(result, first, second)
@@ -139,8 +140,8 @@ def _by_layer(result: Matching) -> View:
         name = f"{first} − {second}"
         table[[name, f"{name}_low", f"{name}_high", "p_holm"]] = gap[["difference", "low", "high", "p_holm"]]
     note = (
-        "With 95 % intervals over documents, each its layer's own; p is corrected over the layers. Layer 0 is what enters the "
-        "first block."
+        "With 95 % intervals over documents, each its layer's own; p is corrected over the layers. Layer 0 is what enters "
+        "the first block."
     )
     return view(table.sort_index().reset_index(), f"{metric} by layer, {DIRECTIONS[0]}", note=note)
 

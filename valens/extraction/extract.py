@@ -20,6 +20,7 @@ from jaxtyping import Float
 from valens.errors import CaptureError, PromptError
 from valens.extraction.batching import Passage, fill_batches, without_spare_rows
 from valens.extraction.capture import Batch, Vectors, capturing, vector_count
+from valens.extraction.estimate import Estimate
 from valens.extraction.manifest import about_of, how_read
 from valens.layers.sites import Stream
 from valens.model.loading import DTYPES
@@ -75,24 +76,6 @@ class Extraction:
         """
         rows = self.rows if places is None else [self.rows[place] for place in places]
         return self.collection.read(str(reading), reading.layers(self.model.n_layers).index(layer), rows)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a job would cost; `seconds` is measured on a first batch."""
-
-    texts: int
-    different_texts: int
-    tokens: int
-    truncated: int
-    passes: int
-    """How many texts a forward pass would be made for."""
-    pass_tokens: int
-    """How many tokens those texts have."""
-    padding: float
-    """The part of the computed tokens that is padding."""
-    stored_bytes: int
-    seconds: float
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def by_layer(
 
     Args:
         table: one row a number, as a result's `.table`: `layer` and `score`; a band from `low` to `high`, a line for each
-            `representation` and an axis of depth from `depth`, where it has those columns. Rows without a layer are left out.
+            `representation` and an axis of depth from `depth`, where it has those columns. Rows without a layer are not drawn.
         panel: the column whose values get a panel each; None: `metric`, or `task`, where there are several, else one panel.
         ylabel: what is measured, with its unit.
         heading: a line above the panels; empty: none.
@@ -44,6 +44,7 @@ def by_layer(
 
     Raises:
         ResultError: a table without the columns that are needed, or without a single layer.
+
     """
     lacking = [name for name in ("layer", "score", *([panel] if panel else [])) if name not in table]
     if lacking:
@@ -55,7 +56,9 @@ def by_layer(
     if rows.empty:
         raise ResultError("The table has no row with a layer. Give the .table of a result that was measured by layer.")
     column = panel or next((name for name in ("metric", "task") if name in rows and rows[name].nunique() > 1), None)
-    parts = {str(name): part for name, part in rows.groupby(column, sort=False, observed=True)} if column else {"": rows}
+    parts = (
+        {str(name): part for name, part in rows.groupby(column, sort=False, observed=True)} if column else {"": rows}
+    )
     colours = colours_of(list(dict.fromkeys(rows.representation)))
     with style():
         names = set(rows.representation)

@@ -10,7 +10,6 @@ import pandas as pd
 
 from valens.layers.layer_set import LayerSet
 
-
 LEVEL = 0.05
 """A difference whose corrected p is below this is called ahead or behind."""
 

@@ -43,7 +43,7 @@ class Result:
 
     `details` are further tables by name, as `ranks`: what the numbers were computed from. The result of a probe is a
     subclass that names its kind, `class Spread(Result, kind="spread")`, and knows its figures, its section and how to
-    compare; `read_result` gives that class back. A result of another kind has its tables.
+    compare; `valens.read_result` gives that class back. A result of another kind has its tables.
     """
 
     kind: str
@@ -98,7 +98,9 @@ class Result:
             for name, table in {"scores": self.table, **self.details}.items()
             if len(table) <= _MOST
         )
-        pictures = pictures_of(self.figures(), {name: f"The figure {name} of this {self.kind}." for name in self.figures()})
+        pictures = pictures_of(
+            self.figures(), {name: f"The figure {name} of this {self.kind}." for name in self.figures()}
+        )
         return Section(self.kind.replace("-", " ").capitalize(), pictures=pictures, tables=tables)
 
     def to_json(self) -> dict[str, Any]:
@@ -173,7 +175,7 @@ class Result:
     @classmethod
     def read(cls: type[Read], folder: str | Path) -> Read:
         """Read what `save` wrote; ResultError if the folder has no result, or one of another class."""
-        result = read_result(folder, class_of=lambda kind: cls if Result.CLASSES.get(kind) is cls else class_of(kind))
+        result = read_folder(folder, class_of=lambda kind: cls if Result.CLASSES.get(kind) is cls else class_of(kind))
         if isinstance(result, cls):
             return result
         raise ResultError(f"{folder} holds a result of {result.kind}, not a {cls.__name__}. Use valens.read_result.")
@@ -184,7 +186,7 @@ def class_of(kind: str) -> type[Result]:
     return Result.CLASSES.get(kind, Result)
 
 
-def read_result(folder: str | Path, *, class_of: Callable[[str], type[Result]] = class_of) -> Result:
+def read_folder(folder: str | Path, *, class_of: Callable[[str], type[Result]] = class_of) -> Result:
     """Read what `Result.save` wrote, as the class of its kind.
 
     Neither a model nor what models need is loaded for it. ResultError if the folder has no result, or a table of another

@@ -9,15 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from valens.results.formatting import with_interval as with_bounds
+from valens.results.formatting import MISSING, between, number, p_value, with_interval
 
-MISSING = "–"
-_SMALLEST = 0.0005
-"""Below this, three decimals would show nothing."""
-_DECIMALS_UP_TO = 100
 _FEW = 24
 """A column of names with no more different ones than this can be filtered by."""
-_NAMES = {"p_holm": "p (Holm)", "n": "n", "between_seeds": "SD over seeds", "between_draws": "SD over draws"}
+_NAMES = {"p_holm": "p (Holm)", "n": "n", "between_seeds": "SD over seeds", "between_resplits": "SD over resplits"}
 _PROBABILITIES = ("p", "p_holm")
 _SIGNED = ("difference", "minus", "−")
 
@@ -46,7 +42,7 @@ class Cell:
         """The number and its interval with so many decimals, for a line that is short of room; other text as it is."""
         if self.key is None or self.bounds is None or pd.isna(self.bounds[0]):
             return self.text
-        return _minus(with_bounds(self.key, *self.bounds, digits=digits, signed=self.signed))
+        return with_interval(self.key, *self.bounds, digits=digits, signed=self.signed)
 
 
 @dataclass(frozen=True)
@@ -90,40 +86,6 @@ def view(table: pd.DataFrame, title: str, *, note: str = "", folded: bool = Fals
     return View(title, tuple(columns), tuple(zip(*cells, strict=True)), whole, folded)
 
 
-def number(value: Any, *, signed: bool = False, fine: bool = True) -> str:
-    """Three decimals, fewer for what is large and, if `fine`, more for what is small; whole numbers as they are."""
-    if pd.isna(value):
-        return MISSING
-    if isinstance(value, int | np.integer):
-        return f"{value:,}"
-    sign = "+" if signed else ""
-    if fine and 0 < abs(value) < _SMALLEST:
-        return _minus(f"{value:{sign}.1e}")
-    return _minus(f"{value:{sign}.3f}" if abs(value) < _DECIMALS_UP_TO else f"{value:{sign},.1f}")
-
-
-def between(low: float, high: float, *, signed: bool = False) -> str:
-    """An interval in brackets; beside a larger bound, a small one has three decimals as well."""
-    if pd.isna(low) or pd.isna(high):
-        return ""
-    fine = bool(max(abs(low), abs(high)) < _SMALLEST)
-    return f"[{number(low, signed=signed, fine=fine)}, {number(high, signed=signed, fine=fine)}]"
-
-
-def with_interval(score: float, low: float, high: float, *, signed: bool = False) -> str:
-    """A number with its interval, for a sentence."""
-    return f"{number(score, signed=signed)} {between(low, high, signed=signed)}".strip()
-
-
-def probability(p: float) -> str:
-    """A p value, for a sentence."""
-    return f"p {text}" if (text := _p(p)).startswith("<") else f"p = {text}"
-
-
-def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"  # noqa: PLR2004
-
-
 def _constants(table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
     """What all rows share, in words, and the rest; of one row, or none, nothing is said apart."""
     if len(table) < 2:  # noqa: PLR2004
@@ -164,7 +126,7 @@ def _cells(table: pd.DataFrame, name: str, bounds: tuple[str, str] | None) -> It
         if not numeric or pd.isna(value):
             yield Cell(_plain(value))
         elif name in _PROBABILITIES:
-            yield Cell(_p(value), float(value))
+            yield Cell(p_value(value), float(value))
         else:
             yield Cell(number(value, signed=signed), float(value), interval, signed)
 
@@ -175,8 +137,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     return number(value) if isinstance(value, int | float | np.integer | np.floating) else str(value)
-
-
-def _minus(text: str) -> str:
-    """With the sign that is as wide as a plus."""
-    return text.replace("-", "−")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.status import Status
 
-    from valens.extraction.extract import Estimate
+    from valens.extraction.estimate import Estimate
 
 
 def write_json(value: object) -> None:
@@ -58,4 +58,6 @@ def show_estimate(console: Console, estimate: Estimate, *, as_json: bool) -> Non
         "to be stored": f"{estimate.stored_bytes / 2**20:,.1f} MiB",
         "time to read": f"about {timedelta(seconds=round(estimate.seconds))}, measured on a first batch",
     }
+    if estimate.notes:
+        pairs["note"] = "; ".join(estimate.notes)
     say(console, pairs_table(pairs))

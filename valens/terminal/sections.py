@@ -24,7 +24,13 @@ _LONGEST_CELL = 60
 
 def show_section(console: Console, section: Section) -> None:
     """Print a section: its question, what was read, its notes, the tables that are not for a page alone, and what was found."""
-    say(console, Text(escape_surrogates(f"{section.title}: {section.question}" if section.question else section.title), style="bold"))
+    say(
+        console,
+        Text(
+            escape_surrogates(f"{section.title}: {section.question}" if section.question else section.title),
+            style="bold",
+        ),
+    )
     for line in section.about:
         say(console, line)
     for note in section.notes:
@@ -42,7 +48,12 @@ def show_section(console: Console, section: Section) -> None:
 
 def _show_set(console: Console, chosen: LayerSetSection) -> None:
     say(console)
-    say(console, Text.assemble(f"{chosen.name}: the `{chosen.rule}` rule chooses ", (at_layers(str(chosen.layers)), "bold"), ":"))
+    say(
+        console,
+        Text.assemble(
+            f"{chosen.name}: the `{chosen.rule}` rule chooses ", (at_layers(str(chosen.layers)), "bold"), ":"
+        ),
+    )
     for layer, why in chosen.why.items():
         say(console, f"  {layer}: {why}")
     n_outside = len(chosen.reasons.rows) - len(chosen.why)
