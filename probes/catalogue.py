@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING, Any
 from valens.results import result
 
 if TYPE_CHECKING:
-    from probes.layer_sweep.probe import LayerSweep
-    from probes.layer_sweep.probe import layer_sweep
+    from probes.layer_sweep.probe import LayerSweep, layer_sweep
     from probes.layer_sweep.result import LayerSweepResult
-    from probes.segment_matching.probe import SegmentMatching
-    from probes.segment_matching.probe import segment_matching
+    from probes.segment_matching.probe import SegmentMatching, segment_matching
     from probes.segment_matching.result import SegmentMatchingResult
 
 

@@ -126,8 +126,8 @@ def _findings(result: Sweep) -> Iterator[str]:
     if len(words):
         yield f"Words alone ({LEXICAL}) score {number(words.groupby('task_type').score.mean().mean())}."
     yield (
-        "Scores are means over task types. Layers were chosen on these very scores, which flatters them: judge a set on other "
-        "data."
+        "Scores are means over task types. Layers were chosen on these very scores, which flatters them: judge a set on "
+        "other data."
     )
 
 
@@ -187,7 +187,7 @@ def _chosen_set(result: Sweep, name: str, choice: Choice) -> LayerSetSection:
 
 
 def _rules(result: Sweep, name: str, n_layers: int) -> View:
-    """Show what each rule would choose: its set, the averaged embedding's mean score, and how far it is from the chosen one."""
+    """Show what each rule would choose, what that set scores, and how far it is from the chosen one."""
     ours = result.rules[result.rules.representation == name]
     made = ours[ours.layers.notna()].copy()
     refused = [f"No set by “{row.selector}”: {row.refused}" for row in ours[ours.layers.isna()].itertuples()]

@@ -33,7 +33,7 @@ def by_layer(
 
     Args:
         table: one row a number, as a result's `.table`: `layer` and `score`; a band from `low` to `high`, a line for each
-            `representation` and an axis of depth from `depth`, where it has those columns. Rows without a layer are not drawn.
+            `representation` and an axis of depth from `depth`, where it has them. Rows without a layer are not drawn.
         panel: the column whose values get a panel each; None: `metric`, or `task`, where there are several, else one panel.
         ylabel: what is measured, with its unit.
         heading: a line above the panels; empty: none.

@@ -63,7 +63,8 @@ class Result:
         holder = Result.CLASSES.get(kind, cls)
         if holder.__qualname__ != cls.__qualname__:  # of the same name: a cell of a notebook was run again
             raise ResultError(
-                f"Results of kind {kind!r} are read as {holder.__qualname__} already. Give {cls.__qualname__} a kind of its own."
+                f"Results of kind {kind!r} are read as {holder.__qualname__} already. Name another kind for "
+                f"{cls.__qualname__}."
             )
         Result.CLASSES[kind] = cls
 

@@ -23,7 +23,7 @@ _LONGEST_CELL = 60
 
 
 def show_section(console: Console, section: Section) -> None:
-    """Print a section: its question, what was read, its notes, the tables that are not for a page alone, and what was found."""
+    """Print a section: question, what was read, notes, the tables that are not for a page alone, and findings."""
     say(
         console,
         Text(
@@ -72,7 +72,7 @@ def _show_view(console: Console, view: View) -> None:
 
 
 def view_table(view: View, *, width: int) -> Table:
-    """The table, with intervals and three decimals where `width` has room for them, else with two, else without intervals."""
+    """Return the table, with intervals and three decimals where there is room, else with two, else without."""
     cells = next(
         (cells for cells in map(_cells, [view] * len(_FORMS), _FORMS) if _width(view, cells) <= width),
         _cells(view, _FORMS[-1]),
