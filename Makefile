@@ -18,7 +18,14 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test bench figures lint format docs wheel clean notebooks
+# What is computed, rather than how it is told: the tests whose numbers hang on the processor.
+NUMERIC := capture crossfit dimension embedding evaluation extract halves kernels layer_sweep logit_lens metrics models \
+  mteb_tasks next_token recall restricted segment_matching softmax_probes statistics tokenwise
+# Other processors, as far as environment variables can stand for them: numbers are summed in another order.
+# OpenBLAS counts for numpy and scikit-learn, ATen and oneDNN for PyTorch.
+KERNELS := sse avx2 one-thread
+
+.PHONY: demo test test-kernels $(KERNELS:%=test-kernels-%) bench figures lint format docs wheel clean notebooks
 .DELETE_ON_ERROR:
 
 demo: export HF_HUB_OFFLINE := 1
@@ -28,6 +35,22 @@ demo: .venv/ready
 test: export HF_HUB_OFFLINE := 1
 test: lint
 	$(VENV_PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
+
+test-kernels: $(KERNELS:%=test-kernels-%)
+
+$(KERNELS:%=test-kernels-%): export HF_HUB_OFFLINE := 1
+test-kernels-sse: export OPENBLAS_CORETYPE := Nehalem
+test-kernels-sse: export ATEN_CPU_CAPABILITY := default
+test-kernels-sse: export ONEDNN_MAX_CPU_ISA := SSE41
+test-kernels-avx2: export OPENBLAS_CORETYPE := Haswell
+test-kernels-avx2: export ATEN_CPU_CAPABILITY := avx2
+test-kernels-avx2: export ONEDNN_MAX_CPU_ISA := AVX2
+# Without the instructions for bfloat16, too.
+test-kernels-one-thread: export OMP_NUM_THREADS := 1
+test-kernels-one-thread: export OPENBLAS_NUM_THREADS := 1
+test-kernels-one-thread: export ONEDNN_MAX_CPU_ISA := AVX512_CORE
+$(KERNELS:%=test-kernels-%): test-kernels-%: .venv/ready
+	$(VENV_PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_FLAGS) $(NUMERIC:%=tests/test_%.py)
 
 bench: export HF_HUB_OFFLINE := 1
 bench: .venv/ready
