@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -18,6 +18,7 @@ from valens.results.views import View, view
 QUESTION = "Does a text’s beginning find its own end?"
 
 
+@runtime_checkable
 class Matching(Protocol):
     """What is asked of a result of segment matching."""
 
@@ -80,8 +81,8 @@ def _findings(result: Matching) -> Iterator[str]:
     metric = result.main_metric
     for row in _best_rows(result, metric):
         score = with_interval(row.score, row.low, row.high)
-        others = as_good(row.layer, row.among)
-        yield f"{row.representation} is at its best at layer {row.layer}: {metric} is {score}; {others}."
+        equals = as_good(row.layer, row.among)
+        yield f"{row.representation} is at its best at layer {row.layer}: {metric} is {score}; {equals}."
     first, *others = result.representations
     for second in others:
         yield from _compared(result, first, second)
