@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from valens.results import result
 
 if TYPE_CHECKING:
+    from probes.anisotropy.probe import Anisotropy, anisotropy
+    from probes.anisotropy.result import AnisotropyResult
     from probes.layer_sweep.probe import LayerSweep, layer_sweep
     from probes.layer_sweep.result import LayerSweepResult
     from probes.segment_matching.probe import SegmentMatching, segment_matching
@@ -74,6 +76,7 @@ PROBES = (
     Shipped("segment_matching", "figure2", "valens segment-matching --corpus wikipedia --segment-tokens 128"),
     Shipped("next_token", "figure6", "valens next-token --corpus wikipedia --representations VA,HS,LT"),
     Shipped("logit_lens", "figure8", "valens logit-lens --corpus wikipedia --offsets 1-5"),
+    Shipped("anisotropy", "anisotropy", "valens anisotropy --corpus wikipedia --representations VA,HS"),
 )
 
 
