@@ -13,6 +13,7 @@ from tiny import one_blas_thread  # noqa: F401
 from valens.errors import TaskError
 from valens.evaluation.bootstrap import stacked
 from valens.evaluation.evaluate import evaluate
+from valens.evaluation.scorers import SCORERS
 from valens.tasks import Classification, Clustering, PairClassification, Reranking, Retrieval, Sts
 
 N = 60
@@ -250,7 +251,7 @@ def test_a_layer_s_numbers_depend_on_nothing_beside_it(task, vectors):
     turned = evaluate(task, vectors[::-1].copy(), resamples=20, resamples_of_splits=20)
     alone = stacked([evaluate(task, layer[None], resamples=20, resamples_of_splits=20) for layer in vectors])
     for other, order in ((turned, slice(None, None, -1)), (alone, slice(None))):
-        for one, another in zip((found, *found.splits), (other, *other.halves), strict=True):
+        for one, another in zip((found, *found.splits), (other, *other.splits), strict=True):
             assert np.array_equal(one.score, another.score[order])
             assert np.array_equal(one.replicates, another.replicates[order], equal_nan=True)
 
@@ -315,7 +316,7 @@ def test_vectors_that_say_nothing_are_scored(task):
 
 
 def test_every_type_of_task_has_its_scorer():
-    assert {type(task) for task in TASKS} == set(evaluate._SCORERS)
+    assert {type(task) for task in TASKS} == set(SCORERS)
 
 
 # --- what is resampled ------------------------------------------------------------------------------------------------

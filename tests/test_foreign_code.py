@@ -76,7 +76,7 @@ def test_a_folder_that_transformers_has_the_code_for_is_read_with_that(
 ) -> None:
     files = {"config.json": {"auto_map": MODEL}, "tokenizer_config.json": {"auto_map": TOKENIZER}}
     loaded = loading.load(str(hostile(tmp_path / "known", tiny_folder, marker, files)), device="cpu")
-    assert loaded.weights == loading.load(str(tiny_folder), device="cpu").weights
+    assert loaded.weights_hash == loading.load(str(tiny_folder), device="cpu").weights_hash
     assert type(loaded.bridge.original_model).__module__.startswith("transformers.models.llama")
     assert not marker.exists()
 
