@@ -81,7 +81,10 @@ def _findings(result: Measured) -> Iterator[str]:
             f"({layers_named(higher)}) and lower at {len(lower)} ({layers_named(lower)}): paired by resample, p < {LEVEL} "
             "after Holm’s correction over the layers."
         )
-    yield f"Centred, {n:,} directions without structure would have a mean cosine of {number(-1 / (n - 1), fine=False)}."
+    yield (
+        f"Centred, {n:,} directions without structure would have a mean cosine of {number(-1 / (n - 1), fine=False)}: what is "
+        "far from that comes from vectors of very uneven length or direction."
+    )
 
 
 def _extremes(result: Measured) -> Iterator[tuple[str, Any, Any]]:
