@@ -3,87 +3,162 @@
 from __future__ import annotations
 
 import ast
+import re
 import socket
 import subprocess
 import sys
+from collections.abc import Collection, Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TypeGuard
 
 import jaxtyping
 import pytest
 
+from probes import catalogue
+
 ROOT = Path(__file__).resolve().parents[1]
 
-# Read as a text: a module imports only from those before it. `probes` stands for everything in probes/ and its re-export.
-ORDER = """
-errors
-sites layers poolings wheels progress printable strict_json lens_scores showing wording seeds nearest
-catalog fingerprints kernels
-models
-prompts representations chosen shards
-capture ranks restricted lens
-store upkeep checkpoints
-manifest passages
-extract tokenwise
-overlap corpora segments continuations tasks contamination
-metrics draws recall statistics crossfit softmax_probes dimension lexical embedding
-mteb
-builtin evaluation selectors
-provenance results
-contracts
-audit
-plotting
-probes
-report
-commands
-cli
-__init__ __main__
-"""
-PLACE = {module: place for place, module in enumerate(ORDER.split())}
+# From the ground up: a room is a folder of valens/ or a file beside these, and `probes/` is all of probes. A room imports
+# only from rooms on lower floors, so there is no circle of rooms and no import upwards.
+FLOORS = (
+    {"errors", "progress"},
+    {"files", "layers", "statistics", "tasks", "linear_probes", "metrics"},
+    {"corpora", "plotting", "selectors", "model", "representations"},
+    {"results", "store"},
+    {"report", "extraction"},
+    {"mteb"},
+    {"suites", "evaluation"},
+    {"terminal"},
+    {"probes/"},
+    {"commands", "testing", "probes"},
+    {"__init__", "cli", "figures"},
+    {"__main__"},
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 HEAVY = {"torch", "transformers", "transformer_lens", "pandas", "matplotlib", "sklearn", "datasets", "mteb"}
 
 SOURCES = {
     path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-    for package in ("valens", "probes")
+    for package in ("valens", "probes", "figures")
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 
 
-def module_of(dotted: str) -> str:
-    """`capture` for valens.extraction.capture, `__init__` for valens itself, `probes` for all of probes."""
+def room_of(dotted: str) -> str:
+    """`model` for valens.model.loading, `__init__` for valens itself, `probes/` for all of probes."""
     package, _, rest = dotted.partition(".")
-    return "probes" if package == "probes" else rest.split(".")[0] or "__init__"
-
-
-def imported(tree: ast.AST) -> set[str]:
-    """The modules of ours that a source imports anywhere in it, inside functions too (ruff bans relative imports)."""
-    dotted = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            dotted += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module == "valens":
-            dotted += [f"valens.{alias.name}" for alias in node.names if alias.name != "__version__"]
-        elif isinstance(node, ast.ImportFrom):
-            dotted.append(node.module or "")
-    return {module_of(name) for name in dotted if name.split(".")[0] in {"valens", "probes"}}
+    return f"{package}/" if package == "probes" else rest.split(".")[0] or "__init__"
 
 
 def owner(source: str) -> str:
-    """The module that a file belongs to: a folder inside valens is one module."""
+    """The room that a file belongs to."""
     package, *rest = source.removesuffix(".py").split("/")
-    return "probes" if package == "probes" else rest[0]
+    return {"probes": "probes/", "figures": "figures"}.get(package, rest[0])
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """The modules of ours that a source imports anywhere in it: inside functions, for types alone, and by string."""
+    dotted = list(named_in_strings(tree)) if "import_module" in names_used(tree) else []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            dotted += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module in {"valens", "probes"}:
+            dotted += [f"{node.module}.{alias.name}" for alias in node.names if alias.name != "__version__"]
+        elif isinstance(node, ast.ImportFrom):
+            dotted.append(node.module or "")
+    return {name for name in dotted if name.split(".")[0] in {"valens", "probes"}}
+
+
+def names_used(tree: ast.AST) -> set[str]:
+    """Every bare name and every attribute."""
+    return {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(tree)}
+
+
+def named_in_strings(tree: ast.AST) -> Iterator[str]:
+    """Modules of ours that a string names, also where only its beginning is known: `f"probes.{name}.probe"`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            match = re.match(r"(?:valens|probes)\.[\w.]*", node.value)
+            if match:
+                yield match[0]
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_each_module_imports_only_from_those_before_it(source: str) -> None:
-    module = owner(source)
-    assert module in PLACE, f"{source} has no place in ORDER (tests/test_house.py). Add {module!r} where it belongs."
-    others = imported(SOURCES[source]) - {module}
-    unknown = sorted(other for other in others if other not in PLACE)
-    assert not unknown, f"{source} imports {unknown} from valens: name the module that defines it, or add it to ORDER."
-    wrong = sorted(other for other in others if PLACE[other] >= PLACE[module])
-    assert not wrong, f"{source} imports {wrong}, which do not come before {module!r} in ORDER (tests/test_house.py)."
+def test_a_room_imports_only_from_floors_below(source: str) -> None:
+    room = owner(source)
+    assert room in FLOOR, f"{source} has no place in FLOORS (tests/test_house.py). Add {room!r} where it belongs."
+    others = {room_of(name) for name in imported(SOURCES[source])} - {room}
+    unknown = sorted(other for other in others if other not in FLOOR)
+    assert not unknown, f"{source} imports {unknown}, which are in no room: name the module that defines it."
+    wrong = sorted(other for other in others if FLOOR[other] >= FLOOR[room])
+    assert not wrong, f"{source} imports {wrong}, which are not on a lower floor than {room!r} (tests/test_house.py)."
+
+
+def test_every_room_is_there() -> None:
+    assert {owner(source) for source in SOURCES} == set(FLOOR)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import importlib\nimportlib.import_module('valens.probes')",
+        "from importlib import import_module\nimport_module(f'probes.{name}.probe')",
+    ],
+)
+def test_an_import_by_string_is_an_import(program: str) -> None:
+    assert {room_of(name) for name in imported(ast.parse(program))} & {"probes", "probes/"}
+
+
+def test_files_do_not_import_each_other_in_a_circle() -> None:
+    modules = {module_of(source): source for source in SOURCES}
+    arrows = {
+        module: {name for name in full_names(SOURCES[source], modules) if name != module}
+        for module, source in modules.items()
+        if not source.endswith("__init__.py") and source != "probes/catalogue.py"  # it names every probe, lazily
+    }
+    TopologicalSorter(arrows).prepare()  # raises CycleError with the circle in it
+
+
+def module_of(source: str) -> str:
+    return source.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def full_names(tree: ast.AST, modules: Collection[str]) -> Iterator[str]:
+    """The files that a source imports, whichever way it is written; what an `__init__` hands on is not followed."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in modules)
+        elif isinstance(node, ast.ImportFrom):
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (
+                name if name in modules else node.module for name in inside if {name, node.module} & set(modules)
+            )
+
+
+PROBES = sorted(path.parent.name for path in (ROOT / "probes").glob("*/probe.py"))
+
+
+def test_the_catalogue_has_every_probe() -> None:
+    assert sorted(shipped.name for shipped in catalogue.PROBES) == PROBES
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_no_probe_imports_another(probe: str) -> None:
+    own = [source for source in SOURCES if source.startswith(f"probes/{probe}/")]
+    others = {name.split(".")[1] for source in own for name in imported(SOURCES[source]) if name.startswith("probes.")}
+    assert not others & (set(PROBES) - {probe})
+
+
+@pytest.mark.parametrize("source", [source for source in SOURCES if source.startswith("valens/")])
+def test_valens_knows_no_probe(source: str) -> None:
+    """Outside probes/ no identifier is named after a probe; advice may name a command, in a string."""
+    tree = SOURCES[source]
+    words = names_used(tree) | {getattr(node, "name", "") or "" for node in ast.walk(tree)}
+    words |= {name for dotted in imported(tree) for name in dotted.split(".")}
+    camel = {"".join(part.capitalize() for part in probe.split("_")) for probe in PROBES}
+    assert not {word for word in words for name in {*PROBES, *camel} if name in str(word)}
 
 
 def test_importing_valens_is_light() -> None:
@@ -93,9 +168,9 @@ def test_importing_valens_is_light() -> None:
     assert not HEAVY.intersection(loaded)
 
 
-@pytest.mark.parametrize("source", sorted(SOURCES.keys() - {"valens/sites.py"}))
+@pytest.mark.parametrize("source", sorted(SOURCES.keys() - {"valens/layers/sites.py"}))
 def test_layers_are_counted_in_one_place(source: str) -> None:
-    """Only sites.py turns a layer into a block, so no other file may write `layer + 1` or `layer - 1`."""
+    """Only layers/sites.py turns a layer into a block, so no other file may write `layer + 1` or `layer - 1`."""
     counted = [node.lineno for node in ast.walk(SOURCES[source]) if is_layer_shifted_by_one(node)]
     assert not counted, f"{source} counts layers by itself in lines {counted}. Ask valens.layers.sites."
 
