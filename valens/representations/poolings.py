@@ -119,9 +119,8 @@ def pooling_weights(
 
 def _checked(pooling: CustomPooling, pooling_mask: Bool[Tensor, "text token"]) -> Float[Tensor, "text token"]:
     weights: Any = pooling.weigh(pooling_mask)
-    shape = getattr(weights, "shape", None)
-    if not isinstance(weights, Tensor) or shape != pooling_mask.shape or weights.dtype != torch.float32:
-        given = f"{list(shape)} in {weights.dtype}" if isinstance(weights, Tensor) else type(weights).__name__
+    if not isinstance(weights, Tensor) or weights.shape != pooling_mask.shape or weights.dtype != torch.float32:
+        given = f"{list(weights.shape)} in {weights.dtype}" if isinstance(weights, Tensor) else type(weights).__name__
         raise RepresentationError(
             f"The pooling {pooling.name!r} must return a float32 tensor of shape {list(pooling_mask.shape)}, the shape of "
             f"its mask; it returned {given}."
