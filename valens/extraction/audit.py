@@ -1,4 +1,4 @@
-"""How far apart are vectors that should be equal? Measured on a handful of texts, by stream and layer.
+"""The audit: how far apart vectors are that should be equal, on a few texts, by stream and layer.
 
 Each comparison reads the same texts in two ways: alone and in one batch, padded on the right and on the left, with two
 attention implementations, in float32 and bfloat16, and by valens and by a bare Hugging Face forward with plain PyTorch

@@ -1,4 +1,4 @@
-"""What one forward pass reads of one text, and which texts are read side by side."""
+"""Passages, which are what one forward pass reads of one text, and the batches that they are put into."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from valens.store.shards import Row, row_of
 
 @dataclass(frozen=True)
 class Passage:
-    """What one forward pass reads of one text, and the rows that it gives: one for each end, as a rule the whole."""
+    """One text as one forward pass reads it, and the rows that it gives: one for each end, as a rule the whole text."""
 
     tokens: Tokens
     ends: tuple[int, ...]

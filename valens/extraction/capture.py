@@ -35,9 +35,9 @@ class Batch:
 
     ids: Int[Tensor, "text token"]
     pooling_mask: Bool[Tensor, "row token"]
-    """Which tokens are pooled, for each row; a row is a text up to one end, and the rows of a text are neighbours."""
+    """True for the tokens that are pooled in each row. A row is a text up to one end; the rows of a text are neighbours."""
     mask: Bool[Tensor, "text token"] | None = None
-    """Which tokens are text; None where texts are padded on the right, as no mask is needed then."""
+    """True for the tokens that are text; None where texts are padded on the right, as no mask is needed then."""
 
     @classmethod
     def of(
@@ -142,7 +142,7 @@ def _pool_pattern(
 
 
 def _taps(model: Model, readings: Sequence[Reading]) -> list[_Tap]:
-    """One tap a site, with the poolings that are asked for there, in the order of the readings."""
+    """Make one tap a site, with the poolings that are asked for there, in the order of the readings."""
     poolings: dict[Site, list[Pooling | CustomPooling]] = {}
     for reading in readings:
         for layer in reading.layers(model.n_layers):
@@ -173,7 +173,7 @@ def _run(model: Model, readings: Sequence[Reading], taps: list[_Tap], batch: Bat
 
 
 def _to_host(buffer: Float[Tensor, " number"]) -> Float[Tensor, " number"]:
-    """What a pass kept, on the host: from a GPU in one copy into pinned memory, where alone the pass is waited for."""
+    """Copy to the host: from a GPU in one copy into pinned memory, which is the only point that waits for the pass."""
     if buffer.device.type == "cpu":
         return buffer
     host = torch.empty_like(buffer, device="cpu", pin_memory=True)
@@ -187,14 +187,14 @@ def _by_text(weights: Float[Tensor, "row token"], batch: Batch) -> Float[Tensor,
 
 
 def _shape(model: Model, reading: Reading, batch: Batch) -> tuple[int, int, int]:
-    """How a reading of this batch is shaped, [layer, row, d]; a pattern has a number for each head and key."""
+    """Return the shape of a reading of this batch, [layer, row, d]; a pattern has a number for each head and key."""
     n_rows, n_tokens = batch.pooling_mask.shape
     per_key = n_tokens if reading.stream is Stream.PATTERN else 1
     return len(reading.layers(model.n_layers)), n_rows, model.sizes.width(reading.stream) * per_key
 
 
 def _split(buffer: Float[Tensor, " number"], shapes: dict[Reading, tuple[int, int, int]]) -> Vectors:
-    """Each reading's [layer, row, d] view of the buffer that all share."""
+    """Return each reading's [layer, row, d] view of the buffer that all share."""
     parts = buffer.split([math.prod(shape) for shape in shapes.values()])
     return {reading: part.view(shape) for (reading, shape), part in zip(shapes.items(), parts, strict=True)}
 

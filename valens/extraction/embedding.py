@@ -66,7 +66,7 @@ def encode(
     """
     asked = named(representation) if isinstance(representation, str) else representation
     all_texts = text_list(texts)
-    wanted = layers_for(model, asked, layers)
+    layer_set = layers_for(model, asked, layers)
     parts = [np.empty((0, model.sizes.width(asked.reading.stream)), dtype=np.float32)]
     for start in range(0, len(all_texts), _AT_ONCE):
         with _open_store(store) as opened:
@@ -79,7 +79,7 @@ def encode(
                 max_tokens=max_tokens,
                 on_long=on_long,
             ).run()
-            parts.append(averaged(extraction, asked.reading, wanted))
+            parts.append(averaged(extraction, asked.reading, layer_set))
     vectors = np.concatenate(parts)
     return l2_normalize(vectors).astype(np.float32) if normalize else vectors
 
@@ -102,9 +102,9 @@ def averaged(
         StoreError: a row has no vectors of the reading.
 
     """
-    wanted = list(layers)
-    total = sum(extraction.vectors(reading, layer, indices).astype(np.float64) for layer in wanted)
-    return (np.asarray(total) / len(wanted)).astype(np.float32)
+    averaged_layers = list(layers)
+    total = sum(extraction.vectors(reading, layer, indices).astype(np.float64) for layer in averaged_layers)
+    return (np.asarray(total) / len(averaged_layers)).astype(np.float32)
 
 
 @contextlib.contextmanager

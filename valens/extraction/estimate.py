@@ -1,4 +1,4 @@
-"""What a job would cost, before anything is read for it."""
+"""The cost of a job, before anything is read for it."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class Extraction:
 
 @dataclass(frozen=True)
 class Job:
-    """Which readings of which texts get into a store; made by `plan`, and carried out by `run`."""
+    """The readings of texts that get into a store; made by `plan`, and carried out by `run`."""
 
     model: Model = field(repr=False)
     readings: tuple[Reading, ...]
@@ -332,8 +332,8 @@ def _ends(text: Tokens, index: int, prefixes: Sequence[int] | None) -> tuple[int
         return (len(text),)
     impossible = [end for end in prefixes if not 1 <= end <= len(text) or not any(text.pooling_mask[:end])]
     if impossible or not prefixes:
-        what = f"a prefix of {impossible[0]} tokens" if impossible else "no prefix"
+        asked = f"a prefix of {impossible[0]} tokens" if impossible else "no prefix"
         raise PromptError(
-            f"Text {index} (from 0) has {len(text)} tokens; {what} was asked for. Ask for 1 to {len(text)}."
+            f"Text {index} (from 0) has {len(text)} tokens; {asked} was asked for. Ask for 1 to {len(text)}."
         )
     return tuple(prefixes)

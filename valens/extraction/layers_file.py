@@ -182,7 +182,7 @@ def _of_another(model: Model, facts: Mapping[str, Any] | None, path: Path) -> st
 
 
 def _same(model: Model, facts: Mapping[str, Any]) -> bool:
-    """Whether it is the model that was swept: by a name that the hub or our catalogue vouches for, or by its weights.
+    """Tell whether it is the model that was swept: by a name on the hub or in the catalogue, or by its weights.
 
     The name of a folder tells nothing. Weights in another dtype are other weights, so they are compared rounded as well.
     """
@@ -195,6 +195,6 @@ def _same(model: Model, facts: Mapping[str, Any]) -> bool:
 
 
 def _vouched(ours: str, theirs: str) -> bool:
-    """Whether both are one alias of the catalogue or one name on the hub; a local model's name has no owner."""
+    """Tell whether both are one alias of the catalogue or one name on the hub; a local model's name has no owner."""
     entry = known(ours)
     return ("/" in ours and ours == theirs) or (entry is not None and entry == known(theirs))

@@ -128,7 +128,7 @@ class TokenVectors:
 
 @dataclass(frozen=True)
 class TokenJob:
-    """Which tokens' vectors of which texts get into a store; made by `plan_tokens`, and carried out by `run`."""
+    """The tokens' vectors of texts that get into a store; made by `plan_tokens`, and carried out by `run`."""
 
     model: Model = field(repr=False)
     readings: tuple[TokenReading, ...]

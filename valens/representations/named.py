@@ -94,5 +94,5 @@ def check_no_prompts(representations: Sequence[Representation], why: str) -> Non
     """Raise SelectionError unless there are representations and none has a prompt; `why` begins the reason."""
     prompted = [representation for representation in representations if representation.prompt != PLAIN]
     if prompted or not representations:
-        what = f"{prompted[0]} has a prompt" if prompted else "none was given"
-        raise SelectionError(f"{why}, so a representation may have no prompt; {what}.")
+        reason = f"{prompted[0]} has a prompt" if prompted else "none was given"
+        raise SelectionError(f"{why}, so a representation may have no prompt; {reason}.")

@@ -27,7 +27,7 @@ _CLOSE = 1e-4
 
 
 class Pooling(StrEnum):
-    """How the pooled tokens of a text become one vector."""
+    """The ways in which the vectors of a text's pooled tokens become one."""
 
     MEAN = "mean"
     """The mean over the tokens; section 4.1 of arXiv 2602.01572."""

@@ -1,4 +1,4 @@
-"""How a text is rendered for the model, and which of its tokens are pooled."""
+"""Prompts and tokens: a text as it is rendered for the model, and which of its tokens are pooled."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Tokens:
 
     ids: tuple[int, ...]
     pooling_mask: tuple[bool, ...]
-    """Which tokens are pooled."""
+    """True for the tokens that are pooled."""
     truncated: bool = field(compare=False)
     """Whether the text was longer. Two texts of which the same is read are equal."""
 
@@ -146,7 +146,7 @@ def _with_bos(tokenizer: PreTrainedTokenizerBase, tokens: Tokens, prompt: Prompt
 
 
 def _fit(tokenizer: PreTrainedTokenizerBase, text: str, whole: Tokens, prompt: Prompt, max_tokens: int) -> Tokens:
-    """The whole if it fits, else the prompt around as much of the text's beginning as fits."""
+    """Return the whole if it fits, else the prompt around as much of the text's beginning as fits."""
     if not any(whole.pooling_mask):
         raise PromptError(f"The tokenizer makes no tokens of the text {text[:40]!r}.")
     if len(whole) <= max_tokens:
