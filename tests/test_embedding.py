@@ -113,7 +113,7 @@ def test_what_is_no_list_of_texts_is_refused(texts: object) -> None:
 
 
 def test_texts_may_come_one_by_one_and_a_representation_by_its_name(model: Model) -> None:
-    with pytest.raises(PromptError, match=r"a list of texts, as \[\"one text\"\]; got 'hello'"):
+    with pytest.raises(PromptError, match=r"a list of texts, as \[\"one text\"\], or a vl.Corpus; got 'hello'"):
         encode(model, "hello", layers="2")
     expected = encode(model, TEXTS, representation=HS, layers="2")
     np.testing.assert_array_equal(encode(model, iter(TEXTS), representation="hs", layers="2"), expected)
