@@ -70,7 +70,7 @@ def test_a_folder_without_a_model_and_a_file_that_is_none(tmp_path):
     with pytest.raises(ModelError, match=re.escape(f"folder {tmp_path} has no config.json")):
         locate(str(tmp_path))
     (tmp_path / "model.bin").touch()
-    with pytest.raises(ModelError, match=r"is a file, but no .gguf file. Give the model's folder"):
+    with pytest.raises(ModelError, match=r"is a file, but not a .gguf file. Give the model's folder"):
         locate(str(tmp_path / "model.bin"))
 
 

@@ -315,7 +315,7 @@ def refused(said: Said, message: str) -> None:
         (["--layers", "1-4"], r"layers 1\.\.3; 4 was asked for"),
         (["--layers", "0"], "VA has no layer 0; it has 1..3"),
         (["--layers", "3-1"], "runs backwards"),
-        (["--layers", "first"], "'first' in 'first' is no layer"),
+        (["--layers", "first"], "'first' in 'first' is not a valid layer"),
         (["--limit", "2"], "cannot be cut to 2 texts"),
         (["--limit", "0"], "cannot be cut to 0 texts"),
         (["--max-tokens", "129"], "1 to 128 tokens; --max-tokens 129"),

@@ -12,12 +12,14 @@ import tiny
 import torch
 from tiny import one_thread  # noqa: F401
 
+from valens.corpora import Corpus
 from valens.errors import LayerSetError, PromptError, RepresentationError, ResultError, SiteError
 from valens.extraction import embedding
-from valens.extraction.embedding import averaged, encode, listed
+from valens.extraction.embedding import averaged, encode
 from valens.extraction.extract import plan
 from valens.extraction.layers_file import layers_for, model_facts, read_chosen, rounded_weights_hash
 from valens.extraction.manifest import about_of
+from valens.extraction.texts import text_list
 from valens.layers.layer_set import LayerSet
 from valens.model import loading
 from valens.model.model import Model
@@ -106,18 +108,23 @@ def test_no_texts_have_no_vectors(model: Model) -> None:
 
 @pytest.mark.parametrize("texts", ["hello", b"hello", ["w5", None], ["w5", 5], 5])
 def test_what_is_no_list_of_texts_is_refused(texts: object) -> None:
-    with pytest.raises(PromptError, match=r"The texts are a list of texts|Text 1 \(from 0\) is no text: (None|5)"):
-        listed(texts)
+    with pytest.raises(PromptError, match=r"The texts are a list of texts|Text 1 \(from 0\) is not a string: (None|5)"):
+        text_list(texts)
 
 
 def test_texts_may_come_one_by_one_and_a_representation_by_its_name(model: Model) -> None:
-    with pytest.raises(PromptError, match=r"a list of texts, as \[\"one text\"\]; got 'hello'"):
+    with pytest.raises(PromptError, match=r"a list of texts, as \[\"one text\"\], or a vl.Corpus; got 'hello'"):
         encode(model, "hello", layers="2")
     expected = encode(model, TEXTS, representation=HS, layers="2")
     np.testing.assert_array_equal(encode(model, iter(TEXTS), representation="hs", layers="2"), expected)
     np.testing.assert_array_equal(encode(model, np.array(TEXTS), representation="hidden/mean", layers="2"), expected)
     with pytest.raises(RepresentationError, match="no representation 'VB'"):
         encode(model, TEXTS, representation="VB", layers="2")
+
+
+def test_a_corpus_is_embedded_as_its_texts(model: Model) -> None:
+    corpus = Corpus("three", tuple(TEXTS[:2]), ("a", "b"), source="here")
+    np.testing.assert_array_equal(encode(model, corpus, layers="2"), encode(model, TEXTS[:2], layers="2"))
 
 
 def test_settings_reach_the_reading(model: Model) -> None:

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import one_thread  # noqa: F401  a forked child can use one thread of the many that its parent had
 
+from valens.corpora import Corpus
 from valens.errors import CaptureError, PromptError, StoreError
 from valens.extraction import manifest
 from valens.extraction.batching import Passage, fill_batches
@@ -110,6 +111,21 @@ def test_a_text_that_comes_as_tokens_is_read_as_it_is(model: Model, store: Activ
     assert np.array_equal(part.vectors(VA.reading, 2), again.vectors(VA.reading, 2, [0]))
     with pytest.raises(PromptError, match=rf"Text 1 \(from 0\) was given as {len(text)} tokens"):
         plan(model, ["a b", text], [VA.reading], store=store, max_tokens=len(text) - 1)
+
+
+def test_a_corpus_and_the_path_of_a_store_are_taken_as_they_are(model: Model, tmp_path: Path) -> None:
+    corpus = Corpus("three", tuple(texts(3)), ("a", "b", "c"), source="here")
+    found = plan(model, corpus, [VA.reading], store=str(tmp_path / "store")).run()
+    again = plan(model, corpus.texts, [VA.reading], store=ActivationStore(tmp_path / "store")).run()
+    assert (found.passes, again.passes) == (3, 0)
+    assert np.array_equal(found.vectors(VA.reading, 2), again.vectors(VA.reading, 2))
+
+
+def test_one_bare_text_is_not_read_letter_by_letter(model: Model, store: ActivationStore) -> None:
+    with pytest.raises(
+        PromptError, match=r"The texts are a list of texts, as \[\"one text\"\], or a vl.Corpus; got 'w5 w6'"
+    ):
+        plan(model, "w5 w6", [VA.reading], store=store)
 
 
 def test_a_new_reading_reads_again_and_keeps_only_what_was_lacking(model: Model, store: ActivationStore) -> None:

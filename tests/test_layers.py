@@ -37,6 +37,10 @@ def test_order_and_repeats_do_not_matter(layers):
         ("7-7", [7]),
         ("ALL", range(1, 33)),
         ("half", range(16, 33)),
+        ("layers 12–14, 22", [12, 13, 14, 22]),
+        ("Layer 7", [7]),
+        ("layers half", range(16, 33)),
+        ("1 - 3", [1, 2, 3]),
     ],
 )
 def test_notation(text, layers):
@@ -62,7 +66,9 @@ def test_depth_is_a_fraction_of_the_model(layers):
     assert LayerSet.of(layers).depths(DEPTH) == tuple(layer / DEPTH for layer in sorted(layers))
 
 
-@pytest.mark.parametrize("text", ["", "a", "1-", "-3", "1--2", "1,,2", "1;2", "1.5", "most"])
+@pytest.mark.parametrize(
+    "text", ["", "a", "1-", "-3", "1--2", "1,,2", "1;2", "1.5", "most", "layers", "players 3", "1—2"]
+)
 def test_what_is_no_set_is_shown_how_to_write_one(text):
     with pytest.raises(LayerSetError, match="Write a layer set as `20-27`, `26,27,29-31`, `all` or `half`"):
         LayerSet.parse(text, DEPTH)

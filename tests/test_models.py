@@ -163,7 +163,7 @@ def test_an_unembedding_that_is_the_embedding_is_in_the_files_of_a_body(tmp_path
         ({"dtype": "int8"}, "no dtype 'int8' here. Choose one of float32, bfloat16, float16"),
         ({"device": "tpu"}, "no device 'tpu' here. Choose one of auto, cpu, cuda"),
         ({"attn_implementation": "fast"}, "no attention implementation 'fast'. Choose one of auto"),
-        ({"revision": "v2"}, "lies on this machine and has no revisions; 'v2' was asked for"),
+        ({"revision": "v2"}, "is on this machine and has no revisions; 'v2' was asked for"),
     ],
 )
 def test_options_that_do_not_exist_are_told_those_that_do(folder, options, what):
@@ -232,7 +232,7 @@ def test_a_token_without_an_embedding_is_named():
     tokenizer.add_tokens(["beyond"])
     model = loading.wrap(tiny.network("llama"), tokenizer, name="small")
     model.check_token_ids([(0, 96), ()])
-    message = "makes the token 'beyond', number 97, and the model has embeddings for 0 to 96 alone"
+    message = "makes the token 'beyond', number 97, and the model has embeddings for 0 to 96 only"
     with pytest.raises(ModelError, match=message):
         model.check_token_ids([(5, 6), tuple(tokenizer("w5 beyond")["input_ids"])])
 
@@ -289,7 +289,7 @@ def test_attention_that_is_not_causal_is_refused(config):
 
 def test_a_model_that_does_not_end_in_a_norm_is_refused():
     """TransformerLens takes the norm in BERT's unembedding for it."""
-    with pytest.raises(ModelError, match="ends otherwise than TransformerLens reads it"):
+    with pytest.raises(ModelError, match="does not end as TransformerLens reads it"):
         wrapped(tiny.random_network(hf.BertConfig(**tiny._SIZES, is_decoder=True)))
 
 

@@ -10,6 +10,7 @@ import pytest
 import tiny
 import torch
 
+from valens.corpora import Corpus
 from valens.errors import CaptureError, RepresentationError, SiteError
 from valens.extraction.extract import plan
 from valens.extraction.per_token import TokenReading, plan_tokens
@@ -57,6 +58,8 @@ def test_the_bytes_are_known_before_and_a_second_run_reads_nothing(model: Model,
     readings = [TokenReading.parse(name) for name in NAMES + PATTERNS]
     job = plan_tokens(model, TEXTS, readings, store=store)
     job.run()
+    corpus = Corpus("three", tuple(TEXTS), ("a", "b", "c"), source="here")
+    assert plan_tokens(model, corpus, readings, store=str(store.path)).n_bytes == 0
     (collection,) = store.collections()
     kept = sum(path.stat().st_size for path in collection.paths)
     assert job.n_bytes == 0  # nothing is lacking any more

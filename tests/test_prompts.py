@@ -199,7 +199,7 @@ def test_a_template_has_one_slot(template):
     ("policy", "allowed"), [({"bos": "yes"}, "tokenizer, always"), ({"pool_over": "me"}, "all, text")]
 )
 def test_a_policy_that_does_not_exist_is_told_those_that_do(policy, allowed):
-    with pytest.raises(PromptError, match=f"is none of {allowed}"):
+    with pytest.raises(PromptError, match=f"choose one of {allowed}"):
         Prompt(**policy)
 
 

@@ -189,7 +189,7 @@ class TestPathsThatAreNoStore:
     def test_a_manifest_that_is_none(self, collection: Collection) -> None:
         collection.write(texts(1), {"values/mean": vectors(1)})
         (collection.folder / MANIFEST).write_text("{")
-        with pytest.raises(StoreError, match="is no manifest"):
+        with pytest.raises(StoreError, match="is not a valid manifest"):
             ActivationStore(collection.folder.parent).collections()
 
     def test_a_key_that_is_not_there(self, collection: Collection) -> None:

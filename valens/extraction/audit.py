@@ -1,4 +1,4 @@
-"""How far apart are vectors that should be equal? Measured on a handful of texts, by stream and layer.
+"""The audit: how far apart vectors are that should be equal, on a few texts, by stream and layer.
 
 Each comparison reads the same texts in two ways: alone and in one batch, padded on the right and on the left, with two
 attention implementations, in float32 and bfloat16, and by valens and by a bare Hugging Face forward with plain PyTorch
@@ -55,20 +55,37 @@ def audit(
     dtype: str = "float32",
     max_tokens: int | None = None,
 ) -> Result:
-    """Measure a model. The table has a row a comparison, stream and layer.
+    """Measure how far apart a model's vectors are where they should be equal.
 
-    `relative` is the largest, over the texts, norm of the difference of two vectors over the norm of the second;
-    `cosine_gap` the largest 1 - cosine. A comparison that the model does not allow is left out.
+    The same texts are read alone and in one batch, padded on the left and on the right, with two attention implementations,
+    by valens and by a bare Hugging Face forward with plain PyTorch hooks, and in float32 and bfloat16. A comparison that the
+    model does not allow is left out.
+
+    Args:
+        name: an alias, hub name, folder or GGUF file, as for `load`.
+        texts: what is read; the default is four short English texts.
+        device: `cpu`, `cuda`, or `auto`: a CUDA device where there is one.
+        dtype: `float32`, `bfloat16` or `float16`; only from float32 is bfloat16 compared too.
+        max_tokens: how many tokens of a text are read; None: 512.
+
+    Returns:
+        A result whose table has one row a comparison, reading and layer. `relative` is the norm of the difference of two
+        vectors over the norm of the second, `cosine_gap` is 1 - cosine; both are the largest over the texts.
+
+    Raises:
+        ModelError: the model cannot be found or read.
+        PromptError: an empty text.
+
     """
     network, tokenizer, revision = fetch(name, device=device, dtype=dtype)
     tokens = tokenize(tokenizer, list(texts), max_tokens=max_tokens or MAX_TOKENS)
     bare = _bare(network, tokens)
     model = wrap(network, tokenizer, name=short_name(name), revision=revision)
-    found = [*_comparisons(model, tokens, bare)]
+    comparisons = [*_comparisons(model, tokens, bare)]
     if dtype == "float32":
         half = load(name, device=device, dtype="bfloat16", revision=None if revision == "local" else revision)
-        found.append(("float32 and bfloat16", _read(half, tokens), _read(model, tokens)))
-    table = pd.concat([_gaps(what, one, other, model) for what, one, other in found], ignore_index=True)
+        comparisons.append(("float32 and bfloat16", _read(half, tokens), _read(model, tokens)))
+    table = pd.concat([_gaps(label, one, other, model) for label, one, other in comparisons], ignore_index=True)
     facts = provenance(
         model=about_of(model),
         dtype=dtype,
@@ -80,38 +97,48 @@ def audit(
 
 
 def drift(collection: Collection, model: Model, *, sample: int = 20, seed: int = 0) -> pd.DataFrame:
-    """Read a random sample of a collection's rows again, and say how far each stored reading is from what comes now.
+    """Read a random sample of a collection's rows again, and measure how far the stored vectors are from the new ones.
 
-    The table has a row a reading and layer, as `audit` has; what `not_read_again` names is passed over. Raises StoreError if
-    the model is not the collection's, and if no row of the sample has a reading that can be read again.
+    Args:
+        collection: the stored vectors; the readings that `not_read_again` returns are left out.
+        model: the model that they were read from.
+        sample: how many rows are drawn; all of them if there are fewer.
+        seed: draws the rows.
+
+    Returns:
+        One row a reading and layer, with the columns of the table of `audit`.
+
+    Raises:
+        StoreError: the model is not the collection's, or no row that was drawn has a reading that can be read again.
+
     """
     _check_same_model(collection, model)
-    chosen = collection.sample(sample, seed)
+    drawn = collection.sample(sample, seed)
     parts = []
     again = [name for name in collection.readings() if name not in not_read_again(collection)]
     for name, reading in zip(again, map(Reading.parse, again), strict=True):
-        there = [(row, tokens) for row, tokens in chosen if not collection.lacks(name, [row])]
-        if there:
-            rows = [row for row, _ in there]
-            places = range(len(reading.layers(model.n_layers)))
-            stored = torch.stack([torch.from_numpy(collection.read(name, place, rows)) for place in places])
-            now = _alone(model, [tokens for _, tokens in there], [reading])
+        stored_rows = [(row, tokens) for row, tokens in drawn if not collection.lacks(name, [row])]
+        if stored_rows:
+            rows = [row for row, _ in stored_rows]
+            indices = range(len(reading.layers(model.n_layers)))
+            stored = torch.stack([torch.from_numpy(collection.read(name, index, rows)) for index in indices])
+            now = _alone(model, [tokens for _, tokens in stored_rows], [reading])
             parts.append(_gaps("stored and read again", now, {reading: stored}, model))
     if not parts:
         raise StoreError(
-            f"None of the {len(chosen)} rows drawn has a reading that can be read again; the collection has "
+            f"None of the {len(drawn)} rows drawn has a reading that can be read again; the collection has "
             f"{', '.join(collection.readings())}. Single tokens and user-defined poolings cannot; for others, draw more."
         )
     return pd.concat(parts, ignore_index=True)
 
 
 def not_read_again(collection: Collection) -> list[str]:
-    """The readings that a store and a model do not suffice for: user-defined poolings, and single tokens."""
+    """Return the readings that a model alone cannot read again: user-defined poolings, and single tokens."""
     return [name for name in collection.readings() if CUSTOM_MARK in name or "@" in name]
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """For each comparison and stream the largest difference over the layers, and the layer that has it."""
+    """Return, for each comparison and reading, the largest difference over the layers, and the layer that has it."""
     worst = table.loc[table.groupby(["comparison", "reading"], sort=False).relative.idxmax()]
     cosines = table.groupby(["comparison", "reading"], sort=False).cosine_gap.max().reset_index(drop=True)
     return worst.drop(columns="cosine_gap").reset_index(drop=True).assign(cosine_gap=cosines)
@@ -138,14 +165,14 @@ def _read(model: Model, tokens: Sequence[Tokens], *, left: bool = False) -> Vect
 
 def _alone(model: Model, tokens: Sequence[Tokens], readings: Sequence[Reading]) -> Vectors:
     with capturing(model, readings) as read:
-        found = [read(Batch.of([text], device=model.device)) for text in tokens]
-    return {reading: torch.cat([vectors[reading] for vectors in found], dim=1) for reading in readings}
+        by_text = [read(Batch.of([text], device=model.device)) for text in tokens]
+    return {reading: torch.cat([vectors[reading] for vectors in by_text], dim=1) for reading in readings}
 
 
 def _bare(network: PreTrainedModel, tokens: Sequence[Tokens]) -> Vectors:
-    """Means over tokens that a bare forward shows at modules of the usual names; a stream without one is absent."""
-    found = [_bare_text(network, text) for text in tokens]
-    return {reading: torch.stack([text[reading] for text in found], dim=1) for reading in found[0]}
+    """Return the means over tokens that a bare forward shows at modules of the usual names; other streams are absent."""
+    by_text = [_bare_text(network, text) for text in tokens]
+    return {reading: torch.stack([means[reading] for means in by_text], dim=1) for reading in by_text[0]}
 
 
 def _bare_text(network: PreTrainedModel, text: Tokens) -> dict[Reading, Float[Tensor, "layer d"]]:
@@ -156,8 +183,8 @@ def _bare_text(network: PreTrainedModel, text: Tokens) -> dict[Reading, Float[Te
 
     def keep(stream: Stream, *, entering: bool = False) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ARG001
-            found = args if entering else output
-            tensor = found[0] if isinstance(found, tuple) else found
+            passing = args if entering else output
+            tensor = passing[0] if isinstance(passing, tuple) else passing
             weights = torch.tensor(text.pooling_mask, device=tensor.device).float()[None]
             seen.setdefault(stream, []).append(
                 einsum(tensor.float(), weights, "one token d, one token -> d") / weights.sum()
@@ -181,15 +208,15 @@ def _bare_text(network: PreTrainedModel, text: Tokens) -> dict[Reading, Float[Te
     return {Reading(stream, Pooling.MEAN): torch.stack(layers).cpu() for stream, layers in seen.items()}
 
 
-def _gaps(what: str, one: Vectors, other: Vectors, model: Model) -> pd.DataFrame:
-    """How far one is from the other, at the layers from 1 on, largest over the texts."""
+def _gaps(label: str, one: Vectors, other: Vectors, model: Model) -> pd.DataFrame:
+    """Measure how far one is from the other, at the layers from 1 on, largest over the texts."""
     rows = []
     for reading, vectors in one.items():
         layers = list(reading.layers(model.n_layers))[-len(other[reading]) :]
         for layer, left, right in zip(layers, vectors[-len(layers) :], other[reading], strict=True):
             relative = (left - right).norm(dim=1) / right.norm(dim=1)
             cosine = torch.nn.functional.cosine_similarity(left.double(), right.double(), dim=1)
-            rows.append((what, str(reading), layer, float(relative.max()), float((1 - cosine).max().clamp(min=0))))
+            rows.append((label, str(reading), layer, float(relative.max()), float((1 - cosine).max().clamp(min=0))))
     return pd.DataFrame(rows, columns=["comparison", "reading", "layer", "relative", "cosine_gap"])
 
 

@@ -1,4 +1,4 @@
-"""What one forward pass reads of one text, and which texts are read side by side."""
+"""Passages, which are what one forward pass reads of one text, and the batches that they are put into."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from valens.store.shards import Row, row_of
 
 @dataclass(frozen=True)
 class Passage:
-    """What one forward pass reads of one text, and the rows that it gives: one for each end, as a rule the whole."""
+    """One text as one forward pass reads it, and the rows that it gives: one for each end, as a rule the whole text."""
 
     tokens: Tokens
     ends: tuple[int, ...]
-    """How many tokens each row has: several for the prefixes of a text, which one pass gives at once."""
+    """The number of tokens of each row: several for the prefixes of a text, which one pass gives at once."""
 
     @property
     def parts(self) -> tuple[Tokens, ...]:
-        """What each row is of: the text up to each end."""
+        """The text up to each end, one for each row."""
         ids, pooling_mask = self.tokens.ids, self.tokens.pooling_mask
         return tuple(Tokens(ids[:end], pooling_mask[:end], truncated=end < len(ids)) for end in self.ends)
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
-        """What each row is kept under: the same as if that prefix had been read alone."""
+        """The row under which a store keeps each part: the same as if that prefix had been read alone."""
         return tuple(map(row_of, self.parts))
 
     def __len__(self) -> int:
-        """How many tokens a pass reads."""
+        """Return the number of tokens that a pass reads."""
         return len(self.tokens)
 
 
 def fill_batches(passages: Sequence[Passage], batch_tokens: int, *, max_rows: int) -> tuple[tuple[Passage, ...], ...]:
-    """The different passages in batches, the longest first.
+    """Put the different passages into batches, the longest first.
 
     A batch has at most `batch_tokens` tokens, padding counted, and at most `max_rows` rows, unless it is one passage.
     """

@@ -3,7 +3,7 @@
 A hook point lends the tensor that passes it; the hook multiplies it with the pooling weights at once, so what is kept of
 [text, token, d] is [text, d], summed in float32. All readings of a pass lie in one buffer, which goes to the host in one
 copy. Attention is causal and texts are padded on the right, so padding needs no mask and changes nothing; for the same
-reason one pass has the vectors of every prefix of a text, which are so many more rows of pooling weights.
+reason one pass has the vectors of every prefix of a text, which are more rows of pooling weights.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Batch:
 
     ids: Int[Tensor, "text token"]
     pooling_mask: Bool[Tensor, "row token"]
-    """Which tokens are pooled, for each row; a row is a text up to one end, and the rows of a text are neighbours."""
+    """True for the tokens that are pooled in each row. A row is a text up to one end; the rows of a text are neighbours."""
     mask: Bool[Tensor, "text token"] | None = None
-    """Which tokens are text; None where texts are padded on the right, as no mask is needed then."""
+    """True for the tokens that are text; None where texts are padded on the right, as no mask is needed then."""
 
     @classmethod
     def of(
@@ -48,32 +48,46 @@ class Batch:
         device: torch.device | str = "cpu",
         left: bool = False,
     ) -> Batch:
-        """Pad texts to the longest of them, on the right unless `left`; `ends` are how many tokens each prefix has.
+        """Pad texts to the longest of them, with token 0.
 
-        What pads is token 0. Each text has as many rows as the one with most ends; spare rows repeat its last end.
+        Args:
+            tokens: the texts, one or more.
+            ends: for each text, the number of tokens of each prefix that is pooled; None: the whole texts. Each text gets
+                as many rows as the one with most ends; spare rows repeat its last end.
+            device: where the batch is put.
+            left: whether texts are padded on the left; then the batch has a mask.
+
         """
         width, n_ends = max(map(len, tokens)), max(map(len, ends)) if ends else 1
         ids = torch.zeros(len(tokens), width, dtype=torch.long)
         pooling_mask = torch.zeros(len(tokens), n_ends, width, dtype=torch.bool)
         mask = torch.zeros(len(tokens), width, dtype=torch.bool)
-        for place, text in enumerate(tokens):
+        for index, text in enumerate(tokens):
             start = width - len(text) if left else 0
-            mask[place, start : start + len(text)] = True
-            ids[place, mask[place]] = torch.tensor(text.ids)
-            cuts = list(ends[place]) if ends else [len(text)]
+            mask[index, start : start + len(text)] = True
+            ids[index, mask[index]] = torch.tensor(text.ids)
+            cuts = list(ends[index]) if ends else [len(text)]
             for row, end in enumerate(cuts + cuts[-1:] * (n_ends - len(cuts))):
-                pooling_mask[place, row, start : start + end] = torch.tensor(text.pooling_mask[:end])
+                pooling_mask[index, row, start : start + end] = torch.tensor(text.pooling_mask[:end])
         rows = rearrange(pooling_mask, "text end token -> (text end) token")
         return cls(ids.to(device), rows.to(device), mask.to(device) if left else None)
 
 
 @contextlib.contextmanager
 def capturing(model: Model, readings: Sequence[Reading]) -> Iterator[Callable[[Batch], Vectors]]:
-    """Lend the hooks for these readings; inside, call what is given with a batch to get its vectors, in float32 on the host.
+    """Lend the hooks for readings to a model, and remove them on leaving.
 
-    `pattern` readings have n_heads · n_keys numbers, keys beyond a text's end being zero; asking for one makes
-    TransformerLens compute the attention. Everything is given back on leaving. Raises CaptureError for readings whose
-    hooks did not fire.
+    Args:
+        model: the decoder that is read.
+        readings: what is read. A `pattern` reading makes TransformerLens compute the attention.
+
+    Yields:
+        A function from a Batch to the vectors of each reading [layer, row, d], in float32 on the host. The d of a `pattern`
+        reading is n_heads · n_keys; keys after a text's end are zero.
+
+    Raises:
+        CaptureError: when the function is called, if a hook did not fire.
+
     """
     taps = _taps(model, readings)
     pattern = any(reading.stream is Stream.PATTERN for reading in readings)
@@ -90,7 +104,7 @@ def lent_hooks(model: Model, hooks: Sequence[tuple[str, Callable[..., None]]], *
 
 
 def vector_count(model: Model, reading: Reading) -> int:
-    """How many numbers a reading has for one text, over all its layers."""
+    """Return how many numbers a reading has for one text, over all its layers."""
     return len(reading.layers(model.n_layers)) * model.sizes.width(reading.stream)
 
 
@@ -128,12 +142,12 @@ def _pool_pattern(
 
 
 def _taps(model: Model, readings: Sequence[Reading]) -> list[_Tap]:
-    """One tap a site, with the poolings that are asked for there, in the order of the readings."""
+    """Make one tap a site, with the poolings that are asked for there, in the order of the readings."""
     poolings: dict[Site, list[Pooling | CustomPooling]] = {}
     for reading in readings:
         for layer in reading.layers(model.n_layers):
             poolings.setdefault(Site(reading.stream, layer, reading.norm), []).append(reading.pooling)
-    return [_Tap(model, site, wanted) for site, wanted in poolings.items()]
+    return [_Tap(model, site, asked) for site, asked in poolings.items()]
 
 
 def _run(model: Model, readings: Sequence[Reading], taps: list[_Tap], batch: Batch) -> Vectors:
@@ -159,7 +173,7 @@ def _run(model: Model, readings: Sequence[Reading], taps: list[_Tap], batch: Bat
 
 
 def _to_host(buffer: Float[Tensor, " number"]) -> Float[Tensor, " number"]:
-    """What a pass kept, on the host: from a GPU in one copy into pinned memory, where alone the pass is waited for."""
+    """Copy to the host: from a GPU in one copy into pinned memory, which is the only point that waits for the pass."""
     if buffer.device.type == "cpu":
         return buffer
     host = torch.empty_like(buffer, device="cpu", pin_memory=True)
@@ -173,14 +187,14 @@ def _by_text(weights: Float[Tensor, "row token"], batch: Batch) -> Float[Tensor,
 
 
 def _shape(model: Model, reading: Reading, batch: Batch) -> tuple[int, int, int]:
-    """How a reading of this batch is shaped, [layer, row, d]; a pattern has a number for each head and key."""
+    """Return the shape of a reading of this batch, [layer, row, d]; a pattern has a number for each head and key."""
     n_rows, n_tokens = batch.pooling_mask.shape
     per_key = n_tokens if reading.stream is Stream.PATTERN else 1
     return len(reading.layers(model.n_layers)), n_rows, model.sizes.width(reading.stream) * per_key
 
 
 def _split(buffer: Float[Tensor, " number"], shapes: dict[Reading, tuple[int, int, int]]) -> Vectors:
-    """Each reading's [layer, row, d] view of the buffer that all share."""
+    """Return each reading's [layer, row, d] view of the buffer that all share."""
     parts = buffer.split([math.prod(shape) for shape in shapes.values()])
     return {reading: part.view(shape) for (reading, shape), part in zip(shapes.items(), parts, strict=True)}
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from valens.errors import PromptError
+from valens.corpora.contract import Corpus
 from valens.extraction.extract import Extraction, plan
 from valens.extraction.layers_file import layers_for
+from valens.extraction.texts import text_list
 from valens.layers.layer_set import LayerSet
 from valens.metrics import l2_normalize
 from valens.model.model import Model
@@ -22,12 +23,12 @@ from valens.representations.readings import Reading
 from valens.store.store import ActivationStore
 
 _AT_ONCE = 4096
-"""So many texts are read before their average is taken, which bounds what lies on disk between."""
+"""The number of texts that are read before they are averaged; it limits what is on disk meanwhile."""
 
 
 def encode(
     model: Model,
-    texts: Iterable[str],
+    texts: Iterable[str] | Corpus,
     *,
     representation: Representation | str = VA,
     layers: LayerSet | str | Path,
@@ -36,57 +37,79 @@ def encode(
     on_long: str = "truncate",
     normalize: bool = False,
 ) -> Float[np.ndarray, "text d"]:
-    """The averaged embedding of each text, in float32; `normalize` sets each to length one.
+    """Embed texts: average the vectors of each text over a layer set.
 
-    `representation` may be its name, as `"VA"` or `"values/last"`. `layers` is a LayerSet, its notation, the path of a
-    sweep's layers.json, or `preset` (the paper's set for the model).
-    With a store, what it has is not read again and what is read stays there, at all layers; without one nothing is kept.
-    Raises LayerSetError or SiteError for layers that are not this model's, PromptError for an empty text and for
-    what is no list of texts.
+    Section 4.1 of arXiv 2602.01572. The mean over the layers is summed in float64.
+
+    Args:
+        model: the decoder that is read, from `load` or `wrap`.
+        texts: the texts, or a Corpus. None of them is empty.
+        representation: what is read of a text, or its name, as `VA` or `values/last`. The default is VA.
+        layers: the layers that are averaged: a LayerSet, its notation (`20-27`, `half`), the path of the layers.json that
+            `valens sweep-layers` writes, or `preset`, the set that the paper chose for this model.
+        store: the activation store, or its folder. What it has is not read again, and what is read stays there, at all
+            layers. None: nothing is kept.
+        max_tokens: how many tokens of a text are read; None: 512, or the model's context where that is shorter.
+        on_long: what is done with a longer text: `truncate` keeps its beginning, `error` raises PromptError.
+        normalize: whether every embedding is scaled to length 1.
+
+    Returns:
+        The embeddings [text, d] in float32, in the order of the texts. For VA, d is n_kv_heads · d_head; for HS, d_model.
+
+    Raises:
+        LayerSetError, SiteError: layers that this model or representation does not have, or that were chosen for another.
+        ResultError: a layers.json that cannot be read.
+        RepresentationError: a representation that does not exist.
+        PromptError: a single string, an empty text, or a limit that the model cannot read.
+        StoreError: a store that cannot be read or written.
+
     """
     asked = named(representation) if isinstance(representation, str) else representation
-    all_texts = listed(texts)
-    wanted = layers_for(model, asked, layers)
+    all_texts = text_list(texts)
+    layer_set = layers_for(model, asked, layers)
     parts = [np.empty((0, model.sizes.width(asked.reading.stream)), dtype=np.float32)]
     for start in range(0, len(all_texts), _AT_ONCE):
-        with _kept(store) as folder:
+        with _open_store(store) as opened:
             extraction = plan(
                 model,
                 all_texts[start : start + _AT_ONCE],
                 [asked.reading],
-                store=folder,
+                store=opened,
                 prompt=asked.prompt,
                 max_tokens=max_tokens,
                 on_long=on_long,
             ).run()
-            parts.append(averaged(extraction, asked.reading, wanted))
+            parts.append(averaged(extraction, asked.reading, layer_set))
     vectors = np.concatenate(parts)
     return l2_normalize(vectors).astype(np.float32) if normalize else vectors
 
 
-def listed(texts: object) -> list[str]:
-    """Texts as a list; PromptError for one text alone, whose letters would be taken for texts, and for what is none."""
-    if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
-        raise PromptError(f'The texts are a list of texts, as ["one text"]; got {texts!r:.40}.')
-    found = list(texts)
-    others = [place for place, text in enumerate(found) if not isinstance(text, str)]
-    if others:
-        raise PromptError(f"Text {others[0]} (from 0) is no text: {found[others[0]]!r:.40}. Give a list of texts.")
-    return found
-
-
 def averaged(
-    extraction: Extraction, reading: Reading, layers: Iterable[int], places: Sequence[int] | None = None
+    extraction: Extraction, reading: Reading, layers: Iterable[int], indices: Sequence[int] | None = None
 ) -> Float[np.ndarray, "row d"]:
-    """The mean over layers of stored vectors, summed in float64: of all rows, or of those at these places."""
-    wanted = list(layers)
-    total = sum(extraction.vectors(reading, layer, places).astype(np.float64) for layer in wanted)
-    return (np.asarray(total) / len(wanted)).astype(np.float32)
+    """Average stored vectors over layers, summed in float64.
+
+    Args:
+        extraction: what `extract.Job.run` returned.
+        reading: one of the readings of the job.
+        layers: one or more layers of the reading, counted from 1; `hidden` also has 0.
+        indices: which rows, from 0 in the order of the texts; None: all of them.
+
+    Returns:
+        One vector a row [row, d], in float32.
+
+    Raises:
+        StoreError: a row has no vectors of the reading.
+
+    """
+    averaged_layers = list(layers)
+    total = sum(extraction.vectors(reading, layer, indices).astype(np.float64) for layer in averaged_layers)
+    return (np.asarray(total) / len(averaged_layers)).astype(np.float32)
 
 
 @contextlib.contextmanager
-def _kept(store: ActivationStore | str | Path | None) -> Iterator[ActivationStore]:
-    """The store, or one that is gone on leaving."""
+def _open_store(store: ActivationStore | str | Path | None) -> Iterator[ActivationStore]:
+    """Open the store, or a temporary one that is removed on leaving."""
     if store is not None:
         yield ActivationStore.of(store)
         return

@@ -11,17 +11,20 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
+from valens.corpora.contract import Corpus
 from valens.errors import CaptureError, PromptError
 from valens.extraction.batching import Passage, fill_batches, without_spare_rows
 from valens.extraction.capture import Batch, Vectors, capturing, vector_count
 from valens.extraction.estimate import Estimate
 from valens.extraction.manifest import about_of, how_read
+from valens.extraction.texts import text_list
 from valens.layers.sites import Stream
 from valens.model.loading import DTYPES
 from valens.model.model import Model
@@ -43,22 +46,23 @@ _BATCH_BYTES = 512 * 2**20
 
 @dataclass(frozen=True)
 class Extraction:
-    """Texts whose vectors a store has."""
+    """Texts whose vectors a store has; made by `Job.run`."""
 
     collection: Collection = field(repr=False)
     model: Model = field(repr=False)
     rows: tuple[Row, ...] = field(repr=False)
     """One a text, in the order in which the texts were given; one a prefix, text by text, where prefixes were asked for."""
     passes: int
-    """How many texts a forward pass was made for; 0 if the store had them all."""
+    """The number of texts that a forward pass was made for; 0 if the store had them all."""
     tokens: int
-    """How many tokens those texts have."""
+    """The number of tokens of those texts."""
     truncated: int
-    """How many texts were cut at the limit of tokens."""
+    """The number of texts that were cut at the limit of tokens."""
     seconds: float
+    """The time that reading took."""
 
     def facts(self) -> dict[str, Any]:
-        """Where the vectors come from, for a result's provenance."""
+        """Return where the vectors come from, for a result's provenance."""
         return {
             "model": self.collection.about,
             "how_read": self.collection.identity,
@@ -69,18 +73,28 @@ class Extraction:
             "seconds_reading": round(self.seconds, 1),
         }
 
-    def vectors(self, reading: Reading, layer: int, places: Sequence[int] | None = None) -> Float[np.ndarray, "row d"]:
-        """The vectors of one layer, in float32: of all rows, or of those at these places.
+    def vectors(self, reading: Reading, layer: int, indices: Sequence[int] | None = None) -> Float[np.ndarray, "row d"]:
+        """Read the vectors of one layer from the store.
 
-        Layers are counted as everywhere from 1; 0 is the input of the first block.
+        Args:
+            reading: one of the readings of the job.
+            layer: counted from 1; for `hidden` also 0, the input of the first block.
+            indices: which rows, from 0 in the order of the texts; None: all of them.
+
+        Returns:
+            One vector a row [row, d], in float32.
+
+        Raises:
+            StoreError: a row has no vectors of this reading.
+
         """
-        rows = self.rows if places is None else [self.rows[place] for place in places]
+        rows = self.rows if indices is None else [self.rows[index] for index in indices]
         return self.collection.read(str(reading), reading.layers(self.model.n_layers).index(layer), rows)
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be read of which texts, and where it is kept; made by `plan`."""
+    """The readings of texts that get into a store; made by `plan`, and carried out by `run`."""
 
     model: Model = field(repr=False)
     readings: tuple[Reading, ...]
@@ -90,13 +104,27 @@ class Job:
     batches: tuple[tuple[Passage, ...], ...] = field(repr=False)
     """The different passages, the longest first."""
     stored: str = "float32"
+    """The dtype on disk."""
 
     def pending(self) -> list[Passage]:
-        """The passages for which a forward pass is needed: those of which some row has no vectors of some reading."""
+        """Return the passages that need a forward pass: those of which some row has no vectors of some reading."""
         return [passage for batch in self.batches for passage in self._lacking(batch)]
 
     def run(self) -> Extraction:
-        """Read what the store lacks, a shard a batch, and give what it has then. Shows a bar where somebody looks."""
+        """Read what the store does not have yet.
+
+        Every batch becomes one shard, so that a run that is stopped loses one batch at most; the next `run` goes on there.
+        Where a batch does not fit into the memory of a GPU, it is halved. A terminal or notebook shows a progress bar.
+
+        Returns:
+            The texts with their vectors, from which `vectors` reads a layer.
+
+        Raises:
+            CaptureError: NaN or infinity in a vector, a number that the dtype on disk cannot hold, or one text that does
+                not fit into memory. Nothing of its batch is stored.
+            StoreError: the store cannot be written to.
+
+        """
         self.collection.begin()
         pending, start = self.pending(), time.monotonic()
         n_tokens = sum(map(len, pending))
@@ -112,7 +140,7 @@ class Job:
         return Extraction(self.collection, self.model, rows, len(pending), n_tokens, self._truncated(), seconds)
 
     def estimate(self) -> Estimate:
-        """What `run` would cost; makes one small forward pass to measure the speed, and keeps nothing."""
+        """Estimate what `run` would cost; this makes one small forward pass to measure the speed, and keeps nothing."""
         pending = self.pending()
         computed = [(len(lacking), len(lacking[0]), lacking) for lacking in map(self._lacking, self.batches) if lacking]
         n_tokens = sum(map(len, pending))
@@ -151,7 +179,7 @@ class Job:
         return Batch.of(tokens, ends=ends, device=self.model.device)
 
     def _read(self, passages: list[Passage], parts: int) -> int:
-        """Read passages in so many parts; where memory is too small for that, in twice as many. Gives the parts needed."""
+        """Read passages in this number of parts, in twice as many where memory is too small; return the number needed."""
         size = -(-len(passages) // parts)
         try:
             for start in range(0, len(passages), size):
@@ -169,19 +197,19 @@ class Job:
 
     def _keep(self, passages: list[Passage]) -> None:
         rows = [row for passage in passages for row in passage.rows]
-        wanted = [reading for reading in self.readings if self.collection.lacks(str(reading), rows)]
-        with capturing(self.model, wanted) as read:
+        missing = [reading for reading in self.readings if self.collection.lacks(str(reading), rows)]
+        with capturing(self.model, missing) as read:
             vectors = without_spare_rows(read(self._batch(passages)), passages)
         self._check_finite(passages, vectors)
-        kept = {str(reading): self._as_stored(reading, part) for reading, part in vectors.items()}
-        self.collection.write([part for passage in passages for part in passage.parts], kept)
+        stored = {str(reading): self._as_stored(reading, part) for reading, part in vectors.items()}
+        self.collection.write([part for passage in passages for part in passage.parts], stored)
 
     def _check_finite(self, passages: list[Passage], vectors: Vectors) -> None:
         owners = [passage for passage in passages for _ in passage.ends]
         for reading, part in vectors.items():
             if not torch.isfinite(part).all():
-                place, row = (~torch.isfinite(part)).any(dim=2).nonzero()[0].tolist()
-                layer, text = reading.layers(self.model.n_layers)[place], self.passages.index(owners[row])
+                layer_index, row = (~torch.isfinite(part)).any(dim=2).nonzero()[0].tolist()
+                layer, text = reading.layers(self.model.n_layers)[layer_index], self.passages.index(owners[row])
                 raise CaptureError(
                     f"{self.model.name} ({self.model.dtype}) gave NaN or infinity for {reading} at layer {layer} of text "
                     f"{text} (from 0). Nothing of this batch was stored. Try --dtype float32, or leave the text out."
@@ -201,10 +229,10 @@ class Job:
 
 def plan(
     model: Model,
-    texts: Sequence[str | Tokens],
+    texts: Sequence[str | Tokens] | Corpus,
     readings: Sequence[Reading],
     *,
-    store: ActivationStore,
+    store: ActivationStore | str | Path,
     prompt: Prompt = PLAIN,
     max_tokens: int | None = None,
     on_long: str = "truncate",
@@ -212,44 +240,62 @@ def plan(
     stored: str = "float32",
     batch_tokens: int = BATCH_TOKENS,
 ) -> Job:
-    """Plan how these readings of these texts get into the store.
+    """Plan how readings of texts get into a store. Nothing is read or written before `run` is called on the result.
 
-    A text that comes as Tokens, because it was cut between two of them, is read as it is. `on_long` is what becomes of a
-    text that has more than `max_tokens` tokens: `truncate` keeps its beginning, `error` raises PromptError. `prefixes` asks,
-    for each text, for its prefixes of so many tokens instead of the whole: one pass gives them all, and each is kept as if
-    it had been read alone. `stored` is the dtype on disk. Raises PromptError for empty texts and for limits that the model
-    cannot read, ModelError for tokens that it has no embedding for, CaptureError for readings that are not one vector a
-    text.
+    Args:
+        model: the decoder that is read.
+        texts: the texts, or a Corpus. A text may also come as Tokens, which are read as they are, without the prompt.
+        readings: what is read of each text; repeats are dropped. A representation has its reading as `.reading`.
+        store: the activation store, or its folder.
+        prompt: what is put around each text; the default is the text as the tokenizer prepares it.
+        max_tokens: how many tokens of a text are read; None: 512, or the model's context where that is shorter.
+        on_long: what is done with a longer text: `truncate` keeps its beginning, `error` raises PromptError.
+        prefixes: for each text, the numbers of tokens of the prefixes that are read instead of the whole text. One forward
+            pass gives them all, and each is kept as if it had been read alone. None: the whole texts.
+        stored: the dtype on disk: `float32`, `bfloat16` or `float16`.
+        batch_tokens: how many tokens one forward pass reads, padding counted.
+
+    Returns:
+        A job with `estimate` and `run`.
+
+    Raises:
+        PromptError: no list of texts, an empty text, a limit that the model cannot read, or a prefix that a text does not
+            have.
+        ModelError: a token that the model has no embedding for.
+        CaptureError: attention patterns, which are not one vector a text, or a dtype that is not stored.
+        StoreError: a store that cannot be opened.
+
     """
     if any(reading.stream is Stream.PATTERN for reading in readings):
         raise CaptureError("Attention patterns are as wide as a text is long; a store keeps vectors of one width.")
     if stored not in DTYPES:
         raise CaptureError(f"Vectors are stored as {', '.join(DTYPES)}; {stored!r} was asked for.")
     limit = token_limit(model, max_tokens)
-    tokens = _tokenized(model, texts, prompt, limit)
+    tokens = tokenized(model, text_list(texts), prompt, limit)
     _check_lengths(tokens, limit, on_long)
     passages = tuple(
-        Passage(text, _ends(text, place, prefixes[place] if prefixes is not None else None))
-        for place, text in enumerate(tokens)
+        Passage(text, _ends(text, index, prefixes[index] if prefixes is not None else None))
+        for index, text in enumerate(tokens)
     )
     identity = how_read(model, prompt=prompt, max_tokens=limit, stored=stored)
     numbers = sum(vector_count(model, reading) for reading in readings)
     return Job(
         model=model,
         readings=tuple(dict.fromkeys(readings)),
-        collection=store.collection(identity, about_of(model)),
+        collection=ActivationStore.of(store).collection(identity, about_of(model)),
         passages=passages,
         batches=fill_batches(passages, batch_tokens, max_rows=max(1, _BATCH_BYTES // (4 * max(numbers, 1)))),
         stored=stored,
     )
 
 
-def _tokenized(model: Model, texts: Sequence[str | Tokens], prompt: Prompt, limit: int) -> list[Tokens]:
+def tokenized(model: Model, texts: Sequence[str | Tokens], prompt: Prompt, limit: int) -> list[Tokens]:
+    """Tokenise the texts that come as strings, and check all: PromptError or ModelError for what cannot be read."""
     plain = [text for text in texts if isinstance(text, str)]
     fresh = iter(tokenize(model.tokenizer, plain, prompt=prompt, max_tokens=limit))
     tokens = [next(fresh) if isinstance(text, str) else text for text in texts]
     model.check_token_ids(text.ids for text in tokens)
-    long = [place for place, text in enumerate(tokens) if len(text) > limit]
+    long = [index for index, text in enumerate(tokens) if len(text) > limit]
     if long:
         raise PromptError(
             f"Text {long[0]} (from 0) was given as {len(tokens[long[0]]):,} tokens, above the limit of {limit:,}. "
@@ -259,7 +305,10 @@ def _tokenized(model: Model, texts: Sequence[str | Tokens], prompt: Prompt, limi
 
 
 def token_limit(model: Model, max_tokens: int | None) -> int:
-    """How many tokens of a text are read; PromptError for a limit that the model cannot read."""
+    """Return how many tokens of a text are read; None gives 512, or the model's context where that is shorter.
+
+    PromptError for a limit below 1 or above the model's context.
+    """
     if max_tokens is None:
         return min(MAX_TOKENS, model.n_ctx)
     if not 1 <= max_tokens <= model.n_ctx:
@@ -270,7 +319,7 @@ def token_limit(model: Model, max_tokens: int | None) -> int:
 def _check_lengths(tokens: Sequence[Tokens], limit: int, on_long: str) -> None:
     if on_long not in {"truncate", "error"}:
         raise PromptError(f"--on-long is truncate or error; {on_long!r} was asked for.")
-    long = [place for place, text in enumerate(tokens) if text.truncated]
+    long = [index for index, text in enumerate(tokens) if text.truncated]
     if long and on_long == "error":
         raise PromptError(
             f"{len(long)} of {len(tokens)} texts have more than {limit} tokens; the first is text {long[0]}, from 0. "
@@ -278,13 +327,13 @@ def _check_lengths(tokens: Sequence[Tokens], limit: int, on_long: str) -> None:
         )
 
 
-def _ends(text: Tokens, place: int, prefixes: Sequence[int] | None) -> tuple[int, ...]:
+def _ends(text: Tokens, index: int, prefixes: Sequence[int] | None) -> tuple[int, ...]:
     if prefixes is None:
         return (len(text),)
-    bad = [end for end in prefixes if not 1 <= end <= len(text) or not any(text.pooling_mask[:end])]
-    if bad or not prefixes:
-        what = f"a prefix of {bad[0]} tokens" if bad else "no prefix"
+    impossible = [end for end in prefixes if not 1 <= end <= len(text) or not any(text.pooling_mask[:end])]
+    if impossible or not prefixes:
+        asked = f"a prefix of {impossible[0]} tokens" if impossible else "no prefix"
         raise PromptError(
-            f"Text {place} (from 0) has {len(text)} tokens; {what} was asked for. Ask for 1 to {len(text)}."
+            f"Text {index} (from 0) has {len(text)} tokens; {asked} was asked for. Ask for 1 to {len(text)}."
         )
     return tuple(prefixes)

@@ -25,7 +25,7 @@ SUFFIX = ".json"
 
 @dataclass(frozen=True)
 class ChosenLayers:
-    """What a sweep's layers.json says: of which model, and which layers for each representation."""
+    """The content of a sweep's layers.json: the model, and the layers for each representation."""
 
     sets: Mapping[str, LayerSet]
     """By the name of the representation; the first is the sweep's main one."""
@@ -34,54 +34,65 @@ class ChosenLayers:
 
 
 def layers_for(model: Model, representation: Representation, layers: LayerSet | str | Path) -> LayerSet:
-    """The layers of a representation of a model that are meant.
+    """Return the layer set that is meant for a representation of a model.
 
-    `layers` is a LayerSet, its notation (`26,27,29-31`, `half`), the path of a sweep's layers.json, or `preset`: the set
-    that arXiv 2602.01572 chose for this model. Raises LayerSetError if they are of another model or representation,
-    SiteError if the model has no vectors there.
+    Args:
+        model: the model that the layers are for.
+        representation: the representation that they are for.
+        layers: a LayerSet, its notation (`26,27,29-31`, `half`), the path of a sweep's layers.json, or `preset`: the set
+            that arXiv 2602.01572 chose for this model.
+
+    Returns:
+        The set; the model has vectors of the representation at all its layers.
+
+    Raises:
+        LayerSetError: a notation that is not valid, or layers that were chosen for another model or representation.
+        ResultError: a file that does not hold a sweep's layers.
+        SiteError: the model has no vectors of the representation at one of the layers.
+
     """
     if isinstance(layers, LayerSet):
-        found = layers
+        layer_set = layers
     elif str(layers).strip() == PRESET:
-        found = _preset(model, representation)
+        layer_set = _preset(model, representation)
     elif str(layers).endswith(SUFFIX):
-        found = _from_file(model, representation, Path(layers))
+        layer_set = _from_file(model, representation, Path(layers))
     else:
-        found = LayerSet.parse(str(layers), model.n_layers)
-    there = representation.reading.layers(model.n_layers)
-    astray = [layer for layer in found if layer not in there]
-    if astray:
+        layer_set = LayerSet.parse(str(layers), model.n_layers)
+    available = representation.reading.layers(model.n_layers)
+    out_of_range = [layer for layer in layer_set if layer not in available]
+    if out_of_range:
         raise SiteError(
-            f"{model.name} has {representation} at the layers {there[0]}..{there[-1]}; {astray[0]} was asked for. "
-            "Count from 1; 0 is the input of the first block."
+            f"{model.name} has {representation} at the layers {available[0]}..{available[-1]}; {out_of_range[0]} was asked "
+            "for. Count from 1; 0 is the input of the first block."
         )
-    return found
+    return layer_set
 
 
 def read_chosen(path: str | Path) -> ChosenLayers:
-    """Read a sweep's layers.json; ResultError if it is none."""
+    """Read the layers.json that `valens sweep-layers` writes; ResultError if the file does not hold layer sets."""
     try:
         content = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
-        sets = {str(name): _listed(found["list"]) for name, found in content["representations"].items()}
+        sets = {str(name): _listed(chosen["list"]) for name, chosen in content["representations"].items()}
         if not sets:
             raise ValueError("it names no representation")
         return ChosenLayers(sets, _facts(content.get("model")))
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, LayerSetError) as error:
-        said = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise ResultError(
-            f"{path} does not hold a sweep's layer sets ({said}). Give the layers.json of a sweep's --out folder."
+            f"{path} does not hold a sweep's layer sets ({reason}). Give the layers.json of a sweep's --out folder."
         ) from error
 
 
 def _listed(layers: Any) -> LayerSet:
-    """The layers as they stand in the file; ValueError for what is no list of whole numbers."""
+    """Return the layers as they stand in the file; ValueError unless they are a list of whole numbers."""
     if not isinstance(layers, list) or any(type(layer) is not int for layer in layers):
         raise ValueError(f"`list` is layers, as in [26, 27, 29], and not {layers!r}")
     return LayerSet.of(layers)
 
 
 def _facts(model: Any) -> Mapping[str, Any] | None:
-    """What the file says of the model; ValueError where that would not tell one from another."""
+    """Return what the file says of the model; ValueError where that would not distinguish it from another."""
     kinds = {"name": str, "n_layers": int, "weights_hash": str}
     if model is None:
         return None
@@ -91,9 +102,10 @@ def _facts(model: Any) -> Mapping[str, Any] | None:
 
 
 def model_facts(about: Mapping[str, Any], identity: Mapping[str, Any], rounded: str | None) -> dict[str, Any]:
-    """What layers.json says of a model, from what its collection in a store says: enough to know it again.
+    """Return what layers.json says of a model: enough to recognise it.
 
-    `rounded` is `rounded_weights_hash` of it; None in results that do not say.
+    `about` and `identity` are those of its collection in a store. `rounded` is its `rounded_weights_hash`, None in results
+    that do not say.
     """
     return {
         "name": about["model"],
@@ -104,19 +116,20 @@ def model_facts(about: Mapping[str, Any], identity: Mapping[str, Any], rounded: 
 
 
 def rounded_weights_hash(model: Model) -> str:
-    """The sha256 of the weights that a vector depends on, rounded to bfloat16: equal for float32 and bfloat16 of a model.
+    """Return the sha256 of the weights that a vector depends on, rounded to bfloat16.
 
-    Names do not count, and nor does the unembedding unless it is the embedding too. Of a float16 copy it may be another.
+    It is the same for a model that was loaded in float32 and in bfloat16; in float16 it may differ. The names of the weights
+    do not count, and neither does the unembedding, unless it is the embedding too.
     """
     import torch
 
     network = model.bridge.original_model
     embedding, head = network.get_input_embeddings(), network.get_output_embeddings()
-    apart = {id(part) for part in head.parameters()} if head is not None else set()
-    apart -= {id(part) for part in embedding.parameters()}
-    kept = [part.detach() for part in network.parameters() if id(part) not in apart]
-    prints = {_rounded(tensor.to(torch.bfloat16).cpu()) for tensor in kept}
-    return hashlib.sha256(b"".join(sorted(prints))).hexdigest()
+    unembedding = {id(part) for part in head.parameters()} if head is not None else set()
+    unembedding -= {id(part) for part in embedding.parameters()}
+    weights = [part.detach() for part in network.parameters() if id(part) not in unembedding]
+    hashes = {_rounded(tensor.to(torch.bfloat16).cpu()) for tensor in weights}
+    return hashlib.sha256(b"".join(sorted(hashes))).hexdigest()
 
 
 def _rounded(tensor: torch.Tensor) -> bytes:
@@ -134,9 +147,9 @@ def _preset(model: Model, representation: Representation) -> LayerSet:
             "`valens sweep-layers`, or name them."
         )
     if model.paper_layers is None:
-        having = [alias for alias, entry in CATALOG.items() if entry.paper_layers]
+        with_layers = [alias for alias, entry in CATALOG.items() if entry.paper_layers]
         raise LayerSetError(
-            f"The paper chose layers for {' and '.join(having)}, not for {model.name}. Choose them with "
+            f"The paper chose layers for {' and '.join(with_layers)}, not for {model.name}. Choose them with "
             f"`valens sweep-layers --model {model.name}`, or guess them from another size of the family with "
             "`valens transfer-layers`."
         )
@@ -155,19 +168,21 @@ def _from_file(model: Model, representation: Representation, path: Path) -> Laye
 
 
 def _of_another(model: Model, facts: Mapping[str, Any] | None, path: Path) -> str:
-    here = f"{model.name} ({model.n_layers} layers)"
-    there = f"{facts['name']} ({facts['n_layers']} layers)" if facts else "a model that it does not name"
+    ours = f"{model.name} ({model.n_layers} layers)"
+    theirs = f"{facts['name']} ({facts['n_layers']} layers)" if facts else "a model that it does not name"
     alike = (
-        ", and their weights differ. If it is the same model, load both in float32 or bfloat16" if here == there else ""
+        ", and their weights differ. If it is the same model, load both in float32 or bfloat16"
+        if ours == theirs
+        else ""
     )
     return (
-        f"{path} was made with {there}; this is {here}{alike}. Sweep this model, or give the layers themselves, as "
+        f"{path} was made with {theirs}; this is {ours}{alike}. Sweep this model, or give the layers themselves, as "
         "26,27,29-31."
     )
 
 
 def _same(model: Model, facts: Mapping[str, Any]) -> bool:
-    """Whether it is the model that was swept: by a name that the hub or our catalogue vouches for, or by its weights.
+    """Tell whether it is the model that was swept: by a name on the hub or in the catalogue, or by its weights.
 
     The name of a folder tells nothing. Weights in another dtype are other weights, so they are compared rounded as well.
     """
@@ -180,6 +195,6 @@ def _same(model: Model, facts: Mapping[str, Any]) -> bool:
 
 
 def _vouched(ours: str, theirs: str) -> bool:
-    """Whether both are one alias of the catalogue or one name on the hub; a local model's name has no owner."""
+    """Tell whether both are one alias of the catalogue or one name on the hub; a local model's name has no owner."""
     entry = known(ours)
     return ("/" in ours and ours == theirs) or (entry is not None and entry == known(theirs))

@@ -1,4 +1,4 @@
-"""What a manifest says of vectors: all that could change a number, and what a reader wants to know besides."""
+"""The manifest of stored vectors: all that could change a number, and what a reader wants to know besides."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from valens.store.store import FORMAT
 
 
 def how_read(model: Model, *, prompt: Prompt, max_tokens: int, stored: str) -> dict[str, Any]:
-    """All that can change a number besides the text and the reading. Its hash is the collection's key."""
+    """Return all that can change a vector besides the text and the reading; its hash is the collection's key."""
     return {
         "format": FORMAT,
         "weights_hash": model.weights_hash,
@@ -28,7 +28,7 @@ def how_read(model: Model, *, prompt: Prompt, max_tokens: int, stored: str) -> d
 
 
 def about_of(model: Model) -> dict[str, Any]:
-    """What a reader of a collection wants to know that changes no number."""
+    """Return what a reader of a collection wants to know that changes no number: the model's name and sizes."""
     sizes = model.sizes
     return {
         "model": model.name,

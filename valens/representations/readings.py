@@ -7,14 +7,25 @@ from dataclasses import dataclass
 
 from valens.errors import RepresentationError
 from valens.layers.sites import Site, Stream, layers_of
-from valens.representations.poolings import CustomPooling, Pooling
+from valens.representations.poolings import CUSTOM_MARK, CustomPooling, Pooling
 
-_NOTATION = re.compile(r"(?P<stream>[a-z_]+)(?P<norm>:norm)?/(?P<pooling>[a-z]+)")
+_NOTATION = re.compile(rf"(?P<stream>[a-z_]+)(?P<norm>:norm)?/(?P<pooling>[a-z][a-z0-9-]*)(?:{CUSTOM_MARK}[0-9a-f]*)?")
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A stream, read at all its layers and pooled over a text's tokens; `str` is `values/mean`, `hidden:norm/last`."""
+    """A stream, read at all its layers and pooled over a text's tokens; `str` is `values/mean`, `hidden:norm/last`.
+
+    Args:
+        stream: the stream, or its name.
+        pooling: one of `Pooling`, its name, or a user-defined `CustomPooling`.
+        norm: whether the model's final norm is applied to every token's vector before the pooling; for `hidden` only.
+
+    Raises:
+        SiteError: a stream that does not exist, or a norm of another stream than `hidden`.
+        RepresentationError: a pooling that does not exist.
+
+    """
 
     stream: Stream
     pooling: Pooling | CustomPooling
@@ -29,16 +40,35 @@ class Reading:
 
     @classmethod
     def parse(cls, text: str) -> Reading:
-        """Read `values/mean` or `hidden:norm/last`."""
+        """Read the notation of a reading.
+
+        Args:
+            text: stream/pooling, such as `values/mean`, or `hidden:norm/last` for the final norm. A user-defined pooling
+                is a function and has no notation: it goes into `Reading(stream, CustomPooling(name, weigh))`.
+
+        Returns:
+            The reading.
+
+        Raises:
+            RepresentationError: the text is not the notation of a reading, or there is no pooling of that name.
+            SiteError: there is no stream of that name, or it has no final norm.
+
+        """
         match = _NOTATION.fullmatch(text.strip())
         if match is None:
-            raise RepresentationError(f"{text!r} is no reading. Write stream/pooling, as `values/mean`.")
-        return cls(Stream.named(match["stream"]), Pooling.named(match["pooling"]), match["norm"] is not None)
+            raise RepresentationError(f"{text!r} is not a valid reading. Write stream/pooling, as `values/mean`.")
+        stream, pooling = Stream.named(match["stream"]), match["pooling"]
+        if pooling not in set(Pooling):
+            raise RepresentationError(
+                f"There is no pooling {pooling!r}. The poolings are {', '.join(Pooling)}; a user-defined one is passed as "
+                f'vl.Reading("{stream}", vl.CustomPooling("{pooling}", function)), not by name.'
+            )
+        return cls(stream, Pooling(pooling), match["norm"] is not None)
 
     def layers(self, n_layers: int) -> range:
-        """The layers at which this is read in a model of L = `n_layers` blocks."""
+        """Return the layers at which this is read in a model of L = `n_layers` blocks: 1..L, for `hidden` 0..L."""
         return layers_of(self.stream, n_layers)
 
     def __str__(self) -> str:
-        """The name under which a store keeps it."""
+        """Return the name under which a store keeps it."""
         return f"{self.stream}" + (":norm" if self.norm else "") + f"/{self.pooling}"

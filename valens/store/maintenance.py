@@ -15,27 +15,27 @@ from valens.store.store import MANIFEST, ActivationStore, Collection
 from valens.store.temporary_files import write_bytes
 
 ASIDE = ".quarantined"
-"""What is put behind the name of a shard that is set aside; nothing reads such a file."""
+"""The suffix of a shard that is set aside; nothing reads such a file."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One collection in a line."""
+    """What one collection holds, for a listing."""
 
     key: str
     model: str
     readings: Mapping[str, int]
-    """How many rows each reading has."""
+    """The number of rows of each reading."""
     rows: int
     shards: int
     bytes: int
     created: str
     used: str
-    """When it was last written or read for a run, UTC."""
+    """When it was last written, or read for a run; UTC."""
 
 
 def summary(collection: Collection) -> Summary:
-    """What a collection holds. Opens every shard."""
+    """Summarise what a collection holds. This opens every shard; StoreError for one that cannot be read."""
     return Summary(
         key=collection.key,
         model=str(collection.about.get("model", "unknown")),
@@ -49,14 +49,23 @@ def summary(collection: Collection) -> Summary:
 
 
 def size(collection: Collection) -> int:
-    """How many bytes a collection has on disk."""
+    """Return the number of bytes of a collection on disk."""
     return sum(path.stat().st_size for path in collection.folder.iterdir())
 
 
 def verify(store: ActivationStore, *, quarantine: bool = False) -> tuple[int, list[Path]]:
-    """Hash every shard; gives how many there are, and those that do not hold the bytes that their name says.
+    """Hash every shard of a store, and compare it with its name.
 
-    With `quarantine` each of those is set aside under a name that nothing reads, so that its rows are computed again.
+    Args:
+        store: the store.
+        quarantine: whether broken shards are renamed so that nothing reads them; their rows are then computed again.
+
+    Returns:
+        The number of shards, and the paths of those whose bytes are not the ones that their name says.
+
+    Raises:
+        StoreError: a broken shard cannot be renamed.
+
     """
     paths = [path for collection in store.collections() for path in collection.paths]
     broken = [path for path in paths if not intact(path)]
@@ -67,9 +76,18 @@ def verify(store: ActivationStore, *, quarantine: bool = False) -> tuple[int, li
 
 
 def merge(source: ActivationStore, target: ActivationStore) -> int:
-    """Copy what `target` lacks of `source`, and give how many shards that were; `source` stays as it is.
+    """Copy the shards of one store that another does not have; the first stays as it is.
 
-    A shard that does not hold the bytes that its name says is refused with a StoreError before it is copied.
+    Args:
+        source: where shards are copied from.
+        target: where they are copied to.
+
+    Returns:
+        The number of shards that were copied.
+
+    Raises:
+        StoreError: a shard does not hold the bytes that its name says, before it is copied; or nothing can be written.
+
     """
     copied = 0
     for collection in source.collections():
@@ -86,7 +104,7 @@ def merge(source: ActivationStore, target: ActivationStore) -> int:
 
 
 def prunable(store: ActivationStore, keep_bytes: int) -> list[Collection]:
-    """The least recently used collections, without which the store has at most so many bytes."""
+    """Return the least recently used collections, without which the store has at most `keep_bytes` bytes."""
     collections = sorted(store.collections(), key=_last_used)
     excess = sum(map(size, collections)) - keep_bytes
     dropped = []
@@ -99,20 +117,20 @@ def prunable(store: ActivationStore, keep_bytes: int) -> list[Collection]:
 
 
 def remove(collections: Sequence[Collection]) -> None:
-    """Remove collections with all that is in them."""
+    """Remove collections with all that is in them; StoreError if they cannot be removed."""
     for collection in collections:
         _changing(collection.folder, shutil.rmtree)
 
 
 def difference(one: Collection, other: Collection) -> dict[str, tuple[Any, Any]]:
-    """What differs in how two collections were read, by dotted name; None stands for what one does not have."""
+    """Return what differs in how two collections were read, by dotted name; None stands for what one does not have."""
     left, right = dict(flat(one.identity)), dict(flat(other.identity))
     names = dict.fromkeys([*left, *right])
     return {name: (left.get(name), right.get(name)) for name in names if left.get(name) != right.get(name)}
 
 
 def flat(identity: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """What is nested, by dotted names."""
+    """Yield the values of a nested mapping, each with its dotted name."""
     for name, value in identity.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{name}.")

@@ -3,8 +3,8 @@
     FOLDER/<key>/manifest.json            all that could change a number
     FOLDER/<key>/<row of the text>.npy    what was computed of one text, readable with numpy.load
 
-For what is no vector, and hence in no activation store. A file is written whole or not at all; one that was damaged since
-counts as not there, and is written again.
+For numbers that are not vectors, and hence not in an activation store. A file is written whole or not at all; a file that
+was damaged later counts as absent, and is written again.
 """
 
 from __future__ import annotations
@@ -28,18 +28,21 @@ from valens.store.temporary_files import sweep_temporaries, write_bytes
 
 @dataclass(frozen=True)
 class PartialResults:
-    """What is kept of texts that were computed in one way."""
+    """Arrays that were computed in one way, one for each text."""
 
     folder: Path
     identity: dict[str, Any] = field(repr=False)
 
     @classmethod
     def of(cls, folder: str | Path, identity: Mapping[str, Any]) -> PartialResults:
-        """Those of this identity in a folder; nothing is made or written yet."""
+        """Return those of one identity (all that could change a number) in a folder; nothing is written yet."""
         return cls(Path(folder).expanduser() / key_of(identity), dict(identity))
 
     def begin(self) -> None:
-        """Make the folder, say in it what it holds, and clear what killed writers left; StoreError if it cannot be."""
+        """Make the folder and its manifest, and remove the temporary files of killed writers.
+
+        StoreError if the folder cannot be written to.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             sweep_temporaries(self.folder)
@@ -48,9 +51,19 @@ class PartialResults:
             raise StoreError(f"{self.folder} cannot be written to ({error.strerror}). Choose another --out.") from error
 
     def read(self, row: Row, *, shape: tuple[int, ...], dtype: type[np.generic]) -> Shaped[np.ndarray, "..."] | None:
-        """What was computed of a text, None if it has to be computed (again): what has this shape and dtype is whole.
+        """Read what was computed of a text.
 
-        StoreError if a file is there and may not be read.
+        Args:
+            row: the text, as `row_of` names it.
+            shape: the shape that the array must have.
+            dtype: the dtype that it must have.
+
+        Returns:
+            The array, read-only; None if there is no file, or one that is damaged or of another shape or dtype.
+
+        Raises:
+            StoreError: there is a file that cannot be read.
+
         """
         path, header = self._path(row), _header(shape, np.dtype(dtype))
         try:
@@ -64,7 +77,7 @@ class PartialResults:
         return np.frombuffer(content, dtype, offset=len(header)).reshape(shape)
 
     def write(self, row: Row, array: Shaped[np.ndarray, "..."]) -> None:
-        """Keep what was computed of a text; StoreError if it cannot be written."""
+        """Write what was computed of a text; StoreError if it cannot be written."""
         content = io.BytesIO()
         np.save(content, np.ascontiguousarray(array), allow_pickle=False)
         try:
@@ -79,7 +92,7 @@ class PartialResults:
 
 
 def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
-    """What `numpy.save` writes before the numbers of such an array."""
+    """Return what `numpy.save` writes before the numbers of such an array."""
     content = io.BytesIO()
     facts = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(content, facts)

@@ -33,7 +33,7 @@ Row = bytes
 
 
 def row_of(tokens: Tokens) -> Row:
-    """The row under which a text is kept: the hash of its token ids, and of which of them are pooled if not all are."""
+    """Return the row under which a text is kept: the hash of its token ids, and of its mask if not all are pooled."""
     sha = hashlib.sha256(np.asarray(tokens.ids, dtype="<u4").tobytes())
     if not all(tokens.pooling_mask):
         sha.update(np.asarray(tokens.pooling_mask, dtype=np.uint8).tobytes())
@@ -41,7 +41,7 @@ def row_of(tokens: Tokens) -> Row:
 
 
 class Shard:
-    """A shard that is open for reading. Raises StoreError if it is no shard; with `check`, also if a byte has changed."""
+    """A shard that is open for reading. StoreError if the file is not a shard; with `check`, also if a byte has changed."""
 
     def __init__(self, path: Path, *, check: bool = False) -> None:
         self.path = path
@@ -56,22 +56,25 @@ class Shard:
             self.readings: tuple[str, ...] = tuple(sorted(filter(_is_reading, self._file.keys())))
 
     def shape(self, reading: str) -> tuple[int, int, int]:
-        """[layer, row, d] of a reading."""
+        """Return the shape of a reading: [layer, row, d]."""
         with self._explained():
             return tuple(self._file.get_slice(reading).get_shape())
 
     def layer(self, reading: str, layer: int) -> Float[np.ndarray, "row d"]:
-        """One layer of a reading, in float32: a view of the file where it is kept in float32."""
+        """Read one layer of a reading, in float32: a view of the file where it is stored in float32.
+
+        `layer` is an index, from 0, into the layers of the reading.
+        """
         with self._explained():
             return self._file.get_slice(reading)[layer].float().numpy()
 
     def items(self, name: str, start: int, stop: int) -> Float[np.ndarray, "item d"]:
-        """Some items of a reading of tokens, [item, d], in float32."""
+        """Read the items from `start` up to `stop` of a reading of tokens, [item, d], in float32."""
         with self._explained():
             return self._file.get_slice(name)[start:stop].float().numpy()
 
     def tokens(self) -> list[Tokens]:
-        """What the model read for each row."""
+        """Read the tokens of each row."""
         with self._explained():
             ids = self._file.get_tensor("ids").split(self.lengths)
             pooling_mask = self._file.get_tensor("pooling_mask").split(self.lengths)
@@ -101,9 +104,22 @@ def write_shard(
     *,
     made_by: str,
 ) -> Path:
-    """Write a shard into a folder that exists, one row a text, and give its path; OSError if it cannot be.
+    """Write a shard, one row a text.
 
     The same content makes the same bytes, so a shard's metadata has one entry: safetensors writes several in any order.
+
+    Args:
+        folder: a folder that exists.
+        tokens: the texts, as the model read them.
+        vectors: for each reading [layer, text, d], or [item, d] for tokens.
+        made_by: what the metadata says of the writer.
+
+    Returns:
+        The path, whose name is the sha256 of the content.
+
+    Raises:
+        OSError: the file cannot be written.
+
     """
     rows = np.frombuffer(b"".join(map(row_of, tokens)), dtype=np.uint8).reshape(len(tokens), -1)
     tensors = {
@@ -119,6 +135,6 @@ def write_shard(
 
 
 def intact(path: Path) -> bool:
-    """Whether a shard holds the bytes that its name says."""
+    """Tell whether a shard holds the bytes that its name says."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == path.name.removesuffix(SUFFIX)

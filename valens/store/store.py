@@ -36,19 +36,26 @@ FORMAT = 2
 MANIFEST = "manifest.json"
 
 Part = tuple[Shard, slice | list[int], slice | list[int]]
-"""A shard, the places of an answer that it fills, and the rows of it that fill them."""
+"""A shard, the indices of the answer that it fills, and the indices of its rows that fill them."""
 
 
 @dataclass(frozen=True)
 class ActivationStore:
-    """A folder of collections. Nothing is written until the first vectors are."""
+    """A folder of collections of vectors, one for each way of reading a model. Nothing is written before the first vectors.
+
+    Args:
+        path: the folder; `~` is the home folder. It need not exist.
+        check: whether every shard is hashed before it is first read, which finds damaged files.
+
+    Raises:
+        StoreError: the path is a file, a folder with other files, one collection of a store, or a store of another format.
+
+    """
 
     path: Path
     check: bool = False
-    """Whether every shard is hashed before it is first read."""
 
     def __init__(self, path: str | Path, *, check: bool = False) -> None:
-        """Raise StoreError if the path is taken by something that is no store."""
         object.__setattr__(self, "path", Path(path).expanduser())
         object.__setattr__(self, "check", check)
         _check_folder(self.path)
@@ -56,32 +63,38 @@ class ActivationStore:
 
     @classmethod
     def of(cls, store: ActivationStore | str | Path) -> ActivationStore:
-        """The store itself, or the one at a path."""
+        """Return the store itself, or open the one at a path; StoreError if the path cannot be a store."""
         return store if isinstance(store, ActivationStore) else cls(store)
 
     def collection(self, identity: Mapping[str, Any], about: Mapping[str, Any]) -> Collection:
-        """The collection of what was read in this way; `identity` is all that could change a number, `about` is not."""
+        """Return the collection of what was read in one way; it need not exist yet.
+
+        Args:
+            identity: all that could change a number: weights, prompt, dtype, libraries.
+            about: what a reader wants to know besides, such as the model's name.
+
+        """
         return Collection(self.path / key_of(identity), dict(identity), dict(about), check=self.check)
 
     def collections(self) -> list[Collection]:
-        """Every collection there is, in order of key."""
+        """Return every collection of the store, in order of key; StoreError for a manifest that cannot be read."""
         manifests = sorted(self.path.glob(f"*/{MANIFEST}")) if self.path.is_dir() else []
         return [_open_collection(manifest, check=self.check) for manifest in manifests]
 
     def find(self, key: str) -> Collection:
-        """The collection whose key begins with this; StoreError if none does, or more than one."""
-        found = [collection for collection in self.collections() if collection.key.startswith(key)]
-        if len(found) != 1 or not key:
+        """Return the collection whose key begins with `key`; StoreError if there is none, or more than one."""
+        matches = [collection for collection in self.collections() if collection.key.startswith(key)]
+        if len(matches) != 1 or not key:
             raise StoreError(
-                f"{len(found) or 'No'} collections of {self.path} have a key that begins with {key!r}. "
+                f"{len(matches) or 'No'} collections of {self.path} have a key that begins with {key!r}. "
                 "`valens store ls` lists the keys; give as much of one as is unique."
             )
-        return found[0]
+        return matches[0]
 
 
 @dataclass(frozen=True)
 class Collection:
-    """The vectors of one way of reading one model."""
+    """The vectors of one way of reading one model; made by `ActivationStore.collection`, `collections` and `find`."""
 
     folder: Path
     identity: dict[str, Any] = field(repr=False)
@@ -95,28 +108,36 @@ class Collection:
 
     @property
     def paths(self) -> list[Path]:
-        """The shards there are now, in order of name."""
+        """The shards that exist now, in order of name."""
         return sorted(self.folder.glob(f"*{SUFFIX}")) if self.folder.is_dir() else []
 
     def readings(self) -> dict[str, int]:
-        """How many rows each reading has."""
+        """Return the number of rows of each reading."""
         return {reading: len(rows) for reading, rows in sorted(self._index.items())}
 
     def rows(self) -> set[Row]:
-        """Every row that has vectors of some reading."""
+        """Return every row that has vectors of some reading."""
         return {row for rows in self._index.values() for row in rows}
 
     def lacks(self, reading: str, rows: Sequence[Row]) -> list[Row]:
-        """The rows of these that have no vectors of this reading yet, in the order given."""
-        there = self._index.get(reading, {})
-        return [row for row in rows if row not in there]
+        """Return those of `rows` that have no vectors of a reading yet, in the order given."""
+        stored = self._index.get(reading, {})
+        return [row for row in rows if row not in stored]
 
     def write(self, tokens: Sequence[Tokens], vectors: Mapping[str, Float[Tensor, "..."]]) -> Path:
-        """Keep the vectors of texts, given as what the model read of them, as one new shard.
+        """Write the vectors of texts as one new shard. The first write makes the collection's folder and manifest.
 
-        A reading is [layer, text, d]; one of tokens is [item, d], the items of each text after those of the one before.
-        The collection's first write makes its folder and manifest first.
-        Raises StoreError if the folder cannot be written to; what was stored before stays valid.
+        Args:
+            tokens: the texts, as the model read them.
+            vectors: for each reading [layer, text, d]; for a reading of tokens [item, d], the items of each text after those
+                of the text before it.
+
+        Returns:
+            The path of the shard.
+
+        Raises:
+            StoreError: the folder cannot be written to; what was stored before stays valid.
+
         """
         n_bytes = sum(part.numel() * part.element_size() for part in vectors.values())
         with _writable(self.folder, n_bytes):
@@ -126,35 +147,58 @@ class Collection:
         return path
 
     def read(self, reading: str, layer: int, rows: Sequence[Row]) -> Float[np.ndarray, "row d"]:
-        """The vectors of one layer (as a place in the reading's layers), one a row asked for, in float32.
+        """Read the vectors of one layer.
 
-        Raises StoreError if a row has none.
+        Args:
+            reading: the name of the reading, as `values/mean`.
+            layer: an index, from 0, into the layers of the reading.
+            rows: the texts, as `row_of` names them; one or more, in any order.
+
+        Returns:
+            One vector for each of `rows` [row, d], in float32.
+
+        Raises:
+            StoreError: a row has no vectors of this reading, or a shard cannot be read.
+
         """
         parts = self._parts(reading, tuple(rows))
         shard, _, _ = parts[0]
         vectors = np.empty((len(rows), shard.shape(reading)[2]), dtype=np.float32)
-        for shard, wanted, taken in parts:
-            vectors[wanted] = shard.layer(reading, layer)[taken]
+        for shard, targets, sources in parts:
+            vectors[targets] = shard.layer(reading, layer)[sources]
         return vectors
 
     def read_items(self, name: str, row: Row, items: Callable[[int], int]) -> Float[np.ndarray, "item d"]:
-        """The vectors of one text's tokens, in float32; `items` says how many a text of so many tokens has."""
+        """Read the vectors of one text's tokens.
+
+        Args:
+            name: the name of the reading, as `values@26/tokens`.
+            row: the text, as `row_of` names it.
+            items: returns how many items a text has, from its number of tokens.
+
+        Returns:
+            [item, d] in float32.
+
+        Raises:
+            StoreError: the text has no vectors of this reading.
+
+        """
         if self.lacks(name, [row]):
             raise StoreError(f"The text has no {name} in {self.folder}. Extract it first.")
-        owner, place = self._index[name][row]
+        owner, index = self._index[name][row]
         shard = self._shards[owner]
-        start = sum(map(items, shard.lengths[:place]))
-        return shard.items(name, start, start + items(shard.lengths[place]))
+        start = sum(map(items, shard.lengths[:index]))
+        return shard.items(name, start, start + items(shard.lengths[index]))
 
     def sample(self, n: int, seed: int) -> list[tuple[Row, Tokens]]:
-        """Some `n` rows, or all if there are fewer, and what the model read for each."""
-        everything = {row: (path.name, place) for path in self.paths for place, row in enumerate(self._open(path).rows)}
-        chosen = random.Random(seed).sample(sorted(everything), min(n, len(everything)))
-        tokens = {name: self._shards[name].tokens() for name in {everything[row][0] for row in chosen}}
-        return [(row, tokens[everything[row][0]][everything[row][1]]) for row in chosen]
+        """Draw `n` rows, or all if there are fewer; return each with the tokens that the model read."""
+        owners = {row: (path.name, index) for path in self.paths for index, row in enumerate(self._open(path).rows)}
+        drawn = random.Random(seed).sample(sorted(owners), min(n, len(owners)))
+        tokens = {name: self._shards[name].tokens() for name in {owners[row][0] for row in drawn}}
+        return [(row, tokens[owners[row][0]][owners[row][1]]) for row in drawn]
 
     def begin(self) -> None:
-        """Begin a run: notice what others have written, clear what killed writers left, and note the use.
+        """Begin a run: notice what others have written, remove what killed writers left, and record the use.
 
         Only the first matters in a store that cannot be written to, so the others are tried and no more.
         """
@@ -166,7 +210,7 @@ class Collection:
             os.utime(self.folder / MANIFEST)
 
     def _parts(self, reading: str, rows: tuple[Row, ...]) -> list[Part]:
-        """Which rows come from where in which shard. The last answer is kept: layer after layer asks for the same rows."""
+        """Return which rows come from where in which shard; cached, as layer after layer asks for the same rows."""
         if self._asked.get(reading, ((), []))[0] != rows:
             self._asked[reading] = rows, self._find_parts(reading, rows)
         return self._asked[reading][1]
@@ -177,13 +221,13 @@ class Collection:
             raise StoreError(
                 f"{len(missing)} of {len(rows)} texts have no {reading} in {self.folder}. Extract them first."
             )
-        places: dict[str, tuple[list[int], list[int]]] = {}
-        for place, row in enumerate(rows):
-            owner, inside = self._index[reading][row]
-            wanted, taken = places.setdefault(owner, ([], []))
-            wanted.append(place)
-            taken.append(inside)
-        return [(self._shards[owner], _run(wanted), _run(taken)) for owner, (wanted, taken) in places.items()]
+        by_shard: dict[str, tuple[list[int], list[int]]] = {}
+        for target, row in enumerate(rows):
+            owner, source = self._index[reading][row]
+            targets, sources = by_shard.setdefault(owner, ([], []))
+            targets.append(target)
+            sources.append(source)
+        return [(self._shards[owner], _run(targets), _run(sources)) for owner, (targets, sources) in by_shard.items()]
 
     @cached_property
     def _asked(self) -> dict[str, tuple[tuple[Row, ...], list[Part]]]:
@@ -195,7 +239,7 @@ class Collection:
 
     @cached_property
     def _index(self) -> dict[str, dict[Row, tuple[str, int]]]:
-        """For each reading, where each row is: shard and place in it. `write` and `begin` keep it up to date."""
+        """For each reading, where each row is: shard and index in it. `write` and `begin` keep it up to date."""
         index: dict[str, dict[Row, tuple[str, int]]] = {}
         for path in self.paths:
             self._note(path, index)
@@ -213,9 +257,9 @@ class Collection:
         """Open a shard and note its rows; a row that another shard has already stays there."""
         shard = self._open(path)
         for reading in shard.readings:
-            there = index.setdefault(reading, {})
-            for place, row in enumerate(shard.rows):
-                there.setdefault(row, (path.name, place))
+            stored = index.setdefault(reading, {})
+            for row_index, row in enumerate(shard.rows):
+                stored.setdefault(row, (path.name, row_index))
 
     def _prepare(self) -> None:
         """Make the folder and the manifest, if this is the first write."""
@@ -227,10 +271,10 @@ class Collection:
             write_bytes(manifest, text.encode())
 
 
-def _run(places: list[int]) -> slice | list[int]:
-    """Places as a slice where they are a run, which numpy copies much faster."""
-    first, last = places[0], places[-1] + 1
-    return slice(first, last) if places == list(range(first, last)) else places
+def _run(indices: list[int]) -> slice | list[int]:
+    """Return indices as a slice where they are a run, which numpy copies much faster."""
+    first, last = indices[0], indices[-1] + 1
+    return slice(first, last) if indices == list(range(first, last)) else indices
 
 
 def _check_folder(path: Path) -> None:
@@ -247,21 +291,21 @@ def _check_folder(path: Path) -> None:
 
 
 def _check_format(path: Path) -> None:
-    """Refuse a store of another layout, as its vectors would be read again beside those that are there."""
+    """Refuse a store of another layout, as all its vectors would be read a second time."""
     for manifest in sorted(path.glob(f"*/{MANIFEST}")) if path.is_dir() else ():
         try:
-            found = json.loads(manifest.read_text(encoding="utf-8"))["identity"].get("format", FORMAT)
+            its_format = json.loads(manifest.read_text(encoding="utf-8"))["identity"].get("format", FORMAT)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # named as broken where it is opened
-        if found != FORMAT:
+        if its_format != FORMAT:
             raise StoreError(
-                f"{path} is a store of format {found}; this version of valens has format {FORMAT}. Read the texts again "
-                "into a new --store, or use the version that wrote it."
+                f"{path} is a store of format {its_format}; this version of valens has format {FORMAT}. Read the texts "
+                "again into a new --store, or use the version that wrote it."
             )
 
 
 def _hardly_begun(folder: Path) -> bool:
-    """Whether this is all that a writer leaves who was killed before the manifest was there."""
+    """Tell whether this is all that a writer leaves who was killed before the manifest was written."""
     return folder.is_dir() and all(path.match(TEMPORARY) for path in folder.iterdir())
 
 
@@ -270,7 +314,7 @@ def _open_collection(manifest: Path, *, check: bool) -> Collection:
         content = json.loads(manifest.read_text(encoding="utf-8"))
         return Collection(manifest.parent, content["identity"], content["about"], check=check)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{manifest} is no manifest ({error}). Move its folder out of the store.") from error
+        raise StoreError(f"{manifest} is not a valid manifest ({error}). Move its folder out of the store.") from error
 
 
 @contextlib.contextmanager

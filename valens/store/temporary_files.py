@@ -1,4 +1,4 @@
-"""Files that several processes write into one folder: whole or not there, and swept when their writer was killed."""
+"""Files that several processes write into one folder: whole or absent, and removed when their writer was killed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 
 TEMPORARY = ".*.tmp"
-"""What the names of files that are being written match."""
+"""A pattern for the names of files that are being written."""
 
 _WRITER = re.compile(r"\.(.+)-(\d+)-[0-9a-f]{32}\.tmp")
 """The machine and the process of a file that is being written, in its name."""
@@ -20,7 +20,7 @@ _STALE_SECONDS = 24 * 3600
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write to a temporary name beside the path, then rename: the path holds all of the content or is not there."""
+    """Write to a temporary name beside the path, then rename: the path holds all of the content or does not exist."""
     temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as file:
