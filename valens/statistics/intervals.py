@@ -99,13 +99,8 @@ def _acceleration(jackknife: Float[np.ndarray, "*batch unit"]) -> Float[np.ndarr
 def _bounds(
     replicates: Float[np.ndarray, "*batch resample"], tails: Float[np.ndarray, "*batch 2"]
 ) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
-    """Each row's own two quantiles, interpolated linearly between its replicates that are not nan."""
-    ordered = np.sort(replicates, axis=-1)  # puts nan last
-    last = np.maximum((~np.isnan(ordered)).sum(axis=-1, keepdims=True) - 1, 0)
-    undefined = np.isnan(tails)
-    place = np.where(undefined, 0.0, tails) * last
-    below = np.floor(place).astype(np.intp)
-    lower = np.take_along_axis(ordered, below, axis=-1)
-    upper = np.take_along_axis(ordered, np.minimum(below + 1, last), axis=-1)
-    found = np.where(undefined, np.nan, lower + (upper - lower) * (place - below))
-    return found[..., 0], found[..., 1]
+    """Return each row's own two quantiles, interpolated linearly between its replicates that are not nan."""
+    from scipy.stats import quantile  # here, because scipy.stats takes a second to import
+
+    low_high = quantile(replicates, tails, axis=-1, nan_policy="omit", keepdims=True)
+    return low_high[..., 0], low_high[..., 1]
