@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from valens.corpora.contract import Corpus
 from valens.corpora.fields import Row, corpus_of_rows
 from valens.errors import CorpusError
+from valens.progress import without_datasets_bars
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -52,7 +52,7 @@ def _loaded(place: str, revision: str | None) -> Dataset:
     from datasets.exceptions import DatasetsError
 
     try:
-        with _bars_on_terminals_only():
+        with contextlib.nullcontext() if sys.stderr.isatty() else without_datasets_bars():
             return datasets.load_dataset(place, split="train", revision=revision)
     except (OSError, ValueError, DatasetsError, StopIteration) as error:
         # `datasets` lets a bare StopIteration out for a file without a record.
@@ -61,17 +61,3 @@ def _loaded(place: str, revision: str | None) -> Dataset:
             f"longbench-v2 could not be read from {place} ({reason}). Put the data set's data.json into "
             f"DIR/{HUB_ID} and give --data-root DIR, or go online."
         ) from error
-
-
-@contextlib.contextmanager
-def _bars_on_terminals_only() -> Iterator[None]:
-    import datasets
-
-    if sys.stderr.isatty() or datasets.are_progress_bars_disabled():
-        yield
-        return
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        datasets.enable_progress_bars()
