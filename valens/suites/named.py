@@ -11,10 +11,10 @@ from valens.tasks import Suite, Task
 
 def builtin() -> Suite:
     """The five tasks. Together about 36,000 words of different texts, of which the four Wikipedia tasks share 32,000."""
-    return suite_named("builtin")
+    return suite("builtin")
 
 
-def suite_named(name: str, *, data_root: str | Path | None = None, strict: bool = False) -> Suite:
+def suite(name: str, *, data_root: str | Path | None = None, strict: bool = False) -> Suite:
     """`builtin`; `paper`; built-in tasks, as in `LeeSTS,WikiRetrieval`; mteb's, as in `mteb:STS15,SciFact@train`.
 
     Of mteb's tasks, of which `paper` is made, those whose data cannot be had are left out and named in `Suite.left_out`;
@@ -25,13 +25,13 @@ def suite_named(name: str, *, data_root: str | Path | None = None, strict: bool 
     if from_mteb(asked):
         from valens.mteb.suites import PAPER, mteb_suite
 
-        tasks = PAPER if asked == "paper" else asked.removeprefix("mteb:").split(",")
-        return mteb_suite(asked, tasks, data_root=data_root, strict=strict)
+        parts = PAPER if asked == "paper" else asked.removeprefix("mteb:").split(",")
+        return mteb_suite(asked, parts, data_root=data_root, strict=strict)
     names = list(_BUILDERS) if asked == "builtin" else [part.strip() for part in asked.split(",")]
-    suite = Suite(asked, tuple(map(task_named, names)))
+    tasks = tuple(map(task_named, names))
     if data_root is not None:
         raise TaskError(f"{asked} is not read from the hub, nor from a mirror of it. Leave --data-root out.")
-    return suite
+    return Suite(asked, tasks)
 
 
 def from_mteb(name: str) -> bool:
