@@ -30,7 +30,7 @@ class Lee:
 
 @cache
 def lee() -> Lee:
-    """The 50 Lee documents (news, about 80 words each) and their symmetric matrix of human similarities.
+    """Read the 50 Lee documents (news, about 80 words each) and their symmetric matrix of human similarities.
 
     Raises MissingPackageError without gensim's wheel, CorpusError if its files are not what is expected.
     """

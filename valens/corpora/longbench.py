@@ -23,7 +23,7 @@ FIELD = "context"
 
 
 def longbench_v2(*, data_root: Path | None = None, field: str | None = None, limit: int | None = None) -> Corpus:
-    """The different contexts in the order of their questions, from the hub or from the mirror under `data_root`.
+    """Read the different contexts in the order of their questions, from the hub or the mirror under `data_root`.
 
     A mirror holds the data set's files in a folder named as on the hub. CorpusError, saying what was tried, if neither
     can be had.
@@ -47,7 +47,7 @@ def _mirror(data_root: Path) -> Path:
 
 
 def _loaded(place: str, revision: str | None) -> Dataset:
-    """The questions; `place` is a hub id with its revision, or a folder."""
+    """Load the questions; `location` is a hub id with its revision, or a folder."""
     import datasets
     from datasets.exceptions import DatasetsError
 

@@ -19,7 +19,7 @@ _SHOWN = 120
 def corpus(
     name: str | Path, *, data_root: str | Path | None = None, field: str | None = None, limit: int | None = None
 ) -> Corpus:
-    """The long texts of this name, or in this folder or file; ``./wikipedia`` is a path where a folder is called so.
+    """Return the long texts of this name, or in this folder or file; ``./wikipedia`` is a path where a folder is called so.
 
     `wikipedia` comes with gensim's wheel; `longbench-v2` comes from the hub, or from the mirror of it under `data_root`.
     A path leads to a folder of .txt files or to a .jsonl, .jsonl.gz, .json or .parquet file, whose text is in `field`

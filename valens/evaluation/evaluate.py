@@ -79,6 +79,6 @@ def _check(task: Task, vectors: Float[np.ndarray, "layer text d"]) -> None:
 
 
 def _as_reported(found: Evaluation) -> Evaluation:
-    """Rounded to five decimals, as mteb rounds the scores of a search."""
+    """Round to five decimals, as mteb rounds the scores of a search."""
     score = np.array([round(value, 5) for value in found.score.tolist()])
     return replace(found, score=score, splits=tuple(map(_as_reported, found.splits)))

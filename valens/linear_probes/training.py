@@ -61,12 +61,12 @@ def train(
 
 
 def bytes_of(n_rows: int, d: int, n_classes: int) -> int:
-    """What training one probe holds, logits aside: features, weights, their gradient, two moments, and the best weights."""
+    """Return the bytes that training one probe holds, logits aside."""
     return 4 * (n_rows * d + 5 * d * n_classes)
 
 
 def _batches(n: int, recipe: Recipe, seed: int) -> Iterator[Int[Tensor, " place"]]:
-    """Which of n rows each step sees: one shuffled pass after the other; never more than all of them."""
+    """Yield which of n rows each step sees: one shuffled pass after the other; never more than all of them."""
     generator = torch.Generator().manual_seed(seed)
     size = min(recipe.batch, n)
     queue = torch.empty(0, dtype=torch.long)

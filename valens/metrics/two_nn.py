@@ -18,7 +18,7 @@ _FEWEST = 3
 
 
 def two_nn(vectors: Float[np.ndarray, "text d"], *, discard: float = 0.1) -> float:
-    """The TwoNN estimate: the slope, through the origin, of -log(1 - F) on log μ.
+    """Return the TwoNN estimate: the slope, through the origin, of -log(1 - F) on log μ.
 
     F is the share of points with a ratio up to μ. The `discard` share of the points with the largest ratios is left out, as
     the paper does: they are where the density changes. Vectors that are equal count once. nan for fewer than three different
@@ -39,7 +39,7 @@ def two_nn(vectors: Float[np.ndarray, "text d"], *, discard: float = 0.1) -> flo
 
 
 def _ratios(points: Float[np.ndarray, "point d"]) -> Float[np.ndarray, " point"]:
-    """The distance to the second nearest other point over that to the nearest; points differ, so none is zero."""
+    """Return the distance to the second nearest other point over that to the nearest; points differ, so none is 0."""
     from sklearn.neighbors import NearestNeighbors
 
     centred = points - points.mean(axis=0)  # less of the distances is lost in rounding

@@ -58,7 +58,7 @@ class Encoder:
         prompt_type: object = None,  # noqa: ARG002
         **_: object,
     ) -> Float[np.ndarray, "text d"]:
-        """The embeddings of mteb's batches, in order.
+        """Embed mteb's batches of texts, in order.
 
         The text alone decides: task, split and kind of prompt change nothing, and nor does the size of a batch, which mteb
         passes on beside them.
@@ -74,11 +74,11 @@ class Encoder:
         )
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """The cosine of every embedding with every other, as mteb computes it."""
+        """Return the cosine of every embedding with every other, as mteb computes it."""
         return importlib.import_module("mteb.similarity_functions").cos_sim(embeddings1, embeddings2)
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """The cosine of each pair of embeddings, as mteb computes it."""
+        """Return the cosine of each pair of embeddings, as mteb computes it."""
         return importlib.import_module("mteb.similarity_functions").pairwise_cos_sim(embeddings1, embeddings2)
 
     @property

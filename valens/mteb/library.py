@@ -19,7 +19,7 @@ from valens.progress import without_datasets_bars
 
 @contextmanager
 def preserve_rng_state() -> Iterator[Any]:
-    """The package `mteb`; MissingPackageError if it is not installed.
+    """Give the package `mteb`, within `with`; MissingPackageError if it is not installed.
 
     mteb seeds the random generators of the whole process whenever a task is made, and the library that loads its data
     draws bars; the generators are given back as they were, and the bars are kept back.

@@ -28,7 +28,7 @@ PAPER = (
 
 
 def mteb_suite(name: str, tasks: Sequence[str], *, data_root: str | Path | None = None, strict: bool = False) -> Suite:
-    """The tasks of these names, as `load_task` reads them; those whose data cannot be had are left out, with the reason.
+    """Load the tasks of these names; those whose data cannot be had are left out, with the reason.
 
     `strict` makes that an error, as it is if nothing is left. Raises TaskError for a name that is none and for data that are
     named twice, which would count twice, and what else `load_task` does.

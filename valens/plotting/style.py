@@ -93,7 +93,7 @@ _UNDATED: Mapping[str, Mapping[str, None]] = {
 
 @contextmanager
 def style() -> Iterator:
-    """Give pyplot with the house style, without a screen; the reader's own settings come back on leaving."""
+    """Give pyplot with the house style, without a screen, within `with`; the user's own settings come back after it."""
     from matplotlib import pyplot as plt
 
     with plt.style.context(["default", _STYLE | {"font.family": list(fonts())}]), plt.ioff():
@@ -102,7 +102,7 @@ def style() -> Iterator:
 
 @cache
 def fonts() -> tuple[str, ...]:
-    """The families that letters are taken from, the first that has one: of those listed, what this machine has."""
+    """Return the families that letters are taken from: of those listed, what this machine has, in that order."""
     from matplotlib.font_manager import fontManager
 
     here = set(fontManager.get_font_names())
@@ -110,7 +110,7 @@ def fonts() -> tuple[str, ...]:
 
 
 def inches(width: str) -> float:
-    """How wide a figure is; ResultError for a width that has no name."""
+    """Return how wide a figure is, in inches; ResultError for a width that has no name."""
     if width not in WIDTHS:
         known = " and ".join(f"{name!r} ({size} in)" for name, size in WIDTHS.items())
         raise ResultError(f"Figures come in the widths {known}; {width!r} was asked for. Choose one of these.")
@@ -139,12 +139,12 @@ def write_figure(figure: Figure, file: Any, *, kind: str | None = None) -> None:
 
 
 def stroke(colour: str) -> Stroke:
-    """How a line of this colour is drawn, so that colour is never all that tells it from another."""
+    """Return how a line of this colour is drawn, so that lines differ in more than colour."""
     return _STROKES.get(colour, "-")
 
 
 def colours_of(names: list[str], known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """A colour for each name: its own where it has one (by default VA, HS and LT), else the next that nobody has."""
+    """Return a colour for each name: its own if it has one (by default VA, HS and LT), else the next free one."""
     given = REPRESENTATION_COLOURS if known is None else known
     taken = {given[name] for name in names if name in given}
     free = iter([colour for colour in (*_FURTHER_COLOURS, BLUE, VERMILLION, GREEN) if colour not in taken])

@@ -59,7 +59,7 @@ _OURS = frozenset(SELECTORS)
 
 
 def selector(name: str) -> Selector:
-    """The selector of this name with its default settings; SelectionError with the names there are."""
+    """Return the selector of this name with its default settings; SelectionError with the names there are."""
     if name in SELECTORS:
         return SELECTORS[name]
     hint = did_you_mean(name, SELECTORS)

@@ -25,7 +25,7 @@ _EQUAL = 1e-10
 def not_distinguishable_from_best(
     samples: Float[np.ndarray, "layer unit"], *, confidence: float = 0.95, resamples: int = 10_000, seed: int
 ) -> Bool[np.ndarray, " layer"]:
-    """Whether each layer's mean cannot be told from the best layer's; the best of these samples always cannot.
+    """Return whether each layer's mean cannot be told from the best layer's.
 
     `samples` are scores of the same units at every layer, higher is better, and a unit counts once.
     """
@@ -36,7 +36,7 @@ def not_distinguishable_from_best(
 def not_distinguishable_by_replicates(
     score: Float[np.ndarray, " layer"], replicates: Float[np.ndarray, "layer resample"], *, confidence: float = 0.95
 ) -> Bool[np.ndarray, " layer"]:
-    """The same from bootstrap replicates of any score; all layers' must come from the same resamples.
+    """Return the same from bootstrap replicates of any score.
 
     A layer whose score is nan is not in the set; a resample in which any other layer is nan is left out. Layers that differ
     by nothing in every resample stay together; a layer that another leads by the same in every resample is out.

@@ -16,7 +16,7 @@ from valens.statistics import first_highest, split_units
 def score_held_out(
     scores: Float[np.ndarray, "layer unit"], *, seed: int
 ) -> tuple[Float[np.ndarray, " unit"], tuple[int, int]]:
-    """Each unit's score at the layer that is best on the half without it, and the two layers, as places from 0.
+    """Score each unit at the layer that is best on the half without it.
 
     The mean over the units is the two halves' mean. Of equally good layers the first is chosen. Equal numbers of units
     are halved alike for one seed, so two representations' scores are paired. ResultError for fewer than two units.

@@ -16,7 +16,7 @@ _ROUNDING = 1e-12
 def percentile_interval(
     replicates: Float[np.ndarray, "*batch resample"], confidence: float = 0.95
 ) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
-    """The bounds that leave out (1 - confidence) / 2 of the replicates on either side (Efron's percentile interval).
+    """Return Efron's percentile interval: (1 - confidence) / 2 of the replicates lie outside on either side.
 
     A replicate that is nan (a resample on which the statistic is undefined) is left out; where all are, the bounds are nan.
     """
@@ -30,7 +30,7 @@ def bca_interval(
     jackknife: Float[np.ndarray, "*batch unit"],
     confidence: float = 0.95,
 ) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
-    """The percentile interval with its tails moved for bias and skewness (BCa).
+    """Return the percentile interval with its tails moved for bias and skewness (BCa).
 
     Equations 14.9 to 14.15 of Efron & Tibshirani, An Introduction to the Bootstrap, 1993.
     `jackknife` has the statistic without each of the units. Replicates that equal the estimate count half as below it, and
@@ -50,14 +50,14 @@ def bca_interval(
 def bca_interval_of_means(
     samples: Float[np.ndarray, "*curves unit"], *, resamples: int = 10_000, seed: int, confidence: float = 0.95
 ) -> tuple[Float[np.ndarray, "*curves"], Float[np.ndarray, "*curves"]]:
-    """The BCa interval of each curve's mean over its units."""
+    """Return the BCa interval of each curve's mean over its units."""
     means = np.asarray(samples.mean(axis=-1, dtype=np.float64))
     replicates = bootstrap_means(samples, resamples=resamples, seed=seed)
     return bca_interval(means, replicates, jackknife_means(samples), confidence)
 
 
 def mean_of_defined(values: Float[np.ndarray, "*batch n"]) -> Float[np.ndarray, "*batch"]:
-    """The mean over the last axis of what is not nan; nan where nothing is."""
+    """Average what is not nan over the last axis; nan where nothing is."""
     defined = ~np.isnan(values)
     count = np.asarray(defined.sum(axis=-1))
     total = np.where(defined, values, 0.0).sum(axis=-1)
@@ -65,7 +65,7 @@ def mean_of_defined(values: Float[np.ndarray, "*batch n"]) -> Float[np.ndarray, 
 
 
 def _tails(confidence: float) -> Float[np.ndarray, " 2"]:
-    """The shares of replicates that lie below the lower and the upper bound."""
+    """Return the shares of replicates that lie below the lower and the upper bound."""
     if not 0 < confidence < 1:
         raise ResultError(f"A confidence lies between 0 and 1, as 0.95; got {confidence}.")
     return np.array([(1 - confidence) / 2, (1 + confidence) / 2])
@@ -74,7 +74,7 @@ def _tails(confidence: float) -> Float[np.ndarray, " 2"]:
 def _share_below(
     estimate: Float[np.ndarray, "*batch"], replicates: Float[np.ndarray, "*batch resample"]
 ) -> Float[np.ndarray, "*batch"]:
-    """The share of the replicates below the estimate, never quite 0 or 1; nan where either is undefined."""
+    """Return the share of the replicates below the estimate, never quite 0 or 1; nan where either is undefined."""
     defined = ~np.isnan(replicates)
     margin = _ROUNDING * np.abs(replicates).max(axis=-1, keepdims=True, initial=0.0, where=defined)
     gap = replicates - estimate[..., None]
@@ -85,7 +85,7 @@ def _share_below(
 
 
 def _acceleration(jackknife: Float[np.ndarray, "*batch unit"]) -> Float[np.ndarray, "*batch"]:
-    """A sixth of the skewness of the statistic's influences; 0 where leaving any unit out changes nothing."""
+    """Return a sixth of the skewness of the statistic's influences; 0 where leaving any unit out changes nothing."""
     influence = mean_of_defined(jackknife)[..., None] - jackknife
     scale = np.abs(influence).max(axis=-1, keepdims=True, initial=0.0, where=~np.isnan(influence))
     level = np.abs(jackknife).max(axis=-1, keepdims=True, initial=0.0, where=~np.isnan(jackknife))

@@ -43,14 +43,14 @@ class Comparison:
     """The same, corrected for the number of layers."""
 
     def columns(self) -> dict[str, Float[np.ndarray, " layer"]]:
-        """The columns of a table: difference, low, high, p, p_holm."""
+        """Return the columns of a table: difference, low, high, p, p_holm."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def paired_difference(
     a: Float[np.ndarray, "*batch_a resample_a"], b: Float[np.ndarray, "*batch_b resample_b"], confidence: float = 0.95
 ) -> Difference:
-    """A - b, resample by resample; both must come from the same counts, and leading axes broadcast.
+    """Return how much more a scores than b, from their replicates in the same resamples.
 
     Whatever moves both alike from resample to resample (a hard draw of texts) cancels, so this interval is as a rule much
     narrower than the two separate ones suggest.

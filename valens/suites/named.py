@@ -10,12 +10,12 @@ from valens.tasks import Suite, Task
 
 
 def builtin() -> Suite:
-    """The five tasks. Together about 36,000 words of different texts, of which the four Wikipedia tasks share 32,000."""
+    """Return the five built-in tasks: about 36,000 words of different texts, 32,000 of them of the Wikipedia tasks."""
     return suite("builtin")
 
 
 def suite(name: str, *, data_root: str | Path | None = None, strict: bool = False) -> Suite:
-    """`builtin`; `paper`; built-in tasks, as in `LeeSTS,WikiRetrieval`; mteb's, as in `mteb:STS15,SciFact@train`.
+    """Return a suite by its name.
 
     Of mteb's tasks, of which `paper` is made, those whose data cannot be had are left out and named in `Suite.left_out`;
     `strict` makes that an error. `data_root` is a local mirror of the hub. Raises TaskError for what is no suite, and for a
@@ -35,12 +35,12 @@ def suite(name: str, *, data_root: str | Path | None = None, strict: bool = Fals
 
 
 def from_mteb(name: str) -> bool:
-    """Whether a suite of this name is of mteb's tasks, which come from the hub or from a mirror of it."""
+    """Return whether a suite of this name is of mteb's tasks, which come from the hub or from a mirror of it."""
     return name.strip() == "paper" or name.strip().startswith("mteb:")
 
 
 def task_named(name: str) -> Task:
-    """The built-in task of this name; TaskError with the nearest names, and with all there are."""
+    """Build the built-in task of this name; TaskError with the nearest names, and with all there are."""
     if name not in _BUILDERS:
         raise TaskError(
             f"There is no built-in task {name!r}. {did_you_mean(name, _BUILDERS, n=3)}"
