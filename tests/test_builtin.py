@@ -138,7 +138,7 @@ def test_words_alone_find_much_and_not_all() -> None:
 
 def test_the_suite_is_the_same_in_another_process() -> None:
     program = (
-        "from hashlib import sha256; from valens.suites.builtin import builtin; "
+        "from hashlib import sha256; from valens.suites.named import builtin; "
         "print(sha256(repr(builtin()).encode()).hexdigest())"
     )
     command = [sys.executable, "-c", program]

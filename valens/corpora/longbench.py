@@ -23,10 +23,19 @@ FIELD = "context"
 
 
 def longbench_v2(*, data_root: Path | None = None, field: str | None = None, limit: int | None = None) -> Corpus:
-    """Read the different contexts in the order of their questions, from the hub or the mirror under `data_root`.
+    """Read the different contexts of LongBench v2 in the order of their questions.
 
-    A mirror holds the data set's files in a folder named as on the hub. CorpusError, saying what was tried, if neither
-    can be had.
+    Args:
+        data_root: a mirror, which holds the data set's files in a folder named as on the hub; None asks the hub.
+        field: which field of a question is read; None is its context.
+        limit: how many texts are kept, from the first on; None keeps all.
+
+    Returns:
+        The corpus.
+
+    Raises:
+        CorpusError: the data cannot be had; it says what was tried.
+
     """
     mirror = None if data_root is None else _mirror(data_root)
     data = _loaded(HUB_ID, REVISION) if mirror is None else _loaded(str(mirror), None)

@@ -62,10 +62,15 @@ class Article:
 
 @cache
 def wikipedia() -> tuple[Article, ...]:
-    """Read the articles of the Wikipedia sample (2016, names with A) in the order of the dump, once a process.
+    """Read the articles of the Wikipedia sample (2016, names with A), which takes some seconds, once a process.
 
-    Redirects, disambiguation pages and pages outside the article namespace are left out, and so are articles
-    without a paragraph of prose. Raises MissingPackageError without gensim's wheel.
+    Returns:
+        The articles in the order of the dump. Redirects, disambiguation pages and pages outside the article namespace
+        are left out, and so are articles without a paragraph of prose.
+
+    Raises:
+        MissingPackageError: gensim's wheel is not installed.
+
     """
     articles = (_article(title, markup) for title, markup in _pages(_sample()))
     return tuple(article for article in articles if article is not None)

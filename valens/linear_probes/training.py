@@ -32,12 +32,23 @@ def train(
     device: torch.device | str = "cpu",
     title: str = "Training probes",
 ) -> list[Trained]:
-    """Train every probe of every block, all on the same rows step by step; they come back in order.
+    """Train every probe of every block, all on the same rows step by step.
 
-    `title` is what the progress bar is called.
+    Args:
+        blocks: the features of probes of equal width [probe, row, d], with a name for each probe.
+        labels: the class of every row, and which rows are trained on, decide when to stop, and are scored.
+        recipe: steps, batch, learning rate, penalty and patience.
+        seed: decides the order of the rows.
+        device: where it is computed.
+        title: what the progress bar is called.
 
-    Raises ProbeError, naming the probe and the learning rate, if a loss becomes infinite or nan, or if the weights that are
-    kept are worse by a nat than the frequencies of the classes, with which training began.
+    Returns:
+        One trained probe each, in the order of the blocks and of the probes in them.
+
+    Raises:
+        ProbeError: a loss becomes infinite or nan, or the weights that are kept are worse by a nat than the frequencies
+            of the classes, with which training began; it names the probe and the learning rate.
+
     """
     labels = Labels(
         labels.classes.to(device),

@@ -27,10 +27,20 @@ from valens.store.store import ActivationStore
 class Encoder:
     """The averaged embedding over a layer set, as mteb sees an encoder.
 
-    `representation` and `layers` are what `valens.encode` takes. With a store, a text that several tasks share is read once.
     mteb keeps results in a folder of its own for each stream, layer set, norm, pooling and limit of tokens, so that no two
-    are mixed. Raises LayerSetError or SiteError for layers that are not this model's; an empty text of a task is a
-    PromptError.
+    are mixed. An empty text of a task is a PromptError.
+
+    Args:
+        model: the model that reads the texts.
+        representation: what is averaged, by its name or as a record; value aggregation (VA) by default.
+        layers: the layer set: as `26,27,29-31`, a LayerSet, the `layers.json` of a sweep, or `preset`, the paper's set.
+        store: an activation store or its folder, with which a text that several tasks share is read once; None keeps
+            nothing.
+        max_tokens: where texts are cut, in tokens; None is the model's own limit.
+
+    Raises:
+        LayerSetError, SiteError: layers that this model does not have.
+
     """
 
     def __init__(

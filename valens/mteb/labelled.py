@@ -18,7 +18,8 @@ Label = str | int
 def classification(mteb_task: Any, data: Any, name: str, split: str) -> tuple[Classification, tuple[str, ...]]:
     """Convert a classification: the training items that some run draws, and the whole split to test on.
 
-    Labels keep their type and so their order, on which the last bits of a fit depend.
+    Of the training set itself, a held-out part is tested on. Labels keep their type and so their order, on which the
+    last bits of a fit depend. Gives the task, and notes for its reader.
     """
     _check_classifier(mteb_task, name)
     column, label_column, train_split = mteb_task.input_column_name, mteb_task.label_column_name, mteb_task.train_split

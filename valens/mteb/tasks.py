@@ -35,10 +35,20 @@ class Loaded:
 def load_task(name: str, *, data_root: str | Path | None = None) -> Loaded:
     """Load a task of mteb's, as `STSBenchmark@validation` or `STS17/en-en@test`.
 
-    `data_root` is a mirror: a folder with one folder for each data set, named as on the hub (`mteb/stsbenchmark-sts`).
-    A classification `@train` learns from one part of the training set and is tested on the rest. Raises TaskError for a
-    name that mteb does not know, a family that valens does not score, and data that are not as mteb expects;
-    TaskDataError, a kind of TaskError, where the data cannot be had; MissingPackageError without mteb.
+    Args:
+        name: NAME, NAME@split, NAME/subset or NAME/subset@split; without a split, the one that mteb scores. A classification
+            `@train` learns from one part of the training set and is tested on the rest.
+        data_root: a mirror: a folder with one folder for each data set, named as on the hub (`mteb/stsbenchmark-sts`); None
+            asks the hub.
+
+    Returns:
+        The task, where it comes from, and notes on how it was made.
+
+    Raises:
+        TaskError: a name that mteb does not know, a family that valens does not score, or data that are not as mteb expects.
+        TaskDataError: data that cannot be had here.
+        MissingPackageError: no package mteb.
+
     """
     wanted = Reference.parse(name)
     with preserve_rng_state() as mteb:

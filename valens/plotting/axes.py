@@ -52,11 +52,21 @@ def panels(
     stacked: bool = False,
     sharey: bool = False,
 ) -> tuple[Figure, list[Axes], float]:
-    """Make a figure with a panel a title: `most` side by side on a page's width, half as many in one column.
+    """Make a figure with a panel a title.
 
-    A panel is `height` inches from the lowest tick to the highest, or more where the `names` at the ends of its lines ask
-    for it; `above` leaves room for a second axis, `stacked` gives the lowest panel of each column the only axis below. Gives
-    the figure, the panels and how wide one is with its labels, in inches.
+    Args:
+        titles: one a panel.
+        width: `one` or `two` columns of a page.
+        most: how many panels stand side by side on a page's width; half as many in one column.
+        height: inches from a panel's lowest tick to its highest; it becomes more where `names` ask for it.
+        names: what is written at the ends of lines.
+        above: leave room for a second axis above.
+        stacked: only the lowest panel of each column has an axis below.
+        sharey: all panels have the same scale.
+
+    Returns:
+        The figure, the panels, and how wide one panel is with its labels, in inches.
+
     """
     columns = min(most if width == "two" else max(1, most // 2), len(titles))
     rows, room = -(-len(titles) // columns), inches(width) / columns
@@ -133,7 +143,16 @@ def layer_axis(axis: Axes, first: int, last: int, n_layers: int | None) -> None:
 
 
 def curve(axis: Axes, x: ArrayLike, line: pd.DataFrame, colour: str, *, linewidth: float | None = None) -> None:
-    """Draw a line of scores with its band from `low` to `high`; a score without neighbours is a dot with a bar."""
+    """Draw a line of scores with its band; a score without neighbours is a dot with a bar.
+
+    Args:
+        axis: the panel.
+        x: where each score stands.
+        line: a table with `score`, `low` and `high`, a row a value of `x`; nan is not drawn.
+        colour: of line and band.
+        linewidth: in points; None is the house style's.
+
+    """
     places, scores = np.asarray(x, dtype=float), line.score.to_numpy(dtype=float)
     low, high = line.low.to_numpy(dtype=float), line.high.to_numpy(dtype=float)
     axis.fill_between(places, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)

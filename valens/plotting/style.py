@@ -118,9 +118,19 @@ def inches(width: str) -> float:
 
 
 def save_figure(figure: Figure, folder: str | Path, name: str) -> list[Path]:
-    """Write a figure as PDF, with fonts that publishers take, and as PNG; gives the paths. ResultError if it cannot be.
+    """Write a figure as PDF, with fonts that publishers take, and as PNG; neither has a date, so equal figures are equal bytes.
 
-    The same figure gives the same bytes: neither file has a date.
+    Args:
+        figure: the figure.
+        folder: where the files go; it is made if need be.
+        name: the files' name, without suffix.
+
+    Returns:
+        The paths of the PDF and of the PNG.
+
+    Raises:
+        ResultError: the folder or a file cannot be written.
+
     """
     paths = [writable_folder(folder) / f"{name}.{suffix}" for suffix in ("pdf", "png")]
     for path in paths:
@@ -131,7 +141,11 @@ def save_figure(figure: Figure, folder: str | Path, name: str) -> list[Path]:
 def write_figure(figure: Figure, file: Any, *, kind: str | None = None) -> None:
     """Write a figure into a path or an open file, in the house style and without a date.
 
-    `kind` is `pdf`, `png` or `svg`; by default the path's suffix.
+    Args:
+        figure: the figure.
+        file: a path, or a file that is open for writing bytes.
+        kind: `pdf`, `png` or `svg`; None takes the path's suffix.
+
     """
     kind = kind or Path(file).suffix[1:]
     with style():
@@ -144,7 +158,16 @@ def stroke(colour: str) -> Stroke:
 
 
 def colours_of(names: list[str], known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return a colour for each name: its own if it has one (by default VA, HS and LT), else the next free one."""
+    """Return a colour for each name: its own if it has one, else the next that is free.
+
+    Args:
+        names: what is drawn, in the order in which free colours are given.
+        known: the colours of names that always have the same; None: VA blue, HS vermillion, LT green.
+
+    Returns:
+        A colour by name, as `#0072B2`; grey when all are taken.
+
+    """
     given = REPRESENTATION_COLOURS if known is None else known
     taken = {given[name] for name in names if name in given}
     free = iter([colour for colour in (*_FURTHER_COLOURS, BLUE, VERMILLION, GREEN) if colour not in taken])

@@ -18,7 +18,17 @@ def percentile_interval(
 ) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
     """Return Efron's percentile interval: (1 - confidence) / 2 of the replicates lie outside on either side.
 
-    A replicate that is nan (a resample on which the statistic is undefined) is left out; where all are, the bounds are nan.
+    Args:
+        replicates: a statistic's value in each resample [..., resample]. nan (a resample on which the statistic is
+            undefined) is left out.
+        confidence: the share of replicates inside, between 0 and 1.
+
+    Returns:
+        The lower and the upper bound [...], as scipy.stats.quantile interpolates them; nan where all replicates are nan.
+
+    Raises:
+        ResultError: a confidence outside 0 to 1.
+
     """
     tails = np.broadcast_to(_tails(confidence), (*replicates.shape[:-1], 2))
     return _bounds(replicates, tails)
@@ -32,10 +42,22 @@ def bca_interval(
 ) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
     """Return the percentile interval with its tails moved for bias and skewness (BCa).
 
-    Equations 14.9 to 14.15 of Efron & Tibshirani, An Introduction to the Bootstrap, 1993.
-    `jackknife` has the statistic without each of the units. Replicates that equal the estimate count half as below it, and
-    at least half a replicate lies on either side, so that one-sided replicates give a bound and not nan. Where nothing
-    varies, both bounds are the estimate. Nan replicates and jackknife values are left out; a nan estimate has nan bounds.
+    Equations 14.9 to 14.15 of Efron & Tibshirani, An Introduction to the Bootstrap, 1993. Replicates that equal the estimate
+    count half as below it, and at least half a replicate lies on either side, so that one-sided replicates give a bound and
+    not nan. Where nothing varies, both bounds are the estimate.
+
+    Args:
+        estimate: the statistic [...]; nan has nan bounds.
+        replicates: its value in each resample [..., resample]; nan is left out.
+        jackknife: its value without each of the units [..., unit]; nan is left out.
+        confidence: the share of replicates inside before the tails are moved, between 0 and 1.
+
+    Returns:
+        The lower and the upper bound [...].
+
+    Raises:
+        ResultError: a confidence outside 0 to 1.
+
     """
     normal = ndtri(_tails(confidence))
     bias = ndtri(_share_below(estimate, replicates))[..., None]
@@ -50,7 +72,21 @@ def bca_interval(
 def bca_interval_of_means(
     samples: Float[np.ndarray, "*curves unit"], *, resamples: int = 10_000, seed: int, confidence: float = 0.95
 ) -> tuple[Float[np.ndarray, "*curves"], Float[np.ndarray, "*curves"]]:
-    """Return the BCa interval of each curve's mean over its units."""
+    """Return the BCa interval of each curve's mean over its units.
+
+    Args:
+        samples: one score a unit [..., unit], two units or more.
+        resamples: how many resamples the interval is taken from.
+        seed: decides the resamples.
+        confidence: as in `bca_interval`.
+
+    Returns:
+        The lower and the upper bound [...].
+
+    Raises:
+        ResultError: fewer than two units, or a confidence outside 0 to 1.
+
+    """
     means = np.asarray(samples.mean(axis=-1, dtype=np.float64))
     replicates = bootstrap_means(samples, resamples=resamples, seed=seed)
     return bca_interval(means, replicates, jackknife_means(samples), confidence)

@@ -18,9 +18,21 @@ _CHUNK = 2**22
 
 
 def resample_counts(n: int, resamples: int, seed: int) -> Int[np.ndarray, "resample n"]:
-    """Draw n of n units with replacement, and count how often each is drawn; every row sums to n.
+    """Draw n of n units with replacement, and count how often each is drawn.
 
     Equal arguments give equal counts, whoever asks: that is what makes two statistics paired.
+
+    Args:
+        n: how many units there are, 1 or more.
+        resamples: how many resamples are drawn, 1 or more.
+        seed: decides them.
+
+    Returns:
+        The counts [resample, n]; every row sums to n.
+
+    Raises:
+        ResultError: no units or no resamples.
+
     """
     return next(_counts(n, resamples, seed, rows=resamples))
 
@@ -34,10 +46,22 @@ def split_units(n: int, seed: int) -> tuple[Int[np.ndarray, " first"], Int[np.nd
 def bootstrap_means(
     samples: Float[np.ndarray, "*curves unit"], *, resamples: int, seed: int
 ) -> Float[np.ndarray, "*curves resample"]:
-    """Average each resample of the units, in float64; the resamples are those of `resample_counts`.
+    """Average the units of each resample, in float64; the resamples are those of `resample_counts`.
 
     All curves share the resamples, so their differences are paired. What is held at once grows with neither the number of
     resamples nor that of units, except for the result.
+
+    Args:
+        samples: one score a unit [..., unit].
+        resamples: how many resamples are drawn.
+        seed: decides them.
+
+    Returns:
+        The means [..., resample].
+
+    Raises:
+        ResultError: no units or no resamples.
+
     """
     n = samples.shape[-1]
     exact = samples.astype(np.float64, copy=False).reshape(-1, n)

@@ -37,8 +37,17 @@ def sign_flip_test(
 ) -> Float[np.ndarray, "*curves"]:
     """Return the two-sided p value of each curve's mean difference being 0.
 
-    `flips` and `seed` matter only where the test cannot be exact. All such curves share the flips, and a curve's p does
-    not depend on what other curves are tested beside it.
+    Args:
+        differences: one paired difference a unit [..., unit].
+        flips: how many random flips, where the test cannot be exact; 10,000 estimate p to about .004.
+        seed: decides them. All curves share the flips, and a curve's p does not depend on the curves tested beside it.
+
+    Returns:
+        p [...]; 1 where all differences are 0, nan where any is nan.
+
+    Raises:
+        ResultError: fewer than one flip.
+
     """
     if flips < 1:
         raise ResultError(f"A sign-flip test needs 1 or more flips; got {flips}. 10,000 estimate p to about .004.")

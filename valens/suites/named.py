@@ -15,11 +15,23 @@ def builtin() -> Suite:
 
 
 def suite(name: str, *, data_root: str | Path | None = None, strict: bool = False) -> Suite:
-    """Return a suite by its name.
+    """Return a suite of tasks by its name.
 
-    Of mteb's tasks, of which `paper` is made, those whose data cannot be had are left out and named in `Suite.left_out`;
-    `strict` makes that an error. `data_root` is a local mirror of the hub. Raises TaskError for what is no suite, and for a
-    mirror where nothing is read from the hub.
+    Args:
+        name: `builtin`, the five built-in tasks; `paper`, the ten data sets of section 4.2 of arXiv 2602.01572;
+            built-in tasks with commas between, as in `LeeSTS,WikiRetrieval`; or tasks of mteb, as in
+            `mteb:STS15,SciFact@train`.
+        data_root: a local mirror of the hub, with folders named as there; None asks the hub. For tasks of mteb alone.
+        strict: raise an error for a task of mteb whose data cannot be had; by default it is left out and named in
+            `Suite.left_out`.
+
+    Returns:
+        The suite, its tasks in the order of the name.
+
+    Raises:
+        TaskError: a name that is not a suite, data that cannot be used, or a mirror where nothing is read from the hub.
+        MissingPackageError: tasks of mteb without the package mteb, or built-in ones without gensim's wheel.
+
     """
     asked = name.strip()
     if from_mteb(asked):
