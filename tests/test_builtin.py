@@ -14,7 +14,8 @@ from sklearn.metrics import ndcg_score
 from valens.corpora import lee, wikipedia
 from valens.errors import TaskError
 from valens.evaluation.tfidf import tfidf
-from valens.suites.named import builtin, suite_named, task_named
+from valens.suites import named
+from valens.suites.named import builtin, task_named
 from valens.suites.pool import pool
 from valens.tasks import Task
 
@@ -137,7 +138,7 @@ def test_words_alone_find_much_and_not_all() -> None:
 
 def test_the_suite_is_the_same_in_another_process() -> None:
     program = (
-        "from hashlib import sha256; from valens.suites.builtin import builtin; "
+        "from hashlib import sha256; from valens.suites.named import builtin; "
         "print(sha256(repr(builtin()).encode()).hexdigest())"
     )
     command = [sys.executable, "-c", program]
@@ -147,18 +148,18 @@ def test_the_suite_is_the_same_in_another_process() -> None:
 
 
 def test_a_list_of_names_is_a_suite_in_that_order() -> None:
-    suite = suite_named("WikiClustering, LeeSTS")
+    suite = named.suite("WikiClustering, LeeSTS")
     assert suite.tasks == (task_named("WikiClustering"), task_named("LeeSTS"))
-    assert suite_named("builtin") == builtin()
+    assert named.suite("builtin") == builtin()
 
 
 @pytest.mark.parametrize("name", ["LeeSTT", "leests", "LeeSTS,leeSTT"])
 def test_an_unknown_name_is_answered_with_the_nearest(name: str) -> None:
     with pytest.raises(TaskError, match=r"Did you mean LeeSTS.*The tasks are LeeSTS, WikiRetrieval"):
-        suite_named(name)
+        named.suite(name)
 
 
 @pytest.mark.parametrize("name", ["", "LeeSTS,", "LeeSTS,LeeSTS"])
 def test_what_is_no_list_of_tasks_is_refused(name: str) -> None:
     with pytest.raises(TaskError):
-        suite_named(name)
+        named.suite(name)

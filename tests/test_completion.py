@@ -22,7 +22,7 @@ from valens.model.attention import ATTN_IMPLEMENTATIONS
 from valens.model.catalog import CATALOG
 from valens.representations import named
 from valens.representations.poolings import Pooling
-from valens.suites.named import suite_named
+from valens.suites import named as suites
 from valens.terminal import choices
 
 BIN = Path(sys.executable).parent
@@ -36,7 +36,7 @@ def test_the_words_are_those_of_the_registries() -> None:
     assert list(choices.REPRESENTATIONS) == list(named.REPRESENTATIONS)
     assert set(choices.SELECTORS) == set(selectors.SELECTORS)
     with pytest.raises(TaskError, match=f"The tasks are {', '.join(choices.TASKS)};"):
-        suite_named("?")
+        suites.suite("?")
     assert set(choices.STREAMS) == set(Stream) - {Stream.PATTERN}
     assert set(choices.POOLINGS) == {str(pooling) for pooling in Pooling}
     assert (choices.SIMILARITIES, choices.SCHEDULES) == (SIMILARITIES, SCHEDULES)

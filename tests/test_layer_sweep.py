@@ -30,7 +30,7 @@ from valens.model.model import Model
 from valens.representations.named import HS, VA, Representation
 from valens.representations.prompts import Prompt
 from valens.selectors import SELECTORS
-from valens.suites.named import suite_named
+from valens.suites import named
 from valens.tasks import Classification, Clustering, LeftOut, Reranking, Retrieval, Sts, Suite, Task
 
 N_LAYERS = 3
@@ -593,7 +593,7 @@ def test_suites_that_cannot_be_are_refused_first(model: Model, tmp_path: Path) -
     with pytest.raises(TaskError, match="one or more tasks"):
         Suite("empty", ())
     with pytest.raises(TaskError, match=r"no built-in task 'WikiRetrival'\. Did you mean WikiRetrieval"):
-        suite_named("WikiRetrival")
+        named.suite("WikiRetrival")
     assert not (tmp_path / "new").exists()
 
 

@@ -27,7 +27,7 @@ from valens.mteb.held_out import held_out
 from valens.mteb.library import preserve_rng_state
 from valens.mteb.suites import PAPER
 from valens.mteb.tasks import load_task
-from valens.suites.named import suite_named
+from valens.suites import named
 
 N_LAYERS, WIDTH = 2, 12
 
@@ -200,17 +200,17 @@ def test_a_mirror_that_changes_is_read_again(tmp_path):
 
 
 def test_the_papers_suite_names_what_it_lacks(root):
-    suite = suite_named("paper", data_root=root)
+    suite = named.suite("paper", data_root=root)
     left_out = {missing.name: missing.reason for missing in suite.left_out}
     assert {task.name for task in suite.tasks} | set(left_out) == set(PAPER)
     assert "no folder mteb/scifact" in left_out["SciFact@train"]
     assert any(note.startswith("EmotionClassification@train learns from") for note in suite.notes)
     with pytest.raises(TaskDataError, match="no folder mteb/medrxiv"):
-        suite_named("paper", data_root=root, strict=True)
+        named.suite("paper", data_root=root, strict=True)
 
 
 def test_named_tasks_are_a_suite_in_that_order(root):
-    suite = suite_named("mteb: STS15, ArguAna", data_root=root)
+    suite = named.suite("mteb: STS15, ArguAna", data_root=root)
     assert [task.name for task in suite.tasks] == ["STS15", "ArguAna"]
     assert suite.left_out == ()
 
@@ -268,7 +268,7 @@ def test_without_a_hub_the_mirror_is_pointed_to():
     with pytest.raises(TaskDataError, match=r"mteb/sts12-sts cannot be loaded .* name its folder with --data-root"):
         load_task("STS12")
     with pytest.raises(TaskError, match=r"Of mteb:STS12,STS13, no task can be had \(2 asked for"):
-        suite_named("mteb:STS12,STS13")
+        named.suite("mteb:STS12,STS13")
 
 
 def test_a_mirror_that_is_not_there(tmp_path):
@@ -384,18 +384,18 @@ def test_a_column_that_one_file_alone_has_is_named(tmp_path):
 )
 def test_data_under_two_names_would_count_twice(names, message, root):
     with pytest.raises(TaskError, match=message):
-        suite_named(f"mteb:{names}", data_root=root)
+        named.suite(f"mteb:{names}", data_root=root)
 
 
 def test_names_are_read_before_anything_is_loaded(root, monkeypatch):
     monkeypatch.setattr("valens.mteb.suites.load_task", lambda *_, **__: pytest.fail("A task was loaded."))
     for names in ("STS15,ArguAna,STS15", "STS15,"):
         with pytest.raises(TaskError):
-            suite_named(f"mteb:{names}", data_root=root)
+            named.suite(f"mteb:{names}", data_root=root)
 
 
 def test_a_suite_cut_down_knows_it_and_names_no_number_that_was_not_used(root):
-    whole = suite_named("mteb:EmotionClassification@train,ArguAna", data_root=root)
+    whole = named.suite("mteb:EmotionClassification@train,ArguAna", data_root=root)
     assert whole.data_root == str(root)
     cut = whole.limited(120)
     assert (cut.limit, max(len(task.texts) for task in cut.tasks)) == (120, 120)
@@ -406,12 +406,12 @@ def test_a_suite_cut_down_knows_it_and_names_no_number_that_was_not_used(root):
 
 
 def test_what_is_not_compared_with_the_selection_is_said_or_refused(root):
-    suite = suite_named("mteb:STS15", data_root=root)
-    (lacking, shared) = _cautions(suite, [suite_named("mteb:STS15,SciFact", data_root=root)])
+    suite = named.suite("mteb:STS15", data_root=root)
+    (lacking, shared) = _cautions(suite, [named.suite("mteb:STS15,SciFact", data_root=root)])
     assert lacking.startswith("SciFact is not compared with the selection. SciFact: the mirror")
     assert "mteb:STS15 and mteb:STS15,SciFact have texts in common" in shared
     with pytest.raises(TaskDataError, match="no folder mteb/scifact"):
-        suite_named("mteb:STS15,SciFact", data_root=root, strict=True)
+        named.suite("mteb:STS15,SciFact", data_root=root, strict=True)
 
 
 def test_without_mteb_the_package_is_named(monkeypatch):

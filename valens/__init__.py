@@ -27,36 +27,31 @@ if TYPE_CHECKING:
     from valens.results.result import Result
     from valens.selectors import selector
     from valens.store.store import ActivationStore
-    from valens.suites.named import suite_named as suite
+    from valens.suites.named import suite
 
-_HOMES = {
-    "mteb": "valens",
-    "probes": "valens",
-    "suite": "valens.suites.builtin:suite_named",
-    "Corpus": "valens.corpora",
-    "corpus": "valens.corpora",
-    "encode": "valens.extraction.embedding",
-    "ValensError": "valens.errors",
-    "LayerSet": "valens.layers.layer_set",
-    "Model": "valens.model.loading",
-    "load": "valens.model.loading",
-    "wrap": "valens.model.loading",
-    "CustomPooling": "valens.representations.poolings",
-    "Pooling": "valens.representations.poolings",
-    "Prompt": "valens.representations.prompts",
-    "__version__": "valens.results.provenance",
-    **dict.fromkeys(
-        ("ALIGNED_WVA", "HS", "LT", "VA", "WMP", "WVA", "Reading", "Representation", "representation"),
-        "valens.representations.named",
-    ),
-    "write_report": "probes.report",
-    "Result": "valens.results.result",
-    "read_result": "probes.catalogue",
-    "selector": "valens.selectors",
-    "Site": "valens.layers.sites",
-    "Stream": "valens.layers.sites",
-    "ActivationStore": "valens.store.store",
+_MODULES = {
+    "probes.catalogue": ("read_result",),
+    "probes.report": ("write_report",),
+    "valens.corpora": ("Corpus", "corpus"),
+    "valens.errors": ("ValensError",),
+    "valens.extraction.embedding": ("encode",),
+    "valens.layers.layer_set": ("LayerSet",),
+    "valens.layers.sites": ("Site", "Stream"),
+    "valens.model.loading": ("load", "wrap"),
+    "valens.model.model": ("Model",),
+    "valens.representations.named": ("ALIGNED_WVA", "HS", "LT", "VA", "WMP", "WVA", "Representation", "representation"),
+    "valens.representations.poolings": ("CustomPooling", "Pooling"),
+    "valens.representations.prompts": ("Prompt",),
+    "valens.representations.readings": ("Reading",),
+    "valens.results.provenance": ("__version__",),
+    "valens.results.result": ("Result",),
+    "valens.selectors": ("selector",),
+    "valens.store.store": ("ActivationStore",),
+    "valens.suites.named": ("suite",),
 }
+"""The module that each name comes from; `mteb` and `probes` are modules themselves."""
+
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "ALIGNED_WVA",
@@ -94,12 +89,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'valens' has no attribute {name!r}")
-    home, _, original = _HOMES[name].partition(":")
-    if home == "valens":
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in __all__:
         return importlib.import_module(f"valens.{name}")
-    return getattr(importlib.import_module(home), original or name)
+    raise AttributeError(f"module 'valens' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

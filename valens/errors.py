@@ -71,7 +71,7 @@ class UsageError(ValensError):
 
 
 def did_you_mean(word: str, known: Iterable[str], *, n: int = 1, cutoff: float = 0.6) -> str:
-    """A sentence with the `n` names nearest to a word, whatever the case, and the space after it; empty if none is near.
+    """Return a sentence with the `n` names nearest to a word, whatever the case, and a space; empty if none is near.
 
     `cutoff` is how alike two names must be, from 0 to 1.
     """
@@ -80,6 +80,6 @@ def did_you_mean(word: str, known: Iterable[str], *, n: int = 1, cutoff: float =
 
 
 def nearest(word: str, known: Iterable[str], *, n: int, cutoff: float) -> list[str]:
-    """The names themselves, the nearest first."""
+    """Return the known names nearest to a word, the nearest first."""
     names = {name.lower(): name for name in known}
     return [names[name] for name in get_close_matches(word.lower(), names, n=n, cutoff=cutoff)]

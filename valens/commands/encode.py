@@ -120,7 +120,7 @@ def encode(
 
 
 def _check_out(out: Path) -> None:
-    """ResultError for what can be no file, before anything is computed for it."""
+    """Raise ResultError for what cannot be a file, before anything is computed for it."""
     if not out.name or out.is_dir():
         raise ResultError(f"--out {out} is a folder. Name a file, as --out vectors.npy.")
     if not out.parent.is_dir():
@@ -141,7 +141,7 @@ def _write(vectors: NDArray, out: Path | None) -> None:
 
 
 def _to_standard_output(content: memoryview) -> None:
-    """All of it, past Python's buffer: what is left in there is written once more on leaving, and fails once more."""
+    """Write all of it past Python's buffer, whose rest would be written once more on leaving, and fail once more."""
     sys.stdout.flush()
     try:
         with open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as raw:

@@ -46,7 +46,7 @@ def models(
 
 
 def _source(source: str, *, room: int) -> str:
-    """Where a model is found, on two lines if it needs more room; of a wheel, its name alone."""
+    """Say where a model is found, on two lines if it needs more room; of a wheel, its name alone."""
     if source.startswith("wheel:"):
         return source.split("/", maxsplit=1)[0].replace(":", " ")
     return source if len(source) <= room else source.replace("/", "/\n")

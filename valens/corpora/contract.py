@@ -27,7 +27,7 @@ class Corpus:
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        """What it is, without the texts."""
+        """Describe the corpus in a line, without its texts."""
         return f"<Corpus {self.name}: {len(self.texts):,} texts from {self.source}>"
 
     def __post_init__(self) -> None:
@@ -39,14 +39,14 @@ class Corpus:
             )
 
     def limited(self, n: int) -> Corpus:
-        """The first `n` texts, or all if there are not so many; CorpusError below 1."""
+        """Return the corpus of the first `n` texts, or of all if there are fewer; CorpusError below 1."""
         check_limit(n)
         if n >= len(self.texts):
             return self
         return replace(self, texts=self.texts[:n], ids=self.ids[:n], notes=(*self.notes, _first_taken(n)))
 
     def facts(self) -> dict[str, Any]:
-        """What a result should record of it; `sha256` is over the sha256 of each text in order."""
+        """Return what a result records of the corpus; `sha256` is over the sha256 of each text in order."""
         whole = hashlib.sha256()
         for text in self.texts:
             whole.update(hashlib.sha256(text.encode()).digest())
@@ -60,7 +60,7 @@ class Corpus:
 
 
 def check_limit(limit: int | None) -> None:
-    """Refuse to take no text at all; None is no limit."""
+    """Raise CorpusError for a limit below 1; None is no limit."""
     if limit is not None and limit < 1:
         raise CorpusError(f"A limit is 1 text or more; {limit} was asked for. Leave --limit out to take them all.")
 
@@ -73,7 +73,7 @@ def gathered(
     limit: int | None = None,
     notes: tuple[str, ...] = (),
 ) -> Corpus:
-    """The corpus of texts that come one by one with their ids, read no further than `limit` of them are kept.
+    """Gather texts that come one by one with their ids into a corpus, reading no further than `limit` asks for.
 
     A text of nothing but white space is left out, and so is one that repeats an earlier one (see `duplicates`);
     the notes count both, as far as was read. What names things is made printable. CorpusError if nothing is left.

@@ -18,7 +18,7 @@ _ASCII_SIGNS = bytes(code for code in range(128) if not chr(code).isalnum())
 
 
 def normalised(text: str) -> str:
-    """The letters and digits of a text, after Unicode's NFKC and case folding; ``""`` if it has none.
+    """Return the letters and digits of a text, after Unicode's NFKC and case folding; ``""`` if it has none.
 
     Marks that are no part of a letter go too: the vowel signs of Hindi or Thai, the points of Hebrew and Arabic. Texts that
     differ in them alone count as the same, so in such scripts more is found in common than there is.
@@ -30,7 +30,7 @@ def normalised(text: str) -> str:
 
 
 def identity(unit: Unit) -> bytes:
-    """32 bytes that are the same for equal units; a text without letters and digits equals only its exact copy."""
+    """Hash a unit to 32 bytes, the same for equal units; a text without letters and digits equals only its copy."""
     if isinstance(unit, str):
         said = normalised(unit) or unit
         return hashlib.sha256(said.encode("utf-8", "surrogatepass")).digest()
@@ -38,19 +38,19 @@ def identity(unit: Unit) -> bytes:
 
 
 def repeats(units: Iterable[Unit]) -> list[int | None]:
-    """For each unit, the place of the first one that it repeats; None where it is itself the first."""
+    """Return, for each unit, the index of the first one that it repeats; None where it is itself the first."""
     first: dict[bytes, int] = {}
     found = [first.setdefault(identity(unit), place) for place, unit in enumerate(units)]
     return [None if origin == place else origin for place, origin in enumerate(found)]
 
 
 def distinct(units: Iterable[Unit]) -> list[int]:
-    """The places of the units that repeat no earlier one, in order."""
+    """Return the indices of the units that repeat no earlier one, in order."""
     return [place for place, origin in enumerate(repeats(units)) if origin is None]
 
 
 def shared(units: Iterable[Unit], others: Iterable[Unit]) -> list[int | None]:
-    """For each unit, the place of the first of the others that equals it; None where none does.
+    """Return, for each unit, the index of the first of the others that equals it; None where none does.
 
     A pair equals no text: compare texts with texts, pairs with pairs.
     """

@@ -28,7 +28,7 @@ class Row:
 
 
 def corpus_of_rows(name: str, rows: Iterable[Row], *, source: str, field: str | None, limit: int | None) -> Corpus:
-    """The texts that rows have in one field: the one asked for, else the likeliest, which the notes then name.
+    """Make a corpus of one field of rows: the one asked for, else the likeliest, which the notes then name.
 
     CorpusError if there is no row, no such field or no text field, or if a row holds something other than text in it.
     """
@@ -67,7 +67,7 @@ def _named_texts(
 
 
 def _likeliest_field(sample: Sequence[Row], source: str) -> str:
-    """The first usual name that mostly holds text, else the field whose texts are longest; never one that names rows."""
+    """Choose the first usual name that mostly holds text, else the field of the longest texts; never one with ids."""
     lengths = {name: _mean_length(sample, name) for name in _names(sample) if not _names_rows(name)}
     usual = [name for name in TEXT_FIELDS if lengths.get(name)]
     likeliest = usual[0] if usual else max(lengths, key=lambda name: lengths[name], default=None)
@@ -81,14 +81,14 @@ def _names_rows(name: str) -> bool:
 
 
 def _mean_length(sample: Sequence[Row], name: str) -> float:
-    """In characters, over the rows with text in the field; 0 where more of those that have the field hold no text."""
+    """Return the mean length in characters over the rows with text; 0 where most of the field's values are not text."""
     values = [value for row in sample if (value := row.fields.get(name)) is not None]
     texts = [value for value in values if isinstance(value, str)]
     return sum(map(len, texts)) / len(texts) if texts and 2 * len(texts) >= len(values) else 0.0
 
 
 def _id_field(sample: Sequence[Row], field: str) -> str | None:
-    """The first usual name that tells every row of the sample from the others."""
+    """Return the first usual name whose values differ in every row of the sample; None if there is none."""
     for name in ID_FIELDS:
         values = [row.fields.get(name) for row in sample]
         told = {value for value in values if isinstance(value, str | int)}

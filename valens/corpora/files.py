@@ -17,7 +17,7 @@ FORMS = "a folder of .txt files, or a .jsonl, .jsonl.gz, .json or .parquet file"
 
 
 def corpus_at(path: Path, *, field: str | None = None, limit: int | None = None) -> Corpus:
-    """The corpus in a folder or file, which must be there; files with records are read no further than needed.
+    """Read the corpus in a folder or file, which must exist; files with records are read no further than needed.
 
     Raises CorpusError with the file, the place in it and what to do if it cannot be read.
     """
@@ -58,7 +58,7 @@ def _folder(folder: Path, field: str | None, limit: int | None) -> Corpus:
 
 
 def _hidden(path: Path) -> bool:
-    """Whether a file is hidden or in a hidden folder, as what macOS leaves beside each file, `._3.txt`."""
+    """Return whether a file is hidden or in a hidden folder, as what macOS leaves beside each file, `._3.txt`."""
     return any(part.startswith(".") for part in path.parts)
 
 
@@ -83,7 +83,7 @@ def _decoded(data: bytes, path: Path, *, starts_at: int) -> str:
 
 
 def _lines(path: Path) -> Iterator[Row]:
-    """The objects of a file with one a line; blank lines are passed over."""
+    """Read the objects of a file with one a line; blank lines are passed over."""
     with path.open("rb") as stream:
         yield from _objects(stream, path)
 
@@ -106,7 +106,7 @@ def _objects(lines: Iterable[bytes], path: Path) -> Iterator[Row]:
 
 
 def _parsed(text: str, path: Path, number: int | None = None) -> object:
-    """The value of a line with its number, or of a whole file."""
+    """Parse the JSON of a line with its number, or of a whole file."""
     try:
         return json.loads(text.removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
@@ -128,7 +128,7 @@ def _object(value: object, path: Path, number: int) -> dict[str, object]:
 
 
 def _array(path: Path) -> Iterator[Row]:
-    """The objects of a file that is one JSON array, which is read whole."""
+    """Read the objects of a file that is one JSON array, which is read whole."""
     text = _decoded(path.read_bytes(), path, starts_at=0)
     values = _parsed(text, path) if text.strip("\ufeff \t\r\n") else []
     if not isinstance(values, list):
@@ -138,7 +138,7 @@ def _array(path: Path) -> Iterator[Row]:
 
 
 def _table(path: Path) -> Iterator[Row]:
-    """The rows of a parquet file, some at a time."""
+    """Read the rows of a parquet file, some at a time."""
     import pyarrow as pa
     from pyarrow import parquet
 

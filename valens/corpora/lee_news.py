@@ -30,9 +30,15 @@ class Lee:
 
 @cache
 def lee() -> Lee:
-    """The 50 Lee documents (news, about 80 words each) and their symmetric matrix of human similarities.
+    """Read the 50 Lee documents (news, about 80 words each) and what people said of each pair.
 
-    Raises MissingPackageError without gensim's wheel, CorpusError if its files are not what is expected.
+    Returns:
+        The documents, and the symmetric matrix of mean judgements [document, document], from 0.2 to 1.
+
+    Raises:
+        MissingPackageError: gensim's wheel is not installed.
+        CorpusError: its files are not what is expected.
+
     """
     documents = tuple(_data_file(LEE_DOCUMENTS).read_text(encoding="latin-1").splitlines())
     upper = np.loadtxt(_data_file(LEE_SIMILARITIES))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from valens.corpora.contract import Corpus
 from valens.corpora.fields import Row, corpus_of_rows
 from valens.errors import CorpusError
+from valens.progress import without_datasets_bars
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -23,10 +23,19 @@ FIELD = "context"
 
 
 def longbench_v2(*, data_root: Path | None = None, field: str | None = None, limit: int | None = None) -> Corpus:
-    """The different contexts in the order of their questions, from the hub or from the mirror under `data_root`.
+    """Read the different contexts of LongBench v2 in the order of their questions.
 
-    A mirror holds the data set's files in a folder named as on the hub. CorpusError, saying what was tried, if neither
-    can be had.
+    Args:
+        data_root: a mirror, which holds the data set's files in a folder named as on the hub; None asks the hub.
+        field: which field of a question is read; None is its context.
+        limit: how many texts are kept, from the first on; None keeps all.
+
+    Returns:
+        The corpus.
+
+    Raises:
+        CorpusError: the data cannot be had; it says what was tried.
+
     """
     mirror = None if data_root is None else _mirror(data_root)
     data = _loaded(HUB_ID, REVISION) if mirror is None else _loaded(str(mirror), None)
@@ -47,12 +56,12 @@ def _mirror(data_root: Path) -> Path:
 
 
 def _loaded(place: str, revision: str | None) -> Dataset:
-    """The questions; `place` is a hub id with its revision, or a folder."""
+    """Load the questions; `location` is a hub id with its revision, or a folder."""
     import datasets
     from datasets.exceptions import DatasetsError
 
     try:
-        with _bars_on_terminals_only():
+        with contextlib.nullcontext() if sys.stderr.isatty() else without_datasets_bars():
             return datasets.load_dataset(place, split="train", revision=revision)
     except (OSError, ValueError, DatasetsError, StopIteration) as error:
         # `datasets` lets a bare StopIteration out for a file without a record.
@@ -61,17 +70,3 @@ def _loaded(place: str, revision: str | None) -> Dataset:
             f"longbench-v2 could not be read from {place} ({reason}). Put the data set's data.json into "
             f"DIR/{HUB_ID} and give --data-root DIR, or go online."
         ) from error
-
-
-@contextlib.contextmanager
-def _bars_on_terminals_only() -> Iterator[None]:
-    import datasets
-
-    if sys.stderr.isatty() or datasets.are_progress_bars_disabled():
-        yield
-        return
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        datasets.enable_progress_bars()

@@ -19,11 +19,23 @@ _SHOWN = 120
 def corpus(
     name: str | Path, *, data_root: str | Path | None = None, field: str | None = None, limit: int | None = None
 ) -> Corpus:
-    """The long texts of this name, or in this folder or file; ``./wikipedia`` is a path where a folder is called so.
+    """Read the long texts of a known name, or of a folder or file.
 
-    `wikipedia` comes with gensim's wheel; `longbench-v2` comes from the hub, or from the mirror of it under `data_root`.
-    A path leads to a folder of .txt files or to a .jsonl, .jsonl.gz, .json or .parquet file, whose text is in `field`
-    (None: the likeliest one). `limit` keeps the first texts alone. CorpusError says what to do if it cannot be had.
+    Args:
+        name: `wikipedia` (a sample of 2016 in gensim's wheel); `longbench-v2` (arXiv 2412.15204, from the hub); or the
+            path of a folder of .txt files, or of a .jsonl, .jsonl.gz, .json or .parquet file. Write ``./wikipedia`` for
+            a folder of that name.
+        data_root: a local mirror of the hub for `longbench-v2`, with a folder named as on the hub; None asks the hub.
+        field: the field of records that holds the text; None takes the likeliest one, which the corpus's notes name.
+        limit: how many texts are kept, from the first on; None keeps all.
+
+    Returns:
+        The corpus: its different texts, each with an id, and notes on what was left out.
+
+    Raises:
+        CorpusError: what cannot be found or read, with the file, the line or row in it, and what to do.
+        MissingPackageError: `wikipedia` without gensim's wheel.
+
     """
     check_limit(limit)
     if name == "wikipedia":

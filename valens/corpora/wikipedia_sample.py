@@ -62,17 +62,22 @@ class Article:
 
 @cache
 def wikipedia() -> tuple[Article, ...]:
-    """The articles of the Wikipedia sample (2016, names with A) in the order of the dump; some seconds, once a process.
+    """Read the articles of the Wikipedia sample (2016, names with A), which takes some seconds, once a process.
 
-    Redirects, disambiguation pages and pages outside the article namespace are left out, and so are articles
-    without a paragraph of prose. Raises MissingPackageError without gensim's wheel.
+    Returns:
+        The articles in the order of the dump. Redirects, disambiguation pages and pages outside the article namespace
+        are left out, and so are articles without a paragraph of prose.
+
+    Raises:
+        MissingPackageError: gensim's wheel is not installed.
+
     """
     articles = (_article(title, markup) for title, markup in _pages(_sample()))
     return tuple(article for article in articles if article is not None)
 
 
 def wikipedia_corpus(*, limit: int | None = None) -> Corpus:
-    """The articles of `wikipedia` as long texts, by their titles."""
+    """Return the articles of `wikipedia` as long texts, by their titles; `limit` keeps the first alone."""
     found = ((article.title, article.text) for article in wikipedia())
     return gathered("wikipedia", found, source="the Wikipedia sample (2016) in gensim's wheel", limit=limit)
 
@@ -82,7 +87,7 @@ def _sample() -> Path:
 
 
 def _pages(path: Path) -> Iterator[tuple[str, str]]:
-    """Title and markup of each page in the article namespace that is no redirect; one page in memory at a time."""
+    """Yield title and markup of each page in the article namespace that does not redirect, one page in memory."""
     with bz2.open(path) as stream:
         events = ElementTree.iterparse(stream, events=("start", "end"))
         _, root = next(events)
@@ -106,7 +111,7 @@ def _article(title: str, markup: str) -> Article | None:
 
 
 def _sections(code: Wikicode) -> Iterator[Section]:
-    """The sections that have prose; those that hold an article's apparatus are skipped with their subsections."""
+    """Yield the sections with prose; those of an article's apparatus are skipped with their subsections."""
     skipped_level = None
     for title, level, nodes in _headed(code):
         if skipped_level is not None and level > skipped_level:
@@ -118,7 +123,7 @@ def _sections(code: Wikicode) -> Iterator[Section]:
 
 
 def _headed(code: Wikicode) -> Iterator[tuple[str, int, list[Node]]]:
-    """Heading, its level (the lead: 1) and the nodes up to the next heading."""
+    """Yield each heading, its level (the lead: 1) and the nodes up to the next heading."""
     title, level = "", 1
     nodes: list[Node] = []
     for node in code.nodes:

@@ -23,7 +23,7 @@ def _last(values: list[str]) -> str:
 
 
 def _quantity(values: list[str]) -> str:
-    """`{{convert|3|to|4|ft|m}}` as 3 to 4 ft: the number that was written, without its conversion."""
+    """Write `{{convert|3|to|4|ft|m}}` as 3 to 4 ft: the number that was written, without its conversion."""
     is_range = len(values) > 1 and values[1] in _RANGES
     return " ".join(values[: 4 if is_range else 2])
 
@@ -56,12 +56,12 @@ _SPOKEN_TEMPLATES: dict[str, Callable[[list[str]], str]] = {
 
 
 def template_name(template: Template) -> str:
-    """The name by which a page calls a template, in lower case."""
+    """Return the name by which a page calls a template, in lower case."""
     return str(template.name).strip().lower()
 
 
 def plain(nodes: list[Node]) -> str:
-    """What a reader of the page would read at these nodes; list items keep their marker at the start of the line."""
+    """Return what a reader would read at these nodes; list items keep their marker at the start of the line."""
     return "".join(map(_words, nodes))
 
 
@@ -106,7 +106,7 @@ _READERS: dict[type[Node], Callable[..., str]] = {
 
 
 def paragraphs(prose: str) -> tuple[str, ...]:
-    """Blank lines part paragraphs; list items, scraps of tables and captions, and unread markup are left out."""
+    """Split prose at blank lines; list items, scraps of tables and captions, and unread markup are left out."""
     parts = map(tidy, _BLANK_LINE.split(_LIST_ITEM.sub("\n", prose)))
     return tuple(part for part in parts if _SENTENCE_END.search(part) and not _UNREAD_MARKUP.search(part))
 
@@ -125,7 +125,7 @@ _REPAIRS = (
 
 
 def tidy(prose: str) -> str:
-    """One line of text, without the holes that silent markup leaves behind, as in `Alabama ( ; )`."""
+    """Return one line of text, without the holes that silent markup leaves behind, as in `Alabama ( ; )`."""
     for pattern, replacement in _REPAIRS:
         prose = pattern.sub(replacement, prose)
     return prose.strip()

@@ -35,12 +35,12 @@ class Evaluation:
     """The same of two halves of the units, each with resamples of its own; empty unless they were asked for."""
 
     def interval(self, confidence: float = 0.95) -> tuple[Float[np.ndarray, " layer"], Float[np.ndarray, " layer"]]:
-        """The percentile interval of each layer's score."""
+        """Return the percentile interval of each layer's score."""
         return percentile_interval(self.replicates, confidence)
 
 
 def stacked(parts: Sequence[Evaluation]) -> Evaluation:
-    """One evaluation of all layers from evaluations of some of them each, of one task with one seed."""
+    """Join evaluations of some of the layers each, of one task with one seed, to one of all layers."""
     samples = [part.samples for part in parts if part.samples is not None]
     return replace(
         parts[0],
@@ -60,7 +60,7 @@ class Bootstrap:
     resamples_of_splits: int = 0
 
     def counts(self, n: int) -> Int[np.ndarray, "resample n"]:
-        """Resamples of all units; with splits, then for each the split itself (each unit of it once) and its resamples."""
+        """Draw resamples of all units; with splits, then for each the split itself and its resamples."""
         drawn = resample_counts(n, self.resamples, self.seed)
         if not self.resamples_of_splits:
             return drawn
@@ -68,7 +68,7 @@ class Bootstrap:
         return np.vstack([drawn, *(self._of_split(split, n, self.seed + place) for place, split in splits)])
 
     def _of_split(self, split: Int[np.ndarray, " unit"], n: int, seed: int) -> Int[np.ndarray, "resample n"]:
-        """The splits draw with different seeds, so that they are independent."""
+        """Draw the resamples of one split; the two splits have different seeds, so that they are independent."""
         counts = np.zeros((1 + self.resamples_of_splits, n), dtype=int)
         counts[0, split] = 1
         if len(split):
@@ -76,14 +76,14 @@ class Bootstrap:
         return counts
 
     def parts(self) -> list[slice]:
-        """Where the rows of `counts` have the resamples of all units, and those of either split after the split itself."""
+        """Return which rows of `counts` are the resamples of all units, and which are those of either split."""
         whole, split = self.resamples, 1 + self.resamples_of_splits
         splits = [slice(whole, whole + split), slice(whole + split, whole + 2 * split)]
         return [slice(0, whole), *(splits if self.resamples_of_splits else [])]
 
 
 def mean_of_units(scores: Float[np.ndarray, "layer n"], unit: str, sample: str, bootstrap: Bootstrap) -> Evaluation:
-    """The evaluation of a score that is a mean over independent units."""
+    """Evaluate a score that is a mean over independent units."""
     n = scores.shape[1]
     counts = bootstrap.counts(n)
     replicates = np.concatenate([_means(scores, counts[part]) for part in bootstrap.parts()], axis=1)
@@ -93,7 +93,7 @@ def mean_of_units(scores: Float[np.ndarray, "layer n"], unit: str, sample: str, 
 def _means(
     scores: Float[np.ndarray, "layer n"], counts: Int[np.ndarray, "resample n"]
 ) -> Float[np.ndarray, "layer resample"]:
-    """The means over resamples of the units, layer by layer: the last bits of a product hang on its shape.
+    """Return the means over resamples of the units, layer by layer: the last bits of a product depend on its shape.
 
     So what a layer's replicates are depends neither on the layers beside it nor on whether splits are scored, and equal
     layers differ by nothing at all.
@@ -117,7 +117,7 @@ def split_evaluation(found: Evaluation, bootstrap: Bootstrap) -> Evaluation:
 def centred(
     values: Float[np.ndarray, "layer experiment resample"], score: Float[np.ndarray, "layer one"], seed: int
 ) -> Float[np.ndarray, "layer resample"]:
-    """The mean over resampled experiments in each resample of the texts, moved to have the score as its mean."""
+    """Average over resampled experiments in each resample of the texts, moved to have the score as its mean."""
     n_experiments, resamples = values.shape[1:]
     experiments = resample_counts(n_experiments, resamples, seed + 1) / n_experiments
     replicates = np.einsum("ler,re->lr", values, experiments)
@@ -129,7 +129,7 @@ def centred(
 def pair_weights(
     first: Int[np.ndarray, " pair"], second: Int[np.ndarray, " pair"], bootstrap: Bootstrap
 ) -> tuple[Int[np.ndarray, "resample pair"], int, str]:
-    """How often each pair is in each resample, how many units were drawn, and which."""
+    """Return how often each pair is in each resample, how many units were drawn, and which."""
     n_texts = int(max(first.max(), second.max())) + 1
     links = csr_array((np.ones(len(first)), (first, second)), shape=(n_texts, n_texts))
     _, group_of_text = connected_components(links, directed=False)

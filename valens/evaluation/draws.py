@@ -15,7 +15,7 @@ from valens.tasks import Classification, Clustering, Task
 
 
 def training_items(task: Classification) -> tuple[list[int], list[list[int]]]:
-    """The items that some run of a classification learns from, and for each run its own, as places among those."""
+    """Return the items that some run of a classification learns from, and each run's, as indices among those."""
     drawn: Sequence[Sequence[int]] = task.draws
     if not drawn:
         labels = [task.labels[item] for item in task.train]
@@ -27,7 +27,7 @@ def training_items(task: Classification) -> tuple[list[int], list[list[int]]]:
 
 
 def clustering_items(task: Clustering) -> tuple[list[Int[np.ndarray, " _"]], list[int]]:
-    """The items that each run of a clustering parts, and into how many clusters; TaskError for more clusters than items."""
+    """Return the items that each run clusters, and into how many clusters; TaskError for more clusters than items."""
     n_labels, n_items = len(set(task.labels)), len(task.rows)
     draws: Iterable[Sequence[int]] = task.draws
     if not task.draws:
@@ -41,7 +41,7 @@ def clustering_items(task: Clustering) -> tuple[list[Int[np.ndarray, " _"]], lis
 
 
 def in_fewer_runs(task: Task, runs: int) -> Task:
-    """The task with the first so many of its runs, for a quicker and rougher score; any other task as it is."""
+    """Return the task with its first `runs` runs, for a quicker and rougher score; any other task as it is."""
     if isinstance(task, Clustering):
         draws, clusters = task.draws[:runs], task.clusters[:runs]
         return replace(task, experiments=min(runs, task.experiments), draws=draws, clusters=clusters)

@@ -43,12 +43,24 @@ def evaluate(
     resamples_of_splits: int = 0,
     exact: bool = False,
 ) -> Evaluation:
-    """Score the vectors of a task's texts, in the order of `task.texts`, at every layer at once.
+    """Score the vectors of a task's texts at every layer at once.
 
-    `resamples_of_splits` scores two splits of the units as well, with so many resamples each (0: no splits); a split
-    without units, or without pairs, scores nan. `seed` draws resamples and splits only; what mteb draws for a metric is
-    drawn with mteb's own seed. `exact` takes the score from mteb's own evaluators, at their price; all else is as without.
-    Raises TaskError if the vectors do not fit the task or are not finite, MissingPackageError for `exact` without mteb.
+    Args:
+        task: the task.
+        vectors: one vector for each of `task.texts`, in their order, at each layer [layer, text, d].
+        resamples: how many bootstrap replicates the score gets.
+        seed: draws resamples and splits only; what mteb draws for a metric is drawn with mteb's own seed.
+        resamples_of_splits: scores two random splits of the units as well, with this many resamples each; 0 makes no
+            splits. A split without units, or without pairs, scores nan.
+        exact: takes the score from mteb's own evaluators, which is slower; all else is as without.
+
+    Returns:
+        The score at each layer, in the unit of `task.metric` (0 to 1; correlations from -1), with its replicates.
+
+    Raises:
+        TaskError: vectors that do not fit the task or are not finite.
+        MissingPackageError: `exact` without mteb.
+
     """
     _check(task, vectors)
     if vectors.dtype == np.float16:
@@ -79,6 +91,6 @@ def _check(task: Task, vectors: Float[np.ndarray, "layer text d"]) -> None:
 
 
 def _as_reported(found: Evaluation) -> Evaluation:
-    """Rounded to five decimals, as mteb rounds the scores of a search."""
+    """Round to five decimals, as mteb rounds the scores of a search."""
     score = np.array([round(value, 5) for value in found.score.tolist()])
     return replace(found, score=score, splits=tuple(map(_as_reported, found.splits)))

@@ -23,7 +23,7 @@ MtebTask = Callable[[Any], float]
 
 
 def exact_scores(task: Task, vectors: Float[np.ndarray, "layer text d"]) -> Float[np.ndarray, " layer"]:
-    """The main score of mteb's evaluators at each layer, with the draws that the task has. MissingPackageError without mteb.
+    """Score each layer with mteb's evaluators on the draws that the task has. MissingPackageError without mteb.
 
     What an evaluator warns of, it warns of at every layer, and it is not passed on.
     """
@@ -126,7 +126,7 @@ def _classification(abstasks: Any, task: Classification) -> list[MtebTask]:
 
 
 def _clustering(abstasks: Any, task: Clustering) -> list[MtebTask]:
-    """A task a run: the runs may part different items into different numbers of clusters."""
+    """Make a task a run: the runs may cluster different items into different numbers of clusters."""
     mteb_tasks = []
     for draw, n_clusters in zip(*clustering_items(task), strict=True):
         items = _items_of(task, set(draw.tolist()), n_clusters)
@@ -144,7 +144,7 @@ def _clustering(abstasks: Any, task: Clustering) -> list[MtebTask]:
 
 
 def _items_of(task: Clustering, drawn: set[int], n_clusters: int) -> list[int]:
-    """Items, the drawn ones among them, of as many labels as there are to be clusters, which mteb takes from the labels."""
+    """Return items, the drawn ones among them, of as many labels as there are clusters: mteb counts the labels."""
     for items in (sorted(drawn), range(len(task.rows))):
         if len({task.labels[item] for item in items}) == n_clusters:
             return list(items)
@@ -174,7 +174,7 @@ _MTEB_TASKS: dict[type, Callable[..., list[MtebTask]]] = {
 
 
 def _mteb_task(kind: type, task: Task, data: Any, settings: dict[str, Any] | None = None) -> MtebTask:
-    """An instance of one of mteb's classes that holds these data, each layer of which is judged alike."""
+    """Make an instance of one of mteb's classes that holds these data, on which each layer is scored."""
     from mteb import TaskMetadata
 
     metadata = TaskMetadata(
@@ -199,7 +199,7 @@ def _names(positions: Iterable[int]) -> list[str]:
 
 
 def _absent(grades: Iterable[int]) -> dict[str, int]:
-    """Judgements of documents that are nowhere."""
+    """Name documents that are in no list, each with its grade."""
     return {f"absent{number}": grade for number, grade in enumerate(grades)}
 
 

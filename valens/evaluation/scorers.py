@@ -116,7 +116,7 @@ def _v_measures(
     counts: Int[np.ndarray, "resample text"],
     n_labels: int,
 ) -> Float[np.ndarray, " resample"]:
-    """The V-measure of one experiment's draws, each weighing as often as its text was drawn in the resample."""
+    """Return the V-measure of one experiment's draws, each counting as often as its text is in the resample."""
     n_clusters = int(clusters.max()) + 1
     cells = csr_array(
         (np.ones(len(texts)), (labels * n_clusters + clusters, texts)), shape=(n_labels * n_clusters, counts.shape[1])

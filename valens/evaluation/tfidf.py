@@ -16,15 +16,25 @@ LEXICAL = "TF-IDF"
 
 
 def tfidf(texts: Sequence[str]) -> Float[np.ndarray, "text vocabulary"]:
-    """The vectors of `sparse_tfidf` as a dense array, 4 bytes a text and word."""
+    """Return the vectors of `sparse_tfidf` as a dense array, 4 bytes a text and word."""
     return sparse_tfidf(texts).toarray()
 
 
 def sparse_tfidf(texts: Sequence[str]) -> csr_array:
-    """TF-IDF vectors of length 1 in float32 [text, word], so that a dot product is a cosine; a text without words is zeros.
+    """Return TF-IDF vectors of length 1, so that a dot product is a cosine.
 
     Lower-cased words of two characters or more, weighted (1 + ln count) · (1 + ln((1 + n) / (1 + n_with_word))), the n
-    counted over `texts` themselves; nothing is stemmed or left out. Raises TaskError if no text has a word.
+    counted over `texts` themselves; nothing is stemmed or left out. scikit-learn's TfidfVectorizer computes them.
+
+    Args:
+        texts: the texts.
+
+    Returns:
+        float32 [text, word]; a text without words is zeros.
+
+    Raises:
+        TaskError: no text has a word.
+
     """
     try:
         return csr_array(TfidfVectorizer(sublinear_tf=True, dtype=np.float32).fit_transform(texts))

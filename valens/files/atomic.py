@@ -33,7 +33,7 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
 
 @contextlib.contextmanager
 def written(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
-    """What `write` makes, beside `path` and on its disk, to be renamed; what is not is removed."""
+    """Write a temporary file beside `path`, on its disk, to be renamed; it is removed if it is not."""
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
     try:
         with naming_file(path):
@@ -50,14 +50,14 @@ def remove(path: Path) -> None:
 
 
 def rename(temporary: Path, path: Path) -> None:
-    """Give a written file its place; ResultError where the machine refuses."""
+    """Move a written file to its name; ResultError where the machine refuses."""
     with naming_file(path):
         temporary.replace(path)
 
 
 @contextlib.contextmanager
 def naming_file(path: Path) -> Iterator[None]:
-    """Say of what the machine refuses which file it was to be."""
+    """Turn the machine's refusal into a ResultError that names the file."""
     try:
         yield
     except OSError as error:

@@ -14,10 +14,10 @@ _KEY_LENGTH = 32
 
 
 def digest(value: object) -> str:
-    """The sha256 of a JSON-able value, in hexadecimal; the order of keys does not matter."""
+    """Return the sha256 of a JSON-able value, in hexadecimal; the order of keys does not matter."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def key_of(identity: Mapping[str, Any]) -> str:
-    """What a folder is called whose numbers were made in this way: as much of the digest as nobody meets twice."""
+    """Return the folder name of numbers made in this way: as much of the digest as stays unique."""
     return digest(identity)[:_KEY_LENGTH]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def escape_surrogates(text: str) -> str:
-    r"""The text, with `\udcff` spelt out for each half of a surrogate pair, which UTF-8 cannot encode.
+    r"""Return the text, with `\udcff` spelt out for each half of a surrogate pair, which UTF-8 cannot encode.
 
     Python puts such halves into file names that are not UTF-8, and reads them from JSON.
     """

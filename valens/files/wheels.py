@@ -9,7 +9,7 @@ from valens.errors import MissingPackageError
 
 
 def find_in_wheel(package: str, file: str, *, install: str) -> Path:
-    """The path of `file` inside an installed package; MissingPackageError with the install command if absent."""
+    """Find `file` inside an installed package; MissingPackageError with the install command if absent."""
     spec = importlib.util.find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         path = Path(folder) / file

@@ -67,7 +67,7 @@ class Trained:
 def scores_of(
     logits: Float[Tensor, "*probe row class"], classes: Int[Tensor, " row"]
 ) -> tuple[Float[Tensor, "*probe row"], Int[Tensor, "*probe row"]]:
-    """The cross-entropy of each row in nats, and the rank of its class: 1 + how many others have as high a logit."""
+    """Return each row's cross-entropy in nats, and its class's rank: 1 + how many others have as high a logit."""
     true = logits.gather(-1, classes.expand(logits.shape[:-1]).unsqueeze(-1))
     return logits.logsumexp(dim=-1) - true.squeeze(-1), (logits >= true).sum(dim=-1)
 
@@ -96,7 +96,7 @@ class Learning:
         return len(self._places) > 0
 
     def step(self, rows: Int[Tensor, " row"], rate: float) -> None:
-        """One step of Adam down the gradient of these rows."""
+        """Take one step of Adam down the gradient of these rows."""
         if not self.going:
             return
         self._descend(rows)
@@ -105,7 +105,7 @@ class Learning:
         self._adam.step()
 
     def score(self, step: int) -> None:
-        """Note the scores after so many steps, keep what is best, and leave out the probes that have stopped."""
+        """Note the scores after this step, keep what is best, and leave out the probes that have stopped."""
         if not self.going:
             return
         validation, _ = self._scores(self._labels.validation)
@@ -122,7 +122,7 @@ class Learning:
             self._keep_only(torch.tensor(going, device=self._places.device))
 
     def trained(self) -> Iterator[Trained]:
-        """Every probe as it is kept."""
+        """Yield every probe as it is kept."""
         scored_after = self._recipe.scored_after()
         for place, (name, history) in enumerate(zip(self._names, self._histories, strict=True)):
             weight = self._best_weight[place] / self._scale[place].T
@@ -142,7 +142,7 @@ class Learning:
         return torch.optim.Adam(groups, lr=self._recipe.lr, betas=BETAS, fused=True)
 
     def _read(self, rows: Int[Tensor, " row"]) -> Float[Tensor, "probe row d"]:
-        """The standardised features of some rows, for the probes that still learn; good until the next are read."""
+        """Read the standardised features of some rows, for the probes that still learn; good until the next call."""
         places = (self._places[:, None] * self._n_rows + rows).flatten()
         features = self._room("features", len(places), self._weight.shape[1])
         torch.index_select(self._rows, 0, places, out=features)
@@ -150,12 +150,12 @@ class Learning:
         return features.sub_(self._mean[self._places]).mul_(self._per_scale[self._places])
 
     def _logits(self, features: Float[Tensor, "probe row d"]) -> Float[Tensor, "probe row class"]:
-        """The logits of every class; good until the next are computed."""
+        """Compute the logits of every class; good until the next are computed."""
         logits = self._room("logits", *features.shape[:2], self._labels.n_classes)
         return torch.baddbmm(self._bias, features, self._weight, out=logits)
 
     def _room(self, name: str, *shape: int) -> Tensor:
-        """Memory that is used again at every step: to ask the system for as much anew costs as much as to fill it."""
+        """Lend memory that is used again at every step: asking the system for it costs as much as filling it."""
         held, needed = self._rooms.get(name), math.prod(shape)
         if held is None or len(held) < needed:
             held = self._rooms[name] = torch.empty(needed, device=self._rows.device)
@@ -180,7 +180,7 @@ class Learning:
         return torch.cat(losses, dim=1), torch.cat(ranks, dim=1)
 
     def _parts(self, rows: Int[Tensor, " row"]) -> Iterator[tuple[int, Int[Tensor, " part"]]]:
-        """The rows in parts, each with its start, whose logits fit into `LOGIT_BYTES`."""
+        """Yield the rows in parts, each with its start, whose logits fit into `LOGIT_BYTES`."""
         size = max(1, LOGIT_BYTES // (4 * len(self._places) * self._labels.n_classes))
         for start in range(0, len(rows), size):
             yield start, rows[start : start + size]
@@ -218,7 +218,7 @@ class History:
         return len(self._validation) - 1 - self.best
 
     def note(self, validation: float, losses: Float[np.ndarray, " test"], ranks: Int[np.ndarray, " test"]) -> bool:
-        """Add a checkpoint; whether it is the best so far."""
+        """Add a checkpoint; return whether it is the best so far."""
         better = not self._validation or validation < self._validation[self.best]
         if better:
             self.best = len(self._validation)
@@ -228,14 +228,14 @@ class History:
         return better
 
     def filled(self, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Validation losses, losses and ranks at all n checkpoints: once stopped, those of the best."""
+        """Return validation losses, losses and ranks at all n checkpoints: once stopped, those of the best."""
         missing = n - len(self._validation)
         filled = [[*part, *[part[self.best]] * missing] for part in (self._validation, self._losses, self._ranks)]
         return np.array(filled[0]), np.stack(filled[1]), np.stack(filled[2])
 
 
 def log_frequencies(labels: Labels) -> Float[Tensor, " class"]:
-    """The logarithm of each class's share of the training rows, as if each had occurred once more."""
+    """Return the logarithm of each class's share of the training rows, as if each had occurred once more."""
     counts = torch.bincount(labels.classes[labels.train], minlength=labels.n_classes) + 1
     return (counts / counts.sum()).log()
 
@@ -243,7 +243,7 @@ def log_frequencies(labels: Labels) -> Float[Tensor, " class"]:
 def standard_scale(
     features: Float[Tensor, "probe row d"], train: Int[Tensor, " train"], device: torch.device | str
 ) -> tuple[Float[Tensor, "probe one d"], Float[Tensor, "probe one d"]]:
-    """The mean and standard deviation of each feature over the training rows; a constant one is left at its scale."""
+    """Return each feature's mean and standard deviation over the training rows; a constant feature's scale is 1."""
     means, scales = [], []
     for part in features:
         variance, mean = torch.var_mean(part[train].double(), dim=0, correction=0)

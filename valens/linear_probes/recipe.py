@@ -42,18 +42,18 @@ class Recipe:
             raise ProbeError(f"--schedule is {' or '.join(SCHEDULES)}; {self.schedule!r} was asked for.")
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step, counted from 0."""
+        """Return the learning rate of a step, counted from 0."""
         if self.schedule == "constant":
             return self.lr
         return self.lr * (1 + math.cos(math.pi * step / self.steps)) / 2
 
     def scored_after(self) -> tuple[int, ...]:
-        """After how many steps the probes are scored: distances grow evenly, and the last is the last step."""
+        """Return after how many steps the probes are scored: distances grow evenly, and the last is the last step."""
         shares = [(place / self.checkpoints) ** 2 for place in range(1, self.checkpoints + 1)]
         return tuple(sorted({max(1, round(share * self.steps)) for share in shares}))
 
     def facts(self) -> dict[str, Any]:
-        """What a result should record of it."""
+        """Return what a result should record of it."""
         return {
             "optimiser": "Adam",
             "betas": list(BETAS),

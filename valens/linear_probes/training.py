@@ -32,12 +32,23 @@ def train(
     device: torch.device | str = "cpu",
     title: str = "Training probes",
 ) -> list[Trained]:
-    """Train every probe of every block, all on the same rows step by step; they come back in order.
+    """Train every probe of every block, all on the same rows step by step.
 
-    `title` is what the progress bar is called.
+    Args:
+        blocks: the features of probes of equal width [probe, row, d], with a name for each probe.
+        labels: the class of every row, and which rows are trained on, decide when to stop, and are scored.
+        recipe: steps, batch, learning rate, penalty and patience.
+        seed: decides the order of the rows.
+        device: where it is computed.
+        title: what the progress bar is called.
 
-    Raises ProbeError, naming the probe and the learning rate, if a loss becomes infinite or nan, or if the weights that are
-    kept are worse by a nat than the frequencies of the classes, with which training began.
+    Returns:
+        One trained probe each, in the order of the blocks and of the probes in them.
+
+    Raises:
+        ProbeError: a loss becomes infinite or nan, or the weights that are kept are worse by a nat than the frequencies
+            of the classes, with which training began; it names the probe and the learning rate.
+
     """
     labels = Labels(
         labels.classes.to(device),
@@ -61,12 +72,12 @@ def train(
 
 
 def bytes_of(n_rows: int, d: int, n_classes: int) -> int:
-    """What training one probe holds, logits aside: features, weights, their gradient, two moments, and the best weights."""
+    """Return the bytes that training one probe holds, logits aside."""
     return 4 * (n_rows * d + 5 * d * n_classes)
 
 
 def _batches(n: int, recipe: Recipe, seed: int) -> Iterator[Int[Tensor, " place"]]:
-    """Which of n rows each step sees: one shuffled pass after the other; never more than all of them."""
+    """Yield which of n rows each step sees: one shuffled pass after the other; never more than all of them."""
     generator = torch.Generator().manual_seed(seed)
     size = min(recipe.batch, n)
     queue = torch.empty(0, dtype=torch.long)

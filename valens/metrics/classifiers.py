@@ -19,7 +19,7 @@ _SECONDS_A_FIT = 2e-8
 def training_draws(
     labels: Sequence[str | int], samples_per_label: int, experiments: int, seed: int = MTEB_SEED
 ) -> list[list[int]]:
-    """The training texts of each classification experiment, at most `samples_per_label` of a label.
+    """Draw the training texts of each classification experiment, at most `samples_per_label` of a label.
 
     mteb shuffles anew with the same seed but goes on from the order it left, so that the experiments differ.
     """
@@ -39,7 +39,7 @@ def classified(
     *,
     seed: int = MTEB_SEED,
 ) -> Shaped[np.ndarray, "layer experiment test"]:
-    """The label that logistic regression, fitted to each draw of the training texts, gives each test text.
+    """Fit logistic regression to each draw of the training texts; return the label that it gives each test text.
 
     mteb stops the fit after 100 iterations, before it has converged on most residual streams, and so is the number that
     is compared with the world's: its ConvergenceWarning is expected here and is the one warning that is not passed on.
@@ -68,7 +68,7 @@ def _of_layer(
 
 
 def _first_of_each(order: Sequence[int], labels: Sequence[str | int], limit: int) -> list[int]:
-    """The positions in this order, of each label the first `limit`."""
+    """Return the positions in this order, of each label the first `limit`."""
     seen: Counter[str | int] = Counter()
     kept = []
     for position in order:

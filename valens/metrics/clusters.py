@@ -17,7 +17,7 @@ _SECONDS_A_DRAW = 1e-9
 
 
 def v_measure(table: Shaped[np.ndarray, "*batch label cluster"]) -> Float[np.ndarray, "*batch"]:
-    """The V-measure of a table that counts (or weighs) the texts of each label in each cluster.
+    """Return the V-measure of a table that counts (or weighs) the texts of each label in each cluster.
 
     It is 2 I / (H(label) + H(cluster)) in any case but two, in which it is what scikit-learn says: 1 if there is but one
     label and one cluster, 0 if there is but one of either. nan for a table that holds nothing.
@@ -34,7 +34,7 @@ def v_measure(table: Shaped[np.ndarray, "*batch label cluster"]) -> Float[np.nda
 def cluster_draws(
     n_texts: int, sample: int, experiments: int, seed: int = MTEB_SEED
 ) -> Int[np.ndarray, "experiment draw"]:
-    """The texts that each clustering experiment looks at, drawn with replacement."""
+    """Draw the texts that each clustering experiment looks at, with replacement."""
     rng = random.Random(seed)
     return np.array([rng.choices(range(n_texts), k=sample) for _ in range(experiments)])
 
@@ -47,7 +47,7 @@ def clustered(
     batch_size: int = 512,
     seed: int = MTEB_SEED,
 ) -> list[list[Int[np.ndarray, " _"]]]:
-    """For each layer and each draw, the cluster of each drawn text by mini-batch k-means: one fit a draw."""
+    """Cluster each draw of texts at each layer by mini-batch k-means, one fit a draw."""
     size = sum(len(draw) * n for draw, n in zip(draws, n_clusters, strict=True)) * vectors[..., 0, :].size
     work = [(layer, draws, n_clusters, batch_size, seed) for layer in vectors]
     return map_layers(_of_layer, work, seconds=size * _SECONDS_A_DRAW)

@@ -15,7 +15,7 @@ _STEPS = 50
 def spearman(
     predicted: Float[np.ndarray, "layer pair"], gold: Float[np.ndarray, " pair"]
 ) -> Float[np.ndarray, " layer"]:
-    """Spearman's correlation, ties at their mid-rank; nan (as in scipy and mteb) where all predictions are equal."""
+    """Return Spearman's correlation, ties at their mid-rank; nan (as in scipy and mteb) where predictions are equal."""
     return weighted_spearman(predicted, gold, np.ones((1, len(gold)), dtype=int))[:, 0]
 
 
@@ -24,7 +24,7 @@ def weighted_spearman(
     gold: Float[np.ndarray, " pair"],
     weights: Int[np.ndarray, "resample pair"],
 ) -> Float[np.ndarray, "layer resample"]:
-    """Spearman's correlation of the data in which each pair is repeated `weight` times, with the mid-ranks of THAT data.
+    """Return Spearman's correlation where each pair is repeated `weight` times, with the mid-ranks of THAT data.
 
     nan where all that has weight is tied.
     """
@@ -48,7 +48,7 @@ def _correlations(
     weighted_rank: Float[np.ndarray, "pair resample"],
     gold_spread: Float[np.ndarray, " resample"],
 ) -> Iterator[Float[np.ndarray, " resample"]]:
-    """For each layer's order, the correlation with the gold ranks: each less their mean and times its mass."""
+    """Yield each layer's correlation with the gold ranks, which come less their mean and times their mass."""
     spread = mass.sum(axis=0) ** 3 - (mass**3).sum(axis=0)
     own = np.einsum("pr,pr->r", mass, weighted_rank) / 2
     spare = ((0, -len(mass) % _STEPS), (0, 0))
@@ -67,7 +67,7 @@ def _correlations(
 def _shared(
     mass: Float[np.ndarray, "row resample"], other: Float[np.ndarray, "row resample"]
 ) -> Float[np.ndarray, " resample"]:
-    """The sum of `other` times the mass up to and with each row; rows come in whole blocks of `_STEPS`. Overwrites `mass`.
+    """Sum `other` times the mass up to and with each row, in whole blocks of `_STEPS` rows. Overwrites `mass`.
 
     The running sum is taken within blocks, all blocks at once: many times as fast as over row after row.
     """
@@ -84,7 +84,7 @@ def _of_ties(
     order: Int[np.ndarray, " pair"],
     starts: Int[np.ndarray, " group"],
 ) -> tuple[Float[np.ndarray, " resample"], Float[np.ndarray, " resample"]]:
-    """What mid-ranks of tied rows add to the sum of ranks as if none tied, and take from twelve times that of squares."""
+    """Return what mid-ranks of ties add to the sum of ranks without ties, and take from 12 times that of squares."""
     sizes = np.diff(starts, append=len(order))
     tied = order[np.repeat(sizes > 1, sizes)]
     if not len(tied):
@@ -99,11 +99,11 @@ def _of_ties(
 
 
 def _ties(values: Float[np.ndarray, " pair"]) -> tuple[Int[np.ndarray, " pair"], Int[np.ndarray, " group"]]:
-    """The order that sorts the values, and where in it each group of equal values starts."""
+    """Return the order that sorts the values, and where in it each group of equal values starts."""
     order = np.argsort(values, kind="stable")
     return order, np.flatnonzero(np.diff(values[order], prepend=np.nan) != 0)
 
 
 def _spread(groups: Float[np.ndarray, "group resample"]) -> Float[np.ndarray, " resample"]:
-    """The sum of the squares of mid-ranks less their mean, each as often as its mass: (n³ - the groups' cubes) / 12."""
+    """Sum the squared mid-ranks less their mean, each as often as its mass: (n³ - the groups' cubes) / 12."""
     return (groups.sum(axis=0) ** 3 - (groups**3).sum(axis=0)) / 12

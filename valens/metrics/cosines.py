@@ -16,7 +16,7 @@ _PAIRS = 256
 
 
 def l2_normalize(vectors: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*batch d"]:
-    """The vectors at length one, in float64; a vector of zeros stays zero."""
+    """Return the vectors at length one, in float64; a vector of zeros stays zero."""
     exact = vectors.astype(np.float64)
     length = np.linalg.norm(exact, axis=-1, keepdims=True)
     return exact / np.where(length == 0, 1.0, length)
@@ -25,7 +25,7 @@ def l2_normalize(vectors: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*
 def paired_cosine(
     vectors: Float[np.ndarray, "text d"], first: Int[np.ndarray, " pair"], second: Int[np.ndarray, " pair"]
 ) -> Float[np.ndarray, " pair"]:
-    """The cosine of each pair of texts, as scikit-learn's `paired_cosine_distances` gives it, in the vectors' precision.
+    """Return each pair's cosine as scikit-learn's `paired_cosine_distances` gives it, in the vectors' precision.
 
     It is 1 - |x - y|² / 2 of the unit vectors: exactly 1 for equal vectors, and 1/2 where one of the two is zero.
     """
@@ -41,17 +41,17 @@ def paired_cosine(
 def search_cosine(
     queries: Float[np.ndarray, "query d"], documents: Float[np.ndarray, "document d"]
 ) -> Float[np.ndarray, "query document"]:
-    """The cosine of every query with every document in float32, as mteb's `cos_sim` gives it on a processor."""
+    """Return the cosine of every query with every document in float32, as mteb's `cos_sim` gives it on a CPU."""
     return (l2_normalize_float32(queries) @ l2_normalize_float32(documents).transpose(0, 1)).numpy()
 
 
 def l2_normalize_float32(vectors: Float[np.ndarray, "text d"]) -> Float[torch.Tensor, "text d"]:
-    """The vectors at length one in float32, as mteb's search shortens them."""
+    """Return the vectors at length one in float32, as mteb's search shortens them."""
     return torch.nn.functional.normalize(torch.tensor(vectors, dtype=torch.float32), p=2, dim=1)
 
 
 def _l2_normalize_in_place(vectors: Float[np.ndarray, "pair d"]) -> Float[np.ndarray, "pair d"]:
-    """The vectors at length one, in place."""
+    """Set the vectors to length one, in place."""
     length = np.sqrt(np.einsum("pd,pd->p", vectors, vectors))
     length[length < 10 * np.finfo(length.dtype).eps] = 1.0
     vectors /= length[:, None]

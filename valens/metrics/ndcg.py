@@ -32,7 +32,7 @@ class Ndcg:
         missing: Sequence[Sequence[int]] = (),
         itself: Sequence[int | None] = (),
     ) -> Ndcg:
-        """From grades by the places of documents; `missing` grades and `itself` count only in what could be found."""
+        """Build from grades by documents' indices; `missing` grades and `itself` count only in what could be found."""
         best, pairs = np.zeros((len(relevant), NDCG_CUT)), []
         for query, grades in enumerate(relevant):
             largest = sorted([*grades.values(), *(missing[query] if missing else ())], reverse=True)[:NDCG_CUT]
@@ -43,7 +43,7 @@ class Ndcg:
         return cls(table[:, 0], table[:, 1], discounted_gain(best), n_documents)
 
     def ndcg(self, places: Int[np.ndarray, "query first"]) -> Float[np.ndarray, " query"]:
-        """The nDCG of the documents that each query found, the nearest first; -1 is none. 0 where there is no answer."""
+        """Return the nDCG of the documents that each query found, nearest first; -1 is none. 0 without an answer."""
         keys = np.arange(len(places))[:, None] * self.n_documents + places
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         found = np.where((self.keys[at] == keys) & (places >= 0), self.grades[at], 0)

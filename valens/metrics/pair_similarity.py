@@ -14,7 +14,7 @@ SIMILARITIES = ("cosine", "similarity", "dot", "euclidean", "manhattan")
 def pair_similarities(
     vectors: Float[np.ndarray, "text d"], first: Int[np.ndarray, " pair"], second: Int[np.ndarray, " pair"]
 ) -> Float[np.ndarray, "five pair"]:
-    """How alike the two texts of each pair are in each of `SIMILARITIES`; distances are negative, so that more is more."""
+    """Return how alike the texts of each pair are in each of `SIMILARITIES`; distances are negated: more is more."""
     from sklearn.metrics.pairwise import paired_euclidean_distances, paired_manhattan_distances
 
     one, other = vectors[first], vectors[second]
@@ -29,7 +29,7 @@ def weighted_average_precision(
     same: Bool[np.ndarray, " pair"],
     weights: Int[np.ndarray, "resample pair"],
 ) -> Float[np.ndarray, "layer resample"]:
-    """Average precision of calling the most similar pairs the same, each pair counting `weight` times, as scikit-learn's.
+    """Return the average precision of calling the most similar pairs the same, each counting `weight` times.
 
     Equally similar pairs are called the same together. nan where no pair that is the same has weight.
     """

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 
 def top_k(similarity: Float[np.ndarray, "query item"], k: int) -> Int[np.ndarray, "query first"]:
-    """The positions of the first k from the most to the least similar; of equals the later comes first.
+    """Return the positions of the first k from the most to the least similar; of equals the later comes first.
 
     So trec_eval ranks items whose ids rise with their position. Only the first k are put in order.
     """
@@ -26,7 +26,7 @@ def top_k(similarity: Float[np.ndarray, "query item"], k: int) -> Int[np.ndarray
 
 
 def discounted_gain(found: Shaped[np.ndarray, "*batch k"]) -> Float[np.ndarray, "*batch"]:
-    """The gains of the first k, in their order, each over log2(rank + 1), as in trec_eval's ndcg_cut."""
+    """Sum the gains of the first k, in their order, each over log2(rank + 1), as in trec_eval's ndcg_cut."""
     return found @ (1 / np.log2(np.arange(2, found.shape[-1] + 2)))
 
 
@@ -35,7 +35,7 @@ def average_precision(
     relevant: Bool[np.ndarray, "query candidate"],
     missing: Int[np.ndarray, " query"] | int = 0,
 ) -> Float[np.ndarray, "*batch query"]:
-    """Average precision over the whole list, as trec_eval's map; a query with no relevant candidate scores 0.
+    """Return the average precision over the whole list, trec_eval's map; 0 for a query with nothing relevant.
 
     A similarity of -inf with `relevant` False pads a short list without changing its value. `missing` is how many relevant
     ones are in no list: they count as never found.
@@ -46,5 +46,5 @@ def average_precision(
 
 
 def _ranking(similarity: Float[np.ndarray, "*batch item"]) -> Int[np.ndarray, "*batch item"]:
-    """Positions from the most to the least similar; of equals the later comes first, as trec_eval ranks rising ids."""
+    """Sort positions from the most to the least similar; of equals the later comes first, as in trec_eval."""
     return np.argsort(similarity, axis=-1, kind="stable")[..., ::-1]

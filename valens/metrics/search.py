@@ -21,7 +21,7 @@ def nearest(
     k: int = 10,
     itself: Sequence[int | None] = (),
 ) -> Int[np.ndarray, "query first"]:
-    """The places of the k nearest documents by cosine, the nearest first; of equally near ones the later comes first.
+    """Return the indices of the k nearest documents by cosine, nearest first; of equals the later comes first.
 
     `itself` names, for each query, a document that is not to be found. Fewer than k documents give fewer places, and a
     place that could not be filled is -1.

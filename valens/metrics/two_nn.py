@@ -18,12 +18,22 @@ _FEWEST = 3
 
 
 def two_nn(vectors: Float[np.ndarray, "text d"], *, discard: float = 0.1) -> float:
-    """The TwoNN estimate: the slope, through the origin, of -log(1 - F) on log μ.
+    """Return the TwoNN estimate: the slope, through the origin, of -log(1 - F) on log μ.
 
-    F is the share of points with a ratio up to μ. The `discard` share of the points with the largest ratios is left out, as
-    the paper does: they are where the density changes. Vectors that are equal count once. nan for fewer than three different
-    vectors, and for a grid, in which all neighbours are equally far. The estimate rises with the number of points
-    while the neighbours get closer, so compare estimates from the same texts only.
+    F is the share of points with a ratio up to μ. The estimate rises with the number of points while the neighbours get
+    closer, so compare estimates from the same texts only.
+
+    Args:
+        vectors: the points [text, d]; vectors that are equal count once.
+        discard: the share of the points with the largest ratios that is left out, in [0, 1): they are where the density
+            changes. The default is the paper's.
+
+    Returns:
+        The dimension; nan for fewer than three different vectors, and for a grid, in which all neighbours are equally far.
+
+    Raises:
+        ResultError: a share outside [0, 1).
+
     """
     if not 0 <= discard < 1:
         raise ResultError(f"The share of points to leave out lies in [0, 1), as 0.1; got {discard}.")
@@ -39,7 +49,7 @@ def two_nn(vectors: Float[np.ndarray, "text d"], *, discard: float = 0.1) -> flo
 
 
 def _ratios(points: Float[np.ndarray, "point d"]) -> Float[np.ndarray, " point"]:
-    """The distance to the second nearest other point over that to the nearest; points differ, so none is zero."""
+    """Return the distance to the second nearest other point over that to the nearest; points differ, so none is 0."""
     from sklearn.neighbors import NearestNeighbors
 
     centred = points - points.mean(axis=0)  # less of the distances is lost in rounding

@@ -15,7 +15,7 @@ WORTH_PROCESSES = 20.0
 
 
 def map_layers(work: Callable[..., T], arguments: Sequence[tuple[object, ...]], *, seconds: float) -> list[T]:
-    """`work(*one)` for each of the arguments, one thread each; in processes if it is about `seconds` of work or more.
+    """Call `work(*one)` for each of the arguments, in processes if it is about `seconds` of work or more.
 
     The work is so small-grained that handing it to threads takes three times as long. Processes are started as new ones,
     not forked, so this is safe beside other threads, and stay for the next call.

@@ -37,18 +37,18 @@ def check_scored_as_family(mteb_task: Any) -> None:
 
 
 def _kind(mteb_task: Any) -> type | None:
-    """Which of the classes of its family a task is; None if it is none."""
+    """Return the class of its family that a task is; None if it is none."""
     classes = {kind.__name__: kind for kind in type(mteb_task).__mro__ if kind.__module__.startswith("mteb.abstasks.")}
     return next((classes[name] for name in _KINDS[mteb_task.metadata.type] if name in classes), None)
 
 
 def of_subset(mteb_task: Any, subset: str) -> Any:
-    """The loaded data of one subset, by split."""
+    """Return the loaded data of one subset, by split."""
     return mteb_task.dataset.get(subset, mteb_task.dataset)
 
 
 def converted(mteb_task: Any, name: str, subset: str, split: str) -> tuple[Task, tuple[str, ...]]:
-    """One subset and split of a loaded task, under this name, and what a reader should know of it."""
+    """Convert one subset and split of a loaded task; gives the task under this name, and notes for its reader."""
     data, family = of_subset(mteb_task, subset), mteb_task.metadata.type
     if family == "Classification":
         return labelled.classification(mteb_task, data, name, split)

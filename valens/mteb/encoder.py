@@ -27,10 +27,20 @@ from valens.store.store import ActivationStore
 class Encoder:
     """The averaged embedding over a layer set, as mteb sees an encoder.
 
-    `representation` and `layers` are what `valens.encode` takes. With a store, a text that several tasks share is read once.
     mteb keeps results in a folder of its own for each stream, layer set, norm, pooling and limit of tokens, so that no two
-    are mixed. Raises LayerSetError or SiteError for layers that are not this model's; an empty text of a task is a
-    PromptError.
+    are mixed. An empty text of a task is a PromptError.
+
+    Args:
+        model: the model that reads the texts.
+        representation: what is averaged, by its name or as a record; value aggregation (VA) by default.
+        layers: the layer set: as `26,27,29-31`, a LayerSet, the `layers.json` of a sweep, or `preset`, the paper's set.
+        store: an activation store or its folder, with which a text that several tasks share is read once; None keeps
+            nothing.
+        max_tokens: where texts are cut, in tokens; None is the model's own limit.
+
+    Raises:
+        LayerSetError, SiteError: layers that this model does not have.
+
     """
 
     def __init__(
@@ -58,7 +68,7 @@ class Encoder:
         prompt_type: object = None,  # noqa: ARG002
         **_: object,
     ) -> Float[np.ndarray, "text d"]:
-        """The embeddings of mteb's batches, in order.
+        """Embed mteb's batches of texts, in order.
 
         The text alone decides: task, split and kind of prompt change nothing, and nor does the size of a batch, which mteb
         passes on beside them.
@@ -74,11 +84,11 @@ class Encoder:
         )
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """The cosine of every embedding with every other, as mteb computes it."""
+        """Return the cosine of every embedding with every other, as mteb computes it."""
         return importlib.import_module("mteb.similarity_functions").cos_sim(embeddings1, embeddings2)
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """The cosine of each pair of embeddings, as mteb computes it."""
+        """Return the cosine of each pair of embeddings, as mteb computes it."""
         return importlib.import_module("mteb.similarity_functions").pairwise_cos_sim(embeddings1, embeddings2)
 
     @property

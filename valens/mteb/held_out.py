@@ -15,7 +15,7 @@ SEED = 0
 
 
 def held_out(texts: Sequence[str]) -> list[bool]:
-    """Whether each text is held out; texts of the same letters and digits always stay together."""
+    """Return whether each text is held out; texts of the same letters and digits always stay together."""
     limit = int(HELD_OUT * 2**64)
     return [
         int.from_bytes(sha256(f"{SEED}/{normalised(text) or text}".encode()).digest()[:8]) < limit for text in texts

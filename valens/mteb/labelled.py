@@ -16,9 +16,10 @@ Label = str | int
 
 
 def classification(mteb_task: Any, data: Any, name: str, split: str) -> tuple[Classification, tuple[str, ...]]:
-    """The training items that some run draws, and the whole split to test on; a held-out part, if it is the training set.
+    """Convert a classification: the training items that some run draws, and the whole split to test on.
 
-    Labels keep their type and so their order, on which the last bits of a fit depend.
+    Of the training set itself, a held-out part is tested on. Labels keep their type and so their order, on which the
+    last bits of a fit depend. Gives the task, and notes for its reader.
     """
     _check_classifier(mteb_task, name)
     column, label_column, train_split = mteb_task.input_column_name, mteb_task.label_column_name, mteb_task.train_split
@@ -69,7 +70,7 @@ def _places(flags: Iterable[bool], wanted: bool) -> list[int]:
 
 
 def clustering(mteb_task: Any, table: Any, name: str) -> Clustering:
-    """The items that mteb embeds, and its draws from them; where labels have levels, the draws of one level after another.
+    """Convert a clustering: the items that mteb embeds, and its draws, one level of the labels after another.
 
     Makes the draws with the generator that mteb would use, which is then used up: one task, one conversion.
     """
@@ -102,7 +103,7 @@ def clustering(mteb_task: Any, table: Any, name: str) -> Clustering:
 
 
 def clustering_in_sets(mteb_task: Any, table: Any, name: str) -> Clustering:
-    """An older clustering of mteb's: each row of the data is a set of texts, clustered whole; sets of one label are 1."""
+    """Convert an older clustering: each row of the data is a set of texts, clustered whole."""
     column, label_column = mteb_task.input_column_name, mteb_task.label_column_name
     require(name, "data", table, column, label_column)
     texts, draws = Texts(name), []
@@ -127,7 +128,7 @@ _BATCH_OF_SETS = 500
 
 
 def _embedded(mteb_task: Any, table: Any) -> Any:
-    """The part of the data that mteb embeds, drawn at random by it."""
+    """Draw the part of the data that mteb embeds, with mteb's own generator."""
     if mteb_task.max_fraction_of_documents_to_embed is not None:
         n = int(mteb_task.max_fraction_of_documents_to_embed * len(table))
     elif mteb_task.max_document_to_embed is not None:
@@ -138,7 +139,7 @@ def _embedded(mteb_task: Any, table: Any) -> Any:
 
 
 def _levels(labels: list[Any], max_depth: int | None) -> list[dict[int, Label]]:
-    """For each level of the labels, the rows that are clustered and their labels; where a row has none, it is -1.
+    """Return, for each level of the labels, the rows that are clustered and their labels; a missing one is -1.
 
     Rows without a label are left out where labels are numbers. Where labels are words, mteb counts "-1" as one of them.
     """
@@ -153,5 +154,5 @@ def _levels(labels: list[Any], max_depth: int | None) -> list[dict[int, Label]]:
 
 
 def _of_level(label: Label, start: int) -> Label:
-    """A label that is not mistaken for an equal one of another level."""
+    """Return a label that is not mistaken for an equal one of another level."""
     return f"{start}/{label}" if start else label

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 
 from valens.errors import MissingPackageError
+from valens.progress import without_datasets_bars
 
 
 @contextmanager
 def preserve_rng_state() -> Iterator[Any]:
-    """The package `mteb`; MissingPackageError if it is not installed.
+    """Give the package `mteb`, within `with`; MissingPackageError if it is not installed.
 
     mteb seeds the random generators of the whole process whenever a task is made, and the library that loads its data
     draws bars; the generators are given back as they were, and the bars are kept back.
@@ -26,7 +27,7 @@ def preserve_rng_state() -> Iterator[Any]:
     python, numpy, pytorch = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
     try:
         mteb = _imported()
-        with _without_bars():
+        with without_datasets_bars():
             yield mteb
     finally:
         random.setstate(python)
@@ -60,15 +61,3 @@ def reading_afresh(folder: Path) -> Iterator[None]:
         yield
     finally:
         config.HF_DATASETS_CACHE = usual
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    datasets = importlib.import_module("datasets")
-    were_on = not datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if were_on:
-            datasets.enable_progress_bars()

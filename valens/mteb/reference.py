@@ -19,7 +19,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Read a name as it is written; TaskError for what is no name."""
+        """Read a name as it is written; TaskError for what is not a valid name."""
         rest, at, split = text.strip().partition("@")
         name, slash, subset = rest.partition("/")
         if not name or (at and not split) or (slash and not subset):
@@ -27,6 +27,6 @@ class Reference:
         return cls(name, subset or None, split or None)
 
     def __str__(self) -> str:
-        """As it is written; what was left open stays open."""
+        """Write the name as it is read; what was left open stays open."""
         subset = f"/{self.subset}" if self.subset else ""
         return f"{self.name}{subset}@{self.split}" if self.split else f"{self.name}{subset}"

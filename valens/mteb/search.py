@@ -22,7 +22,7 @@ class _Search:
 
 
 def retrieval(mteb_task: Any, data: Any, name: str) -> Retrieval:
-    """Queries of which something was judged, and all documents."""
+    """Convert a retrieval: queries of which something was judged, and all documents."""
     search = _read(data, name)
     if search.candidates is not None:
         raise TaskError(
@@ -44,7 +44,7 @@ def retrieval(mteb_task: Any, data: Any, name: str) -> Retrieval:
 
 
 def reranking(mteb_task: Any, data: Any, name: str) -> Reranking:
-    """Queries of which something was judged, each with its candidates."""
+    """Convert a reranking: queries of which something was judged, each with its candidates."""
     search = _read(data, name)
     if search.candidates is None:
         raise TaskError(f"{name} has no candidates to put in order (`top_ranked`), which a reranking needs.")
@@ -82,7 +82,7 @@ def _read(data: Any, name: str) -> _Search:
 
 
 def _document_texts(corpus: Any, name: str) -> list[str]:
-    """Title and text, as mteb joins them; a title may be missing, a text may not."""
+    """Join title and text as mteb does; a title may be missing, a text may not."""
     texts = are_texts(name, corpus["text"], "document", ids=corpus["id"])
     titles = corpus["title"] if "title" in corpus.column_names else [""] * len(corpus)
     return [f"{title} {text}".strip() if title else text.strip() for title, text in zip(titles, texts, strict=True)]

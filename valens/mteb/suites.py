@@ -28,10 +28,20 @@ PAPER = (
 
 
 def mteb_suite(name: str, tasks: Sequence[str], *, data_root: str | Path | None = None, strict: bool = False) -> Suite:
-    """The tasks of these names, as `load_task` reads them; those whose data cannot be had are left out, with the reason.
+    """Load the tasks of these names as a suite; those whose data cannot be had are left out, with the reason.
 
-    `strict` makes that an error, as it is if nothing is left. Raises TaskError for a name that is none and for data that are
-    named twice, which would count twice, and what else `load_task` does.
+    Args:
+        name: what the suite is called.
+        tasks: the tasks, each written as for `load_task`.
+        data_root: a local mirror of the hub; None asks the hub.
+        strict: raise an error for data that cannot be had.
+
+    Returns:
+        The suite; `left_out` names the tasks that it lacks.
+
+    Raises:
+        TaskError: a name that is not valid, data that are named twice and would count twice, or no task at all.
+
     """
     _check_repeats(name, [str(Reference.parse(task)) for task in tasks])
     loaded: list[Loaded] = []

@@ -33,12 +33,22 @@ class Loaded:
 
 
 def load_task(name: str, *, data_root: str | Path | None = None) -> Loaded:
-    """A task of mteb's, as in `STSBenchmark@validation` or `STS17/en-en@test`; the split that mteb scores if none is named.
+    """Load a task of mteb's, as `STSBenchmark@validation` or `STS17/en-en@test`.
 
-    `data_root` is a mirror: a folder with one folder for each data set, named as on the hub (`mteb/stsbenchmark-sts`).
-    A classification `@train` learns from one part of the training set and is tested on the rest. Raises TaskError for a
-    name that mteb does not know, a family that valens does not score, and data that are not as mteb expects;
-    TaskDataError, a kind of TaskError, where the data cannot be had; MissingPackageError without mteb.
+    Args:
+        name: NAME, NAME@split, NAME/subset or NAME/subset@split; without a split, the one that mteb scores. A classification
+            `@train` learns from one part of the training set and is tested on the rest.
+        data_root: a mirror: a folder with one folder for each data set, named as on the hub (`mteb/stsbenchmark-sts`); None
+            asks the hub.
+
+    Returns:
+        The task, where it comes from, and notes on how it was made.
+
+    Raises:
+        TaskError: a name that mteb does not know, a family that valens does not score, or data that are not as mteb expects.
+        TaskDataError: data that cannot be had here.
+        MissingPackageError: no package mteb.
+
     """
     wanted = Reference.parse(name)
     with preserve_rng_state() as mteb:
@@ -135,7 +145,7 @@ def _load(mteb_task: Any, subset: str, split: str) -> str:
 
 
 def _load_search(mteb_task: Any, names: list[str]) -> str:
-    """A search loads only the split it is asked for, and complains of one that is not there."""
+    """Load a search, which loads only the split that it is asked for, and fails for one that is not there."""
     complaints = []
     for name in names:
         mteb_task.filter_eval_splits([name])
@@ -165,7 +175,7 @@ def faults(mteb_task: Any) -> Iterator[None]:
 
 
 def _fault(mteb_task: Any, error: Exception) -> TaskError:
-    """What the data library stumbled on; it wraps what is wrong with a file in a general complaint."""
+    """Name the fault in the data library's error, which wraps what is wrong with a file in a general one."""
     from datasets.table import CastError
     from pyarrow import ArrowInvalid
 
@@ -185,7 +195,7 @@ def _fault(mteb_task: Any, error: Exception) -> TaskError:
 
 
 def _unlike(error: Any) -> str:
-    """Which columns a file lacks or has besides those of the first one."""
+    """Say which columns a file lacks, or has besides those of the first one."""
     here, expected = set(error.table_column_names), set(error.requested_column_names)
     lacks, more = sorted(expected - here), sorted(here - expected)
     parts = [

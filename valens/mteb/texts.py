@@ -16,7 +16,7 @@ class Texts:
         self._places: dict[str, int] = {}
 
     def places(self, texts: Iterable[object], part: str, *, ids: Iterable[object] | None = None) -> tuple[int, ...]:
-        """Where each of these is among the different texts; TaskDataError as of `readable`."""
+        """Return the index of each text among the different ones; TaskDataError as of `readable`."""
         asked = readable(self._task, list(texts), part, ids=ids)
         return tuple(self._places.setdefault(text, len(self._places)) for text in asked)
 
@@ -27,7 +27,7 @@ class Texts:
 
 
 def readable(task: str, texts: Sequence[object], part: str, *, ids: Iterable[object] | None = None) -> list[str]:
-    """The same; TaskDataError if one is no text, or an empty one, in which no model has anything to read.
+    """Return the texts; TaskDataError if one is not text, or is empty, so that a model has nothing to read.
 
     `part` says where they stand, as `'sentence1'`, or what they are, as `document`, where each is known by one of `ids`.
     """
@@ -42,7 +42,7 @@ def readable(task: str, texts: Sequence[object], part: str, *, ids: Iterable[obj
 
 
 def are_texts(task: str, texts: Sequence[object], part: str, *, ids: Iterable[object] | None = None) -> list[str]:
-    """The same; TaskDataError if one is no text."""
+    """Return the texts as strings; TaskDataError if one is not text."""
     others = [row for row, text in enumerate(texts) if not isinstance(text, str)]
     if others:
         raise TaskDataError(
@@ -57,7 +57,7 @@ def _named(row: int, part: str, ids: Iterable[object] | None) -> str:
 
 
 def with_labels(task: str, labels: Sequence[Any], column: str) -> list[Any]:
-    """The same labels; TaskError if one is missing."""
+    """Return the labels; TaskError if one is missing."""
     missing = [row for row, label in enumerate(labels) if label is None]
     if missing:
         raise TaskError(

@@ -52,11 +52,21 @@ def panels(
     stacked: bool = False,
     sharey: bool = False,
 ) -> tuple[Figure, list[Axes], float]:
-    """A figure with a panel a title: `most` side by side on a page's width, half as many in one column.
+    """Make a figure with a panel a title.
 
-    A panel is `height` inches from the lowest tick to the highest, or more where the `names` at the ends of its lines ask
-    for it; `above` leaves room for a second axis, `stacked` gives the lowest panel of each column the only axis below. Gives
-    the figure, the panels and how wide one is with its labels, in inches.
+    Args:
+        titles: one a panel.
+        width: `one` or `two` columns of a page.
+        most: how many panels stand side by side on a page's width; half as many in one column.
+        height: inches from a panel's lowest tick to its highest; it becomes more where `names` ask for it.
+        names: what is written at the ends of lines.
+        above: leave room for a second axis above.
+        stacked: only the lowest panel of each column has an axis below.
+        sharey: all panels have the same scale.
+
+    Returns:
+        The figure, the panels, and how wide one panel is with its labels, in inches.
+
     """
     columns = min(most if width == "two" else max(1, most // 2), len(titles))
     rows, room = -(-len(titles) // columns), inches(width) / columns
@@ -108,13 +118,13 @@ def _lay_out(figure: Figure) -> None:
 
 
 def n_layers_of(table: pd.DataFrame) -> int | None:
-    """L of the model, from a row's layer and depth; None where only layer 0 is there, from which it cannot be told."""
+    """Return L of the model, from a row's layer and depth; None where only layer 0 is there, which cannot tell."""
     blocks = table[table.layer > 0]
     return None if blocks.empty else round(float(blocks.layer.iloc[0]) / float(blocks.depth.iloc[0]))
 
 
 def layer_axis(axis: Axes, first: int, last: int, n_layers: int | None) -> None:
-    """Whole layers from `first` to `last` below, depth above."""
+    """Draw the axes of layers: whole layers from `first` to `last` below, depth above."""
     from matplotlib.ticker import MaxNLocator
 
     axis.set_xlabel("layer")
@@ -133,7 +143,16 @@ def layer_axis(axis: Axes, first: int, last: int, n_layers: int | None) -> None:
 
 
 def curve(axis: Axes, x: ArrayLike, line: pd.DataFrame, colour: str, *, linewidth: float | None = None) -> None:
-    """A line of scores with its band from `low` to `high`; a score without neighbours is a dot with a bar."""
+    """Draw a line of scores with its band; a score without neighbours is a dot with a bar.
+
+    Args:
+        axis: the panel.
+        x: where each score stands.
+        line: a table with `score`, `low` and `high`, a row a value of `x`; nan is not drawn.
+        colour: of line and band.
+        linewidth: in points; None is the house style's.
+
+    """
     places, scores = np.asarray(x, dtype=float), line.score.to_numpy(dtype=float)
     low, high = line.low.to_numpy(dtype=float), line.high.to_numpy(dtype=float)
     axis.fill_between(places, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
@@ -146,19 +165,19 @@ def curve(axis: Axes, x: ArrayLike, line: pd.DataFrame, colour: str, *, linewidt
 
 
 def last_score(line: pd.DataFrame) -> float | None:
-    """The score at the end of a line, the last that is one; None if none is."""
+    """Return the score at the end of a line, the last that is one; None if none is."""
     scores = line.score.dropna()
     return None if scores.empty else float(scores.iloc[-1])
 
 
 def references(axis: Axes, scores: Sequence[float], across: tuple[float, float]) -> None:
-    """A dashed line for each score that has no layer and no training."""
+    """Draw a dashed line for each score that has no layer and no training."""
     for score in scores:
         axis.plot(across, [score, score], color=GREY, linestyle=DASHED, linewidth=0.8, zorder=1)
 
 
 def legend(figure: Figure, handles: Sequence[Line2D | Patch]) -> None:
-    """A legend below all panels, in as many columns as the width takes; the figure grows by its height."""
+    """Draw a legend below all panels, in as many columns as the width takes; the figure grows by its height."""
     width = figure.get_figwidth()
     names = [wrapped(str(handle.get_label()), 0.8 * width) for handle in handles]
     widest = max(room_of(name) for name in names) + 0.45

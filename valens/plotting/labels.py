@@ -69,7 +69,7 @@ def _stroke(colour: str) -> dict[str, object]:
 def _apart(
     wanted: Float[np.ndarray, " label"], tall: Float[np.ndarray, " label"], height: float
 ) -> Float[np.ndarray, " label"]:
-    """The labels' middles in the same order, none touching the next, near those wanted and within 0 to `height`.
+    """Return the labels' middles in order, none touching the next, near those wanted and within 0 to `height`.
 
     Where there is no room for all, they begin at 0 and reach beyond the height.
     """
@@ -82,7 +82,7 @@ def _apart(
 
 
 def height_for(labels: Iterable[str], *, room: float, least: float) -> float:
-    """How high, in inches, a panel with these labels must be, from the lowest tick to the highest."""
+    """Return how high, in inches, a panel with these labels must be, from the lowest tick to the highest."""
     lines = sum(wrapped(label, _LABEL_SHARE * room).count("\n") + 1 for label in labels)
     return max(least, lines * LINE_HEIGHT * FONT_SIZE / 72)
 
@@ -96,7 +96,7 @@ def head(figure: Figure, lines: Sequence[str]) -> None:
 
 
 def grow(figure: Figure, lines: float) -> None:
-    """Make the figure higher by so many lines of text."""
+    """Make the figure higher by this many lines of text."""
     figure.set_figheight(figure.get_figheight() + lines * LINE_HEIGHT * FONT_SIZE / 72)
 
 
@@ -106,7 +106,7 @@ def title(axis: Axes, text: str, *, room: float) -> None:
 
 
 def wrapped(text: str, width: float, *, size: float = FONT_SIZE) -> str:
-    """The text in lines of at most `width` inches: broken between words, else behind a mark, else anywhere; none is lost."""
+    """Break a text into lines of at most `width` inches: between words, else after a mark, else anywhere."""
     lines = [""]
     for piece in _pieces(escape_missing_glyphs(text)):
         for part in [piece] if _inches(piece.rstrip(), size) <= width else piece:
@@ -117,12 +117,12 @@ def wrapped(text: str, width: float, *, size: float = FONT_SIZE) -> str:
 
 
 def room_of(text: str) -> float:
-    """How wide a text is, in inches."""
+    """Return how wide a text is, in inches."""
     return max(_inches(line, FONT_SIZE) for line in text.split("\n"))
 
 
 def _pieces(text: str) -> list[str]:
-    """The text cut wherever it may be broken, each mark with what is before it."""
+    """Cut a text wherever it may be broken, each mark with what is before it."""
     pieces = [""]
     for letter in text:
         pieces[-1] += letter
@@ -132,7 +132,7 @@ def _pieces(text: str) -> list[str]:
 
 
 def escape_missing_glyphs(text: str) -> str:
-    r"""The text, with `\u4e2d` spelt out for each letter that no font at hand has, and for what is no letter."""
+    r"""Escape, as in `\u4e2d`, each letter that no font at hand has, and what is not a letter."""
     return "".join(
         letter if letter.isprintable() and _drawable(letter) else letter.encode("unicode_escape").decode("ascii")
         for letter in text

@@ -93,7 +93,7 @@ _UNDATED: Mapping[str, Mapping[str, None]] = {
 
 @contextmanager
 def style() -> Iterator:
-    """Give pyplot with the house style, without a screen; the reader's own settings come back on leaving."""
+    """Give pyplot with the house style, without a screen, within `with`; the user's own settings come back after it."""
     from matplotlib import pyplot as plt
 
     with plt.style.context(["default", _STYLE | {"font.family": list(fonts())}]), plt.ioff():
@@ -102,7 +102,7 @@ def style() -> Iterator:
 
 @cache
 def fonts() -> tuple[str, ...]:
-    """The families that letters are taken from, the first that has one: of those listed, what this machine has."""
+    """Return the families that letters are taken from: of those listed, what this machine has, in that order."""
     from matplotlib.font_manager import fontManager
 
     here = set(fontManager.get_font_names())
@@ -110,7 +110,7 @@ def fonts() -> tuple[str, ...]:
 
 
 def inches(width: str) -> float:
-    """How wide a figure is; ResultError for a width that has no name."""
+    """Return how wide a figure is, in inches; ResultError for a width that has no name."""
     if width not in WIDTHS:
         known = " and ".join(f"{name!r} ({size} in)" for name, size in WIDTHS.items())
         raise ResultError(f"Figures come in the widths {known}; {width!r} was asked for. Choose one of these.")
@@ -118,9 +118,19 @@ def inches(width: str) -> float:
 
 
 def save_figure(figure: Figure, folder: str | Path, name: str) -> list[Path]:
-    """Write a figure as PDF, with fonts that publishers take, and as PNG; gives the paths. ResultError if it cannot be.
+    """Write a figure as PDF, with fonts that publishers take, and as PNG; neither has a date, so equal figures are equal bytes.
 
-    The same figure gives the same bytes: neither file has a date.
+    Args:
+        figure: the figure.
+        folder: where the files go; it is made if need be.
+        name: the files' name, without suffix.
+
+    Returns:
+        The paths of the PDF and of the PNG.
+
+    Raises:
+        ResultError: the folder or a file cannot be written.
+
     """
     paths = [writable_folder(folder) / f"{name}.{suffix}" for suffix in ("pdf", "png")]
     for path in paths:
@@ -131,7 +141,11 @@ def save_figure(figure: Figure, folder: str | Path, name: str) -> list[Path]:
 def write_figure(figure: Figure, file: Any, *, kind: str | None = None) -> None:
     """Write a figure into a path or an open file, in the house style and without a date.
 
-    `kind` is `pdf`, `png` or `svg`; by default the path's suffix.
+    Args:
+        figure: the figure.
+        file: a path, or a file that is open for writing bytes.
+        kind: `pdf`, `png` or `svg`; None takes the path's suffix.
+
     """
     kind = kind or Path(file).suffix[1:]
     with style():
@@ -139,12 +153,21 @@ def write_figure(figure: Figure, file: Any, *, kind: str | None = None) -> None:
 
 
 def stroke(colour: str) -> Stroke:
-    """How a line of this colour is drawn, so that colour is never all that tells it from another."""
+    """Return how a line of this colour is drawn, so that lines differ in more than colour."""
     return _STROKES.get(colour, "-")
 
 
 def colours_of(names: list[str], known: Mapping[str, str] | None = None) -> dict[str, str]:
-    """A colour for each name: its own where it has one (by default VA, HS and LT), else the next that nobody has."""
+    """Return a colour for each name: its own if it has one, else the next that is free.
+
+    Args:
+        names: what is drawn, in the order in which free colours are given.
+        known: the colours of names that always have the same; None: VA blue, HS vermillion, LT green.
+
+    Returns:
+        A colour by name, as `#0072B2`; grey when all are taken.
+
+    """
     given = REPRESENTATION_COLOURS if known is None else known
     taken = {given[name] for name in names if name in given}
     free = iter([colour for colour in (*_FURTHER_COLOURS, BLUE, VERMILLION, GREEN) if colour not in taken])

@@ -59,7 +59,18 @@ _OURS = frozenset(SELECTORS)
 
 
 def selector(name: str) -> Selector:
-    """The selector of this name with its default settings; SelectionError with the names there are."""
+    """Return the selector of a name, with its default settings.
+
+    Args:
+        name: a key of `SELECTORS`, as `paper`, `best`, `top-k`, or the name of a rule that was registered.
+
+    Returns:
+        The selector; its `select` turns single-layer scores into a layer set.
+
+    Raises:
+        SelectionError: a name that is not known, with the names that are.
+
+    """
     if name in SELECTORS:
         return SELECTORS[name]
     hint = did_you_mean(name, SELECTORS)
@@ -67,10 +78,18 @@ def selector(name: str) -> Selector:
 
 
 def register(rule: Selector) -> Selector:
-    """Make a rule of one's own known under its name in this process: sweeps can select by it, and compare with it.
+    """Make a user's rule known under its name in this process: sweeps can select by it, and compare with it.
 
-    An earlier one of that name gives way, so that a notebook's cell can be run again. SelectionError for a name of ours, and
-    for what is no selector.
+    Args:
+        rule: an object with `name`, `needs`, `fewest_tasks` and `select`, as `valens.selectors.contract.Selector` describes
+            them. It replaces an earlier rule of that name, so that a notebook's cell can be run again.
+
+    Returns:
+        The rule itself.
+
+    Raises:
+        SelectionError: an object that is not a selector, or the name of a built-in one.
+
     """
     if not isinstance(rule, Selector):
         raise SelectionError(

@@ -53,21 +53,21 @@ class LayerCurves:
         return tuple(dict.fromkeys(curve.task_type for curve in self.tasks))
 
     def of_type(self, task_type: str) -> TaskCurve:
-        """The mean over the tasks of one type."""
+        """Average over the tasks of one type."""
         return mean_of_type(self.tasks, task_type)
 
     def average(self) -> TaskCurve:
-        """The mean over task types."""
+        """Average over task types."""
         return mean_over_types(self.tasks)
 
 
 def mean_of_type(tasks: Sequence[TaskCurve], task_type: str) -> TaskCurve:
-    """The mean over the tasks of one type."""
+    """Average over the tasks of one type."""
     return _mean([curve for curve in tasks if curve.task_type == task_type], task_type)
 
 
 def mean_over_types(tasks: Sequence[TaskCurve]) -> TaskCurve:
-    """The mean over task types, each the mean of its tasks, so that no type outweighs another by its task count."""
+    """Average over task types, each the mean of its tasks, so that many tasks of a type do not outweigh another."""
     types = dict.fromkeys(curve.task_type for curve in tasks)
     return _mean([mean_of_type(tasks, task_type) for task_type in types], AVERAGE)
 

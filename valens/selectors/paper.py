@@ -51,7 +51,7 @@ class Paper:
         return Choice(self.name, LayerSet.of(curves.layers[place] for place in kept), reasons)
 
     def _candidates(self, curves: LayerCurves, retrieval: TaskCurve) -> tuple[list[int], dict[int, str]]:
-        """Places of the layers that are as good as the best in retrieval, and what is to be said of every layer."""
+        """Return the indices of the layers that are as good as the best in retrieval, and a reason for every layer."""
         best = first_highest(retrieval.score)
         reasons, equals = {}, []
         for place, layer in enumerate(curves.layers):
@@ -70,7 +70,7 @@ class Paper:
         return sorted(ranked[: self.max_layers]), reasons
 
     def _degraded(self, curves: LayerCurves, candidates: list[int], place: int) -> list[str]:
-        """The other task types in which a candidate is significantly below the candidates' median."""
+        """Return the other task types in which a candidate is significantly below the candidates' median."""
         below = []
         for task_type in curves.task_types:
             if task_type != _RETRIEVAL:

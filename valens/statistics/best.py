@@ -25,9 +25,20 @@ _EQUAL = 1e-10
 def not_distinguishable_from_best(
     samples: Float[np.ndarray, "layer unit"], *, confidence: float = 0.95, resamples: int = 10_000, seed: int
 ) -> Bool[np.ndarray, " layer"]:
-    """Whether each layer's mean cannot be told from the best layer's; the best of these samples always cannot.
+    """Return whether each layer's mean cannot be told from the best layer's.
 
-    `samples` are scores of the same units at every layer, higher is better, and a unit counts once.
+    Args:
+        samples: scores of the same units at every layer [layer, unit]; higher is better, and a unit counts once.
+        confidence: how often the truly best layer is in the set, between 0 and 1.
+        resamples: how many bootstrap resamples of the units.
+        seed: decides the resamples.
+
+    Returns:
+        True for the layers of the set [layer]; the best layer of these samples is always in it.
+
+    Raises:
+        ResultError: a confidence outside 0 to 1, or no units.
+
     """
     replicates = bootstrap_means(samples, resamples=resamples, seed=seed)
     return not_distinguishable_by_replicates(samples.mean(axis=-1, dtype=np.float64), replicates, confidence=confidence)
@@ -36,10 +47,22 @@ def not_distinguishable_from_best(
 def not_distinguishable_by_replicates(
     score: Float[np.ndarray, " layer"], replicates: Float[np.ndarray, "layer resample"], *, confidence: float = 0.95
 ) -> Bool[np.ndarray, " layer"]:
-    """The same from bootstrap replicates of any score; all layers' must come from the same resamples.
+    """Return whether each layer's score cannot be told from the best layer's, from replicates of any score.
 
-    A layer whose score is nan is not in the set; a resample in which any other layer is nan is left out. Layers that differ
-    by nothing in every resample stay together; a layer that another leads by the same in every resample is out.
+    A resample in which any other layer is nan is left out. Layers that differ by nothing in every resample stay together; a
+    layer that another leads by the same in every resample is out.
+
+    Args:
+        score: the score of each layer [layer], higher is better; a layer whose score is nan is not in the set.
+        replicates: the scores in each resample [layer, resample], the same resamples for all layers.
+        confidence: how often the truly best layer is in the set, between 0 and 1.
+
+    Returns:
+        True for the layers of the set [layer].
+
+    Raises:
+        ResultError: a confidence outside 0 to 1.
+
     """
     if not 0 < confidence < 1:
         raise ResultError(f"A confidence lies between 0 and 1, as 0.95; got {confidence}.")

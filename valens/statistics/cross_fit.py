@@ -16,10 +16,21 @@ from valens.statistics import first_highest, split_units
 def score_held_out(
     scores: Float[np.ndarray, "layer unit"], *, seed: int
 ) -> tuple[Float[np.ndarray, " unit"], tuple[int, int]]:
-    """Each unit's score at the layer that is best on the half without it, and the two layers, as places from 0.
+    """Score each unit at the layer that is best on the half without it.
 
-    The mean over the units is the two halves' mean. Of equally good layers the first is chosen. Equal numbers of units
-    are halved alike for one seed, so two representations' scores are paired. ResultError for fewer than two units.
+    The mean over the units is the two halves' mean. Of equally good layers the first is chosen. Equal numbers of units are
+    halved alike for one seed, so two representations' scores are paired.
+
+    Args:
+        scores: one score a unit at each layer [layer, unit]; higher is better.
+        seed: decides the halves.
+
+    Returns:
+        The score of each unit [unit], and the layers that were chosen for the first and the second half, as indices from 0.
+
+    Raises:
+        ResultError: fewer than two units.
+
     """
     n = scores.shape[1]
     if n < 2:  # noqa: PLR2004

@@ -16,9 +16,19 @@ _ROUNDING = 1e-12
 def percentile_interval(
     replicates: Float[np.ndarray, "*batch resample"], confidence: float = 0.95
 ) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
-    """The bounds that leave out (1 - confidence) / 2 of the replicates on either side (Efron's percentile interval).
+    """Return Efron's percentile interval: (1 - confidence) / 2 of the replicates lie outside on either side.
 
-    A replicate that is nan (a resample on which the statistic is undefined) is left out; where all are, the bounds are nan.
+    Args:
+        replicates: a statistic's value in each resample [..., resample]. nan (a resample on which the statistic is
+            undefined) is left out.
+        confidence: the share of replicates inside, between 0 and 1.
+
+    Returns:
+        The lower and the upper bound [...], as scipy.stats.quantile interpolates them; nan where all replicates are nan.
+
+    Raises:
+        ResultError: a confidence outside 0 to 1.
+
     """
     tails = np.broadcast_to(_tails(confidence), (*replicates.shape[:-1], 2))
     return _bounds(replicates, tails)
@@ -30,12 +40,24 @@ def bca_interval(
     jackknife: Float[np.ndarray, "*batch unit"],
     confidence: float = 0.95,
 ) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
-    """The percentile interval with its tails moved for bias and skewness (BCa).
+    """Return the percentile interval with its tails moved for bias and skewness (BCa).
 
-    Equations 14.9 to 14.15 of Efron & Tibshirani, An Introduction to the Bootstrap, 1993.
-    `jackknife` has the statistic without each of the units. Replicates that equal the estimate count half as below it, and
-    at least half a replicate lies on either side, so that one-sided replicates give a bound and not nan. Where nothing
-    varies, both bounds are the estimate. Nan replicates and jackknife values are left out; a nan estimate has nan bounds.
+    Equations 14.9 to 14.15 of Efron & Tibshirani, An Introduction to the Bootstrap, 1993. Replicates that equal the estimate
+    count half as below it, and at least half a replicate lies on either side, so that one-sided replicates give a bound and
+    not nan. Where nothing varies, both bounds are the estimate.
+
+    Args:
+        estimate: the statistic [...]; nan has nan bounds.
+        replicates: its value in each resample [..., resample]; nan is left out.
+        jackknife: its value without each of the units [..., unit]; nan is left out.
+        confidence: the share of replicates inside before the tails are moved, between 0 and 1.
+
+    Returns:
+        The lower and the upper bound [...].
+
+    Raises:
+        ResultError: a confidence outside 0 to 1.
+
     """
     normal = ndtri(_tails(confidence))
     bias = ndtri(_share_below(estimate, replicates))[..., None]
@@ -50,14 +72,28 @@ def bca_interval(
 def bca_interval_of_means(
     samples: Float[np.ndarray, "*curves unit"], *, resamples: int = 10_000, seed: int, confidence: float = 0.95
 ) -> tuple[Float[np.ndarray, "*curves"], Float[np.ndarray, "*curves"]]:
-    """The BCa interval of each curve's mean over its units."""
+    """Return the BCa interval of each curve's mean over its units.
+
+    Args:
+        samples: one score a unit [..., unit], two units or more.
+        resamples: how many resamples the interval is taken from.
+        seed: decides the resamples.
+        confidence: as in `bca_interval`.
+
+    Returns:
+        The lower and the upper bound [...].
+
+    Raises:
+        ResultError: fewer than two units, or a confidence outside 0 to 1.
+
+    """
     means = np.asarray(samples.mean(axis=-1, dtype=np.float64))
     replicates = bootstrap_means(samples, resamples=resamples, seed=seed)
     return bca_interval(means, replicates, jackknife_means(samples), confidence)
 
 
 def mean_of_defined(values: Float[np.ndarray, "*batch n"]) -> Float[np.ndarray, "*batch"]:
-    """The mean over the last axis of what is not nan; nan where nothing is."""
+    """Average what is not nan over the last axis; nan where nothing is."""
     defined = ~np.isnan(values)
     count = np.asarray(defined.sum(axis=-1))
     total = np.where(defined, values, 0.0).sum(axis=-1)
@@ -65,7 +101,7 @@ def mean_of_defined(values: Float[np.ndarray, "*batch n"]) -> Float[np.ndarray, 
 
 
 def _tails(confidence: float) -> Float[np.ndarray, " 2"]:
-    """The shares of replicates that lie below the lower and the upper bound."""
+    """Return the shares of replicates that lie below the lower and the upper bound."""
     if not 0 < confidence < 1:
         raise ResultError(f"A confidence lies between 0 and 1, as 0.95; got {confidence}.")
     return np.array([(1 - confidence) / 2, (1 + confidence) / 2])
@@ -74,7 +110,7 @@ def _tails(confidence: float) -> Float[np.ndarray, " 2"]:
 def _share_below(
     estimate: Float[np.ndarray, "*batch"], replicates: Float[np.ndarray, "*batch resample"]
 ) -> Float[np.ndarray, "*batch"]:
-    """The share of the replicates below the estimate, never quite 0 or 1; nan where either is undefined."""
+    """Return the share of the replicates below the estimate, never quite 0 or 1; nan where either is undefined."""
     defined = ~np.isnan(replicates)
     margin = _ROUNDING * np.abs(replicates).max(axis=-1, keepdims=True, initial=0.0, where=defined)
     gap = replicates - estimate[..., None]
@@ -85,7 +121,7 @@ def _share_below(
 
 
 def _acceleration(jackknife: Float[np.ndarray, "*batch unit"]) -> Float[np.ndarray, "*batch"]:
-    """A sixth of the skewness of the statistic's influences; 0 where leaving any unit out changes nothing."""
+    """Return a sixth of the skewness of the statistic's influences; 0 where leaving any unit out changes nothing."""
     influence = mean_of_defined(jackknife)[..., None] - jackknife
     scale = np.abs(influence).max(axis=-1, keepdims=True, initial=0.0, where=~np.isnan(influence))
     level = np.abs(jackknife).max(axis=-1, keepdims=True, initial=0.0, where=~np.isnan(jackknife))
@@ -99,13 +135,8 @@ def _acceleration(jackknife: Float[np.ndarray, "*batch unit"]) -> Float[np.ndarr
 def _bounds(
     replicates: Float[np.ndarray, "*batch resample"], tails: Float[np.ndarray, "*batch 2"]
 ) -> tuple[Float[np.ndarray, "*batch"], Float[np.ndarray, "*batch"]]:
-    """Each row's own two quantiles, interpolated linearly between its replicates that are not nan."""
-    ordered = np.sort(replicates, axis=-1)  # puts nan last
-    last = np.maximum((~np.isnan(ordered)).sum(axis=-1, keepdims=True) - 1, 0)
-    undefined = np.isnan(tails)
-    place = np.where(undefined, 0.0, tails) * last
-    below = np.floor(place).astype(np.intp)
-    lower = np.take_along_axis(ordered, below, axis=-1)
-    upper = np.take_along_axis(ordered, np.minimum(below + 1, last), axis=-1)
-    found = np.where(undefined, np.nan, lower + (upper - lower) * (place - below))
-    return found[..., 0], found[..., 1]
+    """Return each row's own two quantiles, interpolated linearly between its replicates that are not nan."""
+    from scipy.stats import quantile  # here, because scipy.stats takes a second to import
+
+    low_high = quantile(replicates, tails, axis=-1, nan_policy="omit", keepdims=True)
+    return low_high[..., 0], low_high[..., 1]

@@ -7,10 +7,18 @@ from jaxtyping import Float
 
 
 def holm(p: Float[np.ndarray, "*batch test"]) -> Float[np.ndarray, "*batch test"]:
-    """Holm's step-down adjusted p values over the last axis (1979, Scandinavian Journal of Statistics 6).
+    """Return Holm's step-down adjusted p values (1979, Scandinavian Journal of Statistics 6).
 
     Rejecting where the adjusted p is at most .05 makes any false rejection at most 5 % likely, however the tests depend on
-    each other. A nan (a test that could not be made) stays nan and does not count as a test.
+    each other.
+
+    Args:
+        p: p values [..., test], corrected over the last axis. A nan (a test that could not be made) does not count as a
+            test.
+
+    Returns:
+        The adjusted p values [..., test], at most 1; nan stays nan.
+
     """
     order = np.argsort(p, axis=-1)  # puts nan last
     tests = (~np.isnan(p)).sum(axis=-1, keepdims=True)

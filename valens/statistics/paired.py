@@ -43,17 +43,29 @@ class Comparison:
     """The same, corrected for the number of layers."""
 
     def columns(self) -> dict[str, Float[np.ndarray, " layer"]]:
-        """The columns of a table: difference, low, high, p, p_holm."""
+        """Return the columns of a table: difference, low, high, p, p_holm."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def paired_difference(
     a: Float[np.ndarray, "*batch_a resample_a"], b: Float[np.ndarray, "*batch_b resample_b"], confidence: float = 0.95
 ) -> Difference:
-    """A - b, resample by resample; both must come from the same counts, and leading axes broadcast.
+    """Return how much more a scores than b, from their replicates in the same resamples.
 
     Whatever moves both alike from resample to resample (a hard draw of texts) cancels, so this interval is as a rule much
     narrower than the two separate ones suggest.
+
+    Args:
+        a: replicates of one score [..., resample].
+        b: replicates of the other, from the same counts in the same order; leading axes broadcast.
+        confidence: the share of the differences inside the interval, between 0 and 1.
+
+    Returns:
+        The mean of a - b over the resamples, and its percentile interval.
+
+    Raises:
+        ResultError: different numbers of resamples.
+
     """
     if a.shape[-1] != b.shape[-1]:
         raise ResultError(
@@ -72,10 +84,21 @@ def compare_paired(
     seed: int,
     confidence: float = 0.95,
 ) -> Comparison:
-    """Compare two representations layer by layer, from their scores of the same units in the same order.
+    """Compare two representations layer by layer, from their scores of the same units.
 
-    `resamples` is also the number of flips where the test is not exact. A unit that was scored several times counts once:
-    give its mean. ResultError if the two do not fit each other.
+    Args:
+        a: scores of one representation [layer, unit]. A unit that was scored several times counts once: give its mean.
+        b: scores of the other, of the same layers and units in the same order.
+        resamples: how many bootstrap resamples, and how many random flips where the sign-flip test cannot be exact.
+        seed: decides resamples and flips; equal seeds give equal resamples.
+        confidence: of the interval, between 0 and 1.
+
+    Returns:
+        For each layer the mean of a - b, its percentile interval, and the sign-flip test's two-sided p, also Holm's.
+
+    Raises:
+        ResultError: different shapes, or no units.
+
     """
     if a.shape != b.shape:
         raise ResultError(
@@ -99,7 +122,21 @@ def compare_replicates(
 
     `p` is two-sided, from the difference over its bootstrap standard error as of a normal distribution: of a thousand
     replicates none can show less than 1 in 1,000, which a correction over many layers would make 1 in 30. A difference that
-    is the same in every resample has p = 0, or 1 if it is nothing. A nan score, or replicates without a number, give nan.
+    is the same in every resample has p = 0, or 1 if it is nothing.
+
+    Args:
+        a: scores of one representation [layer]; a nan score has a nan comparison.
+        b: scores of the other [layer].
+        replicates_a: those of a in each resample [layer, resample].
+        replicates_b: those of b in the same resamples.
+        confidence: of the interval, between 0 and 1.
+
+    Returns:
+        For each layer a - b, its percentile interval, and p, also Holm's.
+
+    Raises:
+        ResultError: different numbers of resamples.
+
     """
     gap = paired_difference(replicates_a, replicates_b, confidence)
     difference = a - b

@@ -18,15 +18,27 @@ _CHUNK = 2**22
 
 
 def resample_counts(n: int, resamples: int, seed: int) -> Int[np.ndarray, "resample n"]:
-    """How often each of n units is drawn when n are drawn with replacement; every row sums to n.
+    """Draw n of n units with replacement, and count how often each is drawn.
 
     Equal arguments give equal counts, whoever asks: that is what makes two statistics paired.
+
+    Args:
+        n: how many units there are, 1 or more.
+        resamples: how many resamples are drawn, 1 or more.
+        seed: decides them.
+
+    Returns:
+        The counts [resample, n]; every row sums to n.
+
+    Raises:
+        ResultError: no units or no resamples.
+
     """
     return next(_counts(n, resamples, seed, rows=resamples))
 
 
 def split_units(n: int, seed: int) -> tuple[Int[np.ndarray, " first"], Int[np.ndarray, " second"]]:
-    """The places of n units in two halves drawn at random, each in order; of an odd n the second has one more."""
+    """Split the indices of n units at random in two, each in order; of an odd n the second has one more."""
     order = np.random.default_rng(seed).permutation(n)
     return np.sort(order[: n // 2]), np.sort(order[n // 2 :])
 
@@ -34,10 +46,22 @@ def split_units(n: int, seed: int) -> tuple[Int[np.ndarray, " first"], Int[np.nd
 def bootstrap_means(
     samples: Float[np.ndarray, "*curves unit"], *, resamples: int, seed: int
 ) -> Float[np.ndarray, "*curves resample"]:
-    """The mean over each resample of the units, in float64; the resamples are those of `resample_counts`.
+    """Average the units of each resample, in float64; the resamples are those of `resample_counts`.
 
     All curves share the resamples, so their differences are paired. What is held at once grows with neither the number of
     resamples nor that of units, except for the result.
+
+    Args:
+        samples: one score a unit [..., unit].
+        resamples: how many resamples are drawn.
+        seed: decides them.
+
+    Returns:
+        The means [..., resample].
+
+    Raises:
+        ResultError: no units or no resamples.
+
     """
     n = samples.shape[-1]
     exact = samples.astype(np.float64, copy=False).reshape(-1, n)
@@ -50,7 +74,7 @@ def bootstrap_means(
 
 
 def jackknife_means(samples: Float[np.ndarray, "*curves unit"]) -> Float[np.ndarray, "*curves unit"]:
-    """The mean of all units but one, for each unit, in float64; ResultError for fewer than two."""
+    """Average all units but one, for each unit, in float64; ResultError for fewer than two."""
     n = samples.shape[-1]
     if n < 2:  # noqa: PLR2004
         raise ResultError(f"Leaving one unit out needs 2 or more; got {n}. Give one score a document.")
@@ -59,7 +83,7 @@ def jackknife_means(samples: Float[np.ndarray, "*curves unit"]) -> Float[np.ndar
 
 
 def _counts(n: int, resamples: int, seed: int, *, rows: int) -> Iterator[Int[np.ndarray, "resample n"]]:
-    """The counts, at most so many rows at a time; how many makes no difference to the counts."""
+    """Yield the counts, at most `rows` at a time, which makes no difference to the counts."""
     if n < 1 or resamples < 1:
         raise ResultError(f"A bootstrap draws 1 or more units 1 or more times; got n={n} and resamples={resamples}.")
     chance = np.random.default_rng(seed)

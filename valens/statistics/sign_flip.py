@@ -35,10 +35,19 @@ _CHUNK = 2**21
 def sign_flip_test(
     differences: Float[np.ndarray, "*curves unit"], *, flips: int = 10_000, seed: int
 ) -> Float[np.ndarray, "*curves"]:
-    """The two-sided p value of each curve's mean difference being 0; 1 where all differences are 0, nan where any is nan.
+    """Return the two-sided p value of each curve's mean difference being 0.
 
-    `flips` and `seed` matter only where the test cannot be exact. All such curves share the flips, and a curve's p does
-    not depend on what other curves are tested beside it.
+    Args:
+        differences: one paired difference a unit [..., unit].
+        flips: how many random flips, where the test cannot be exact; 10,000 estimate p to about .004.
+        seed: decides them. All curves share the flips, and a curve's p does not depend on the curves tested beside it.
+
+    Returns:
+        p [...]; 1 where all differences are 0, nan where any is nan.
+
+    Raises:
+        ResultError: fewer than one flip.
+
     """
     if flips < 1:
         raise ResultError(f"A sign-flip test needs 1 or more flips; got {flips}. 10,000 estimate p to about .004.")
@@ -51,7 +60,7 @@ def sign_flip_test(
 
 
 def _exact(values: Float[np.ndarray, " n"]) -> float:
-    """The p value of differences none of which is 0; nan where it cannot be had exactly."""
+    """Return the p value of differences none of which is 0; nan where it cannot be had exactly."""
     n = len(values)
     if n == 0:
         return 1.0
@@ -75,7 +84,7 @@ def _enumerated(values: Float[np.ndarray, " n"]) -> float:
 
 
 def _steps(values: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"] | None:
-    """The differences as whole numbers of the largest step that divides them all; None if there is none in sight."""
+    """Return the differences as whole numbers of the largest step that divides them all; None without such a step."""
     smallest = np.abs(values).min()
     if np.abs(values).max() > smallest * _CHEAP:
         return None
@@ -87,7 +96,7 @@ def _steps(values: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"] | None:
 
 
 def _counted(steps: Int[np.ndarray, " n"]) -> float:
-    """From the chance of every possible sum of the sizes with a positive sign, built up size by size."""
+    """Add up the chance of every possible sum of the sizes with a positive sign, size by size."""
     sizes = np.sort(np.abs(steps))
     total = int(sizes.sum())
     chance = np.zeros(total + 1)
@@ -115,5 +124,5 @@ def _estimated(curves: Float[np.ndarray, "curve unit"], flips: int, seed: int) -
 
 
 def _least(curves: Float[np.ndarray, "curve unit"]) -> Float[np.ndarray, " curve"]:
-    """The smallest sum that counts as extreme as the observed one."""
+    """Return the smallest sum that counts as extreme as the observed one."""
     return np.abs(curves.sum(axis=-1)) - _TIE * np.abs(curves).sum(axis=-1)

@@ -15,12 +15,12 @@ million moves it by 1e-6."""
 
 
 def highest_first(scores: Float[np.ndarray, " place"]) -> list[int]:
-    """The places of scores, none of them nan, from the highest to the lowest; of equal scores the first comes first."""
+    """Return the indices of scores from the highest to the lowest; of equal scores the first comes first."""
     order = np.argsort(-scores, kind="stable")
     group = np.cumsum(-np.diff(scores[order], prepend=scores[order[:1]]) > ROUNDING)
     return order[np.lexsort((order, group))].tolist()
 
 
 def first_highest(scores: Float[np.ndarray, " place"]) -> int:
-    """The place of the highest score, of equal ones the first."""
+    """Return the index of the highest score, of equal ones the first."""
     return highest_first(scores)[0]

@@ -17,7 +17,7 @@ from valens.tasks import Classification, Clustering, Reranking, Retrieval, Sts, 
 
 @cache
 def lee_sts() -> Sts:
-    """`LeeSTS`: the 1,225 pairs of the 50 Lee news documents, judged by people on one scale from unlike to alike.
+    """Build `LeeSTS`: the 1,225 pairs of the 50 Lee news documents, judged by people from unlike to alike.
 
     It measures meaning because people judged it, and because documents on one event often share few words. Most
     pairs are simply unlike, and people's judgements of those are noisy: expect low correlations from any method.
@@ -30,7 +30,7 @@ def lee_sts() -> Sts:
 
 @cache
 def wiki_retrieval() -> Retrieval:
-    """`WikiRetrieval`: 54 opening sentences of articles, which look for the body paragraphs of their own article.
+    """Build `WikiRetrieval`: 54 opening sentences of articles look for the body paragraphs of their own article.
 
     The documents are all 466 paragraphs of the pool, from the same 54 articles and from no lead. An opening sentence
     says what the article is about, a body paragraph tells one detail of it and often never names it.
@@ -51,7 +51,7 @@ def wiki_retrieval() -> Retrieval:
 
 @cache
 def wiki_reranking() -> Reranking:
-    """`WikiReranking`: the first paragraph of a section looks for those of its section in the same article.
+    """Build `WikiReranking`: the first paragraph of a section looks for those of its section in the same article.
 
     One query for each section of the pool's larger articles; the candidates are all other paragraphs of that article,
     1 or 2 of them right and 9 or more wrong. Every candidate shares the article's subject and its names, so what is
@@ -74,7 +74,7 @@ def wiki_reranking() -> Reranking:
 
 @cache
 def wiki_clustering() -> Clustering:
-    """`WikiClustering`: 120 paragraphs, 12 from each of 10 articles, to be parted by article.
+    """Build `WikiClustering`: 120 paragraphs, 12 from each of 10 articles, to be grouped by article.
 
     The paragraphs of an article come from several of its sections: a cluster is held together by a subject, not by
     the phrases of one passage.
@@ -85,7 +85,7 @@ def wiki_clustering() -> Clustering:
 
 @cache
 def wiki_classification() -> Classification:
-    """`WikiClassification`: 210 paragraphs, 21 from each of 10 articles (none of the clustering's), labelled by article.
+    """Build `WikiClassification`: 210 paragraphs labelled by article, 21 from each of 10, none of the clustering's.
 
     The training texts, 9 to 11 an article, and the test texts come from different sections, so what was learnt from one
     aspect of a subject must be known again in another.

@@ -54,7 +54,7 @@ class _Content:
         return {unit: list(map(identity, units)) for unit, units in self.units.items()}
 
     def in_other(self, other: _Content, unit: str) -> Iterator[tuple[Unit, Unit]]:
-        """The units that the other has too, as they stand here and there."""
+        """Yield the units that the other has too, as they stand here and there."""
         there = dict(zip(reversed(other.identities[unit]), reversed(other.units[unit]), strict=True))
         for one, same in zip(self.units[unit], self.identities[unit], strict=True):
             if same in there:
@@ -62,7 +62,7 @@ class _Content:
 
 
 def common(suite: Suite, other: Suite, *, examples: int = 3) -> list[Common]:
-    """For each task of a suite and each of the other, what they share; combinations that share nothing are left out.
+    """Count what each task of a suite shares with each of the other; pairs of tasks without overlap are left out.
 
     Pairs are compared where both tasks are of pairs. Each unit of the suite's task counts, also one that it holds twice.
     """
@@ -78,7 +78,7 @@ def common(suite: Suite, other: Suite, *, examples: int = 3) -> list[Common]:
 
 
 def warning(suite: Suite, other: Suite) -> str | None:
-    """One line that says what the suite on which layers are chosen shares with the one on which they are judged, or None."""
+    """Say in one line what the suite that chooses layers shares with the one that judges them; None if nothing."""
     found = common(suite, other, examples=0)
     if not found:
         return None

@@ -56,7 +56,7 @@ class Pool:
 
 @cache
 def pool() -> Pool:
-    """Drawn articles go where most passages are asked for and they have enough: to the classes, the clusters, the rest."""
+    """Draw the articles, each to where most passages are needed and it has enough: classes, clusters, the rest."""
     wanted = ((CLASSES, PASSAGES_A_CLASS), (CLUSTERS, PASSAGES_A_CLUSTER), (OTHERS, PASSAGES_OF_ANOTHER))
     parts: tuple[list[Article], ...] = ([], [], [])
     for article in in_seeded_order(filter(opening_sentence, wikipedia()), lambda article: article.title):
@@ -73,12 +73,12 @@ def pool() -> Pool:
 
 
 def in_seeded_order(items: Iterable[T], name: Callable[[T], str]) -> list[T]:
-    """The items in an order that depends on their names and the seed alone."""
+    """Sort the items into an order that depends on their names and the seed alone."""
     return sorted(items, key=lambda item: sha256(f"{SEED}/{name(item)}".encode()).digest())
 
 
 def passages_of(article: Article, n: int) -> tuple[Passage, ...]:
-    """The first `n` passages of the drawn sections, or fewer if there are no more; none is of the lead."""
+    """Return the first `n` passages of the drawn sections, or fewer if there are no more; none is of the lead."""
     sections = (
         [Passage(article.title, index, text) for text in section.paragraphs if _suitable(text)]
         for index, section in enumerate(article.sections)
@@ -95,14 +95,14 @@ _OPENING_WORDS = range(8, 61)
 
 
 def _suitable(paragraph: str) -> bool:
-    """Whether it is of the right length, ends as a sentence and has no hole where a formula or a sign stood."""
+    """Return whether it has the right length, ends as a sentence and has no hole where a formula or a sign stood."""
     return (
         len(paragraph.split()) in PASSAGE_WORDS and not paragraph.endswith((":", "…")) and not _HOLE.search(paragraph)
     )
 
 
 def opening_sentence(article: Article) -> str:
-    """The lead's first sentence of usual length, or nothing."""
+    """Return the lead's first sentence of usual length, or an empty string."""
     lead = article.sections[0]
     sentences = chain.from_iterable(map(_SENTENCE_END.split, lead.paragraphs if not lead.title else ()))
     return next((sentence for sentence in sentences if len(sentence.split()) in _OPENING_WORDS), "")

@@ -71,7 +71,7 @@ class Classification:
         return f"{len(self.train):,} training and {len(self.test):,} test texts, {len(set(self.labels)):,} labels"
 
     def limited(self, n: int) -> Classification:
-        """The first labels with an equal share of `n` texts each, for training and testing in turn; TaskError below 4.
+        """Cut to `n` texts: the first labels with an equal share each, training and test in turn. TaskError below 4.
 
         Where `n` leaves fewer than `samples_per_label` training items a label, that number falls with it. Given draws are
         dropped, and drawn anew from what is kept.

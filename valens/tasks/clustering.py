@@ -68,7 +68,7 @@ class Clustering:
         return f"{len(self.texts):,} texts, {len(set(self.labels)):,} labels"
 
     def limited(self, n: int) -> Clustering:
-        """The first texts of the first labels in turn, four or more a label where there are; TaskError below 4.
+        """Cut to `n` texts: those of the first labels in turn, four or more a label where possible. TaskError below 4.
 
         Given draws are dropped, and drawn anew from what is kept.
         """

@@ -36,7 +36,7 @@ class Sized(Named, Protocol):
 
 
 def described(task: Sized) -> str:
-    """A task in a line, without its texts: what its `repr` is."""
+    """Describe a task in a line, without its texts: its `repr`."""
     return f"<{type(task).__name__} {task.name}: {task.size}>"
 
 
@@ -88,7 +88,7 @@ def check_limit(task: Named, n: int, least: int) -> None:
 
 
 def renumbered(texts: tuple[str, ...], kept: Iterable[int]) -> tuple[tuple[str, ...], dict[int, int]]:
-    """The kept texts in their old order, and the new position of each old one, in the same order."""
+    """Return the kept texts in their old order, and the new position of each old one, in the same order."""
     order = sorted(kept)
     return tuple(texts[position] for position in order), {old: new for new, old in enumerate(order)}
 
@@ -96,7 +96,7 @@ def renumbered(texts: tuple[str, ...], kept: Iterable[int]) -> tuple[tuple[str, 
 def pairs_within(
     task: Named, n: int, first: Sequence[int], second: Sequence[int], marks: Sequence[object]
 ) -> tuple[list[int], set[int]]:
-    """The pairs, from the first on, that fit into `n` texts, and those texts; TaskError if not even two fit.
+    """Return the first pairs that fit into `n` texts, and those texts; TaskError if not even two fit.
 
     The two are the first pair and the first that is marked differently: without them there is nothing to tell apart.
     """
@@ -110,7 +110,7 @@ def pairs_within(
 
 
 def by_label(items: Iterable[int], labels: Sequence[str | int]) -> dict[str | int, list[int]]:
-    """The items of each label; labels in the order in which they first appear."""
+    """Group the items by label; labels come in the order in which they first appear."""
     found: dict[str | int, list[int]] = {}
     for item in items:
         found.setdefault(labels[item], []).append(item)
@@ -118,13 +118,13 @@ def by_label(items: Iterable[int], labels: Sequence[str | int]) -> dict[str | in
 
 
 def in_turn(rows: Sequence[Sequence[T]]) -> list[T]:
-    """One of each row, then another of each, until every row has run out."""
+    """Take one of each row, then another of each, until every row has run out."""
     longest = max(map(len, rows), default=0)
     return [row[turn] for turn in range(longest) for row in rows if turn < len(row)]
 
 
 def first_fitting(items: Iterable[int], texts: Sequence[int], n: int) -> list[int]:
-    """The items, from the first on, whose texts are together `n` at most; an item of a text that is in already fits."""
+    """Return the first items whose texts are together `n` at most; an item of a text that is in already fits."""
     kept: set[int] = set()
     fitting = []
     for item in items:

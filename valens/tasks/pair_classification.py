@@ -45,7 +45,7 @@ class PairClassification:
         return f"{len(self.same):,} pairs of {len(self.texts):,} texts, {sum(self.same):,} of the pairs the same"
 
     def limited(self, n: int) -> PairClassification:
-        """The pairs, from the first on, that fit into `n` texts; the least is one pair of either kind."""
+        """Cut to the first pairs that fit into `n` texts; TaskError if not one pair of either kind fits."""
         if n >= len(self.texts):
             return self
         pairs, kept = pairs_within(self, n, self.first, self.second, self.same)

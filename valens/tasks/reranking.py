@@ -58,7 +58,7 @@ class Reranking:
         return f"{len(self.queries):,} queries, {sum(map(len, self.candidates)):,} candidates"
 
     def limited(self, n: int) -> Reranking:
-        """The queries, from the first on, that fit into `n` texts with all candidates; TaskError below 3.
+        """Cut to the first queries that fit into `n` texts with all their candidates; TaskError below 3.
 
         If not one fits, the first is kept with as many candidates as fit, relevant and other ones in turn.
         """

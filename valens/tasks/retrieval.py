@@ -64,7 +64,7 @@ class Retrieval:
         return f"{len(self.queries):,} queries, {len(self.documents):,} documents"
 
     def limited(self, n: int) -> Retrieval:
-        """The first queries, one thing to find for each, within half of `n`; then more documents. TaskError below 3."""
+        """Cut to `n` texts: queries with one answer each in half of them, then more documents. TaskError below 3."""
         if n >= len(self.texts):
             return self
         check_limit(self, n, 3)
@@ -87,7 +87,7 @@ class Retrieval:
         )
 
     def _first_queries(self, n: int) -> tuple[list[int], set[int]]:
-        """The first queries that fit into `n` texts with one document each, the best, and those documents."""
+        """Return the first queries that fit into `n` texts with their best document each, and those documents."""
         kept: set[int] = set()
         rows, wanted = [], set()
         for row, (query, grades) in enumerate(zip(self.queries, self.relevant, strict=True)):

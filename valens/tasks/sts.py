@@ -47,7 +47,7 @@ class Sts:
         return f"{len(self.gold):,} pairs of {len(self.texts):,} texts"
 
     def limited(self, n: int) -> Sts:
-        """The pairs, from the first on, that fit into `n` texts; the least is two pairs that are judged differently."""
+        """Cut to the first pairs that fit into `n` texts; TaskError if not two pairs of different gold fit."""
         if n >= len(self.texts):
             return self
         pairs, kept = pairs_within(self, n, self.first, self.second, self.gold)

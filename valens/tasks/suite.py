@@ -45,5 +45,5 @@ class Suite:
             raise TaskError(f"A suite is one or more tasks of different names; {self.name!r} has {names!r}.")
 
     def limited(self, n: int) -> Suite:
-        """Each task cut to `n` texts at the most, as its own `limited` does it."""
+        """Cut each task to `n` texts at the most, as its own `limited` does it."""
         return replace(self, tasks=tuple(task.limited(n) for task in self.tasks), limit=n)

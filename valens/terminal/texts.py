@@ -33,10 +33,10 @@ def read_corpus(console: Console, name: str, *, data_root: Path | None, field: s
 
 def read_suites(names: Sequence[str], *, data_root: Path | None, strict: bool) -> list[Suite]:
     """The suites of a command line. `--data-root` is for those of mteb's tasks; TaskError if none is of them."""
-    from valens.suites.named import from_mteb, suite_named
+    from valens.suites.named import from_mteb, suite
 
     mirrored = [name for name in names if from_mteb(name)] or names
-    return [suite_named(name, data_root=data_root if name in mirrored else None, strict=strict) for name in names]
+    return [suite(name, data_root=data_root if name in mirrored else None, strict=strict) for name in names]
 
 
 def read_lines(path: Path) -> list[str]:
