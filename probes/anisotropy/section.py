@@ -82,8 +82,8 @@ def _findings(result: Measured) -> Iterator[str]:
             "after Holm’s correction over the layers."
         )
     yield (
-        f"Centred, {n:,} directions without structure would have a mean cosine of {number(-1 / (n - 1), fine=False)}: what is "
-        "far from that comes from vectors of very uneven length or direction."
+        f"Centred, {n:,} directions without structure would have a mean cosine of {number(-1 / (n - 1), fine=False)}: what "
+        "is far from that comes from vectors of very uneven length or direction."
     )
 
 

@@ -102,7 +102,7 @@ def wiki_classification() -> Classification:
     return Classification("WikiClassification", *_labelled(passages), train=tuple(train), test=tuple(test))
 
 
-_BUILDERS: dict[str, Callable[[], Task]] = {
+BUILDERS: dict[str, Callable[[], Task]] = {
     "LeeSTS": lee_sts,
     "WikiRetrieval": wiki_retrieval,
     "WikiReranking": wiki_reranking,

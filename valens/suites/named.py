@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from valens.errors import TaskError, did_you_mean
-from valens.suites.builtin import _BUILDERS
+from valens.suites.builtin import BUILDERS
 from valens.tasks import Suite, Task
 
 
@@ -39,7 +39,7 @@ def suite(name: str, *, data_root: str | Path | None = None, strict: bool = Fals
 
         parts = PAPER if asked == "paper" else asked.removeprefix("mteb:").split(",")
         return mteb_suite(asked, parts, data_root=data_root, strict=strict)
-    names = list(_BUILDERS) if asked == "builtin" else [part.strip() for part in asked.split(",")]
+    names = list(BUILDERS) if asked == "builtin" else [part.strip() for part in asked.split(",")]
     tasks = tuple(map(task_named, names))
     if data_root is not None:
         raise TaskError(f"{asked} is not read from the hub, nor from a mirror of it. Leave --data-root out.")
@@ -53,10 +53,10 @@ def from_mteb(name: str) -> bool:
 
 def task_named(name: str) -> Task:
     """Build the built-in task of this name; TaskError with the nearest names, and with all there are."""
-    if name not in _BUILDERS:
+    if name not in BUILDERS:
         raise TaskError(
-            f"There is no built-in task {name!r}. {did_you_mean(name, _BUILDERS, n=3)}"
-            f"The tasks are {', '.join(_BUILDERS)}; the suite `builtin` is all of them. The paper's suite is `paper`, and "
+            f"There is no built-in task {name!r}. {did_you_mean(name, BUILDERS, n=3)}"
+            f"The tasks are {', '.join(BUILDERS)}; the suite `builtin` is all of them. The paper's suite is `paper`, and "
             "tasks of MTEB are named as in `mteb:STS15,SciFact@train`."
         )
-    return _BUILDERS[name]()
+    return BUILDERS[name]()
