@@ -28,6 +28,9 @@ COLOURS = 256
 ENCRYPTED = Config({"KernelManager": {"transport_encryption": "auto"}})
 """Otherwise each kernel warns that others on the machine could listen."""
 
+NO_WIDGETS = "--IPKernelApp.exec_lines=import sys; sys.modules['ipywidgets'] = None"
+"""As where ipywidgets is missing: a bar that moves is for those who watch."""
+
 PNG = "image/png"
 
 METADATA = {
@@ -54,6 +57,7 @@ def executed(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.Notebook
         kernel_name="python3",
         record_timing=False,
         store_widget_state=False,
+        extra_arguments=[NO_WIDGETS],
         resources={"metadata": {"path": str(folder)}},
         config=ENCRYPTED,
     )
