@@ -62,7 +62,7 @@ def test_a_name_is_a_path_where_a_path_is_meant(tmp_path: Path, monkeypatch: pyt
         ("texts.jsonl", r"no file or folder texts\.jsonl.*\.jsonl\.gz"),
         ("far/away", "no file or folder far/away"),
         ("", "no corpus ''"),
-        ("x" * 300, r"whether x{119}… is there \(File name too long\)"),
+        ("x" * 300, r"x{119}… cannot be looked up \(File name too long\)"),
         ("~nobody-of-this-name/texts", "no home folder"),
     ],
 )

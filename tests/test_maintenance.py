@@ -138,7 +138,7 @@ class TestRemoving:
         from valens.commands.store import _parse_bytes
 
         assert _parse_bytes(text) == number
-        with pytest.raises(StoreError, match="is no size"):
+        with pytest.raises(StoreError, match="is not a valid size"):
             _parse_bytes(text + " apples")
 
 

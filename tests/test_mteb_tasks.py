@@ -294,7 +294,7 @@ LABELLED = {"text": "a", "label": 1}
             "STS15",
             "sts15-sts",
             [ONE, ONE | {"sentence2": None}],
-            r"row 1 .* of 'sentence2' is no text \(None\).* 1 of 2",
+            r"row 1 .* of 'sentence2' is not text \(None\).* 1 of 2",
         ),
         ("STS15", "sts15-sts", [ONE, ONE | {"score": float("nan")}], r"pair 1 \(from 0\) has no judgement \(nan\)"),
         ("STS15", "sts15-sts", [ONE, ONE | {"score": None}], r"pair 1 \(from 0\) has no judgement"),
@@ -305,7 +305,7 @@ LABELLED = {"text": "a", "label": 1}
             "EmotionClassification@train",
             "emotion",
             [LABELLED, {"text": None, "label": 2}],
-            "row 1 .* of 'text' is no text",
+            "row 1 .* of 'text' is not text",
         ),
         ("EmotionClassification", "emotion", [{"text": "a", "label": 1}], "learns from the split 'train'"),
         (
@@ -337,9 +337,9 @@ def test_a_search_whose_mirror_lacks_a_column_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("part", "changed", "message"),
     [
-        ("corpus", {"_id": "d1", "title": "A title", "text": None}, r"document 'd1' is no text \(None\)"),
+        ("corpus", {"_id": "d1", "title": "A title", "text": None}, r"document 'd1' is not text \(None\)"),
         ("corpus", {"_id": "d1", "title": "", "text": " "}, "document 'd1' is an empty text.* In all 1 of 56"),
-        ("queries", {"_id": "q3", "text": None}, r"query 'q3' is no text \(None\)"),
+        ("queries", {"_id": "q3", "text": None}, r"query 'q3' is not text \(None\)"),
     ],
 )
 def test_a_search_with_what_is_no_text_names_it(part, changed, message, tmp_path):

@@ -117,8 +117,8 @@ def test_size_in_words() -> None:
     [
         (lambda: Sts("x", ("a", "a"), (0,), (1,), (1.0,)), "2 texts, 1 of them different"),
         (lambda: Sts("x", (), (), (), ()), "0 texts"),
-        (lambda: Sts("x", ("a", "b"), (0, 0), (1, 2), (0.0, 1.0)), "positions 0..1; position 2"),
-        (lambda: Sts("x", ("a", "b"), (0, 0), (1, -1), (0.0, 1.0)), "position -1"),
+        (lambda: Sts("x", ("a", "b"), (0, 0), (1, 2), (0.0, 1.0)), "indices 0..1; 2 is out of range"),
+        (lambda: Sts("x", ("a", "b"), (0, 0), (1, -1), (0.0, 1.0)), "-1 is out of range"),
         (lambda: Sts("x", ("a", "b"), (0, 1), (1, 1), (0.0,)), "'gold': 1"),
         (lambda: Sts("x", ("a", "b"), (0, 1), (1, 1), (0.5, 0.5)), "all judged alike"),
         (
@@ -127,7 +127,7 @@ def test_size_in_words() -> None:
         ),
         (lambda: Sts("x", ("a", "b"), (0, 1), (1, 1), (float("inf"), 0.5)), "pair 0 .*1 of 2 have none"),
         (lambda: Retrieval("x", ("a", "b"), (0,), (1,), ({},)), "nothing to find"),
-        (lambda: Retrieval("x", ("a", "b"), (0,), (1,), ({1: 1},)), r"places 0\.\.0 of the documents"),
+        (lambda: Retrieval("x", ("a", "b"), (0,), (1,), ({1: 1},)), r"indices 0\.\.0 of the documents"),
         (lambda: Retrieval("x", ("a", "b"), (0,), (1,), ({0: -1},)), "a grade from 0"),
         (lambda: Retrieval("x", ("a", "b"), (), (1,), ()), "one length above 0"),
         (lambda: Reranking("x", ("a", "b"), (0,), ((1,),), ((False,),)), "one of them True"),

@@ -95,7 +95,7 @@ def encode(
 
     if out is None and sys.stdout.isatty():
         raise ResultError(
-            "Vectors are no text for a terminal. Give --out vectors.npy, or send standard output to a file."
+            "Vectors cannot be shown on a terminal. Give --out vectors.npy, or send standard output to a file."
         )
     if out is not None:
         _check_out(out)

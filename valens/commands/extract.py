@@ -100,19 +100,19 @@ def extract(
     if dry_run:
         show_estimate(console, job.estimate(), as_json=as_json)
         return
-    found = job.run()
+    run = job.run()
     if as_json:
         facts = {
-            "collection": found.collection.key,
+            "collection": run.collection.key,
             "texts": len(lines),
-            "passes": found.passes,
-            "tokens": found.tokens,
+            "passes": run.passes,
+            "tokens": run.tokens,
         }
-        write_json(facts | {"truncated": found.truncated, "seconds": round(found.seconds, 3)})
+        write_json(facts | {"truncated": run.truncated, "seconds": round(run.seconds, 3)})
         return
-    took = timedelta(seconds=round(found.seconds))
+    took = timedelta(seconds=round(run.seconds))
     say(
         console,
-        f"{found.passes:,} of {len(lines):,} texts read ({found.tokens:,} tokens, {took}); {found.truncated:,} were cut "
-        f"at the limit. They are in {store}, collection {found.collection.key[:12]}.",
+        f"{run.passes:,} of {len(lines):,} texts read ({run.tokens:,} tokens, {took}); {run.truncated:,} were cut "
+        f"at the limit. They are in {store}, collection {run.collection.key[:12]}.",
     )

@@ -60,24 +60,24 @@ def overlap(
     from valens.suites.contamination import common
 
     suites = read_suites([first, second], data_root=data_root, strict=strict)
-    found = common(*suites, examples=examples)
+    overlaps = common(*suites, examples=examples)
     if as_json:
         left_out = [asdict(missing) for suite in suites for missing in suite.left_out]
-        write_json({"shared": [asdict(row) | {"share": row.share} for row in found], "left_out": left_out})
+        write_json({"shared": [asdict(row) | {"share": row.share} for row in overlaps], "left_out": left_out})
         return
     console = Console()
     _show_left_out(console, suites)
-    if not found:
+    if not overlaps:
         say(console, f"{first} and {second} have no text in common.", soft_wrap=True)
         return
-    say(console, _table(found), soft_wrap=True)
-    for row in found:
+    say(console, _table(overlaps), soft_wrap=True)
+    for row in overlaps:
         _show_examples(console, row)
 
 
-def _table(found: list[Common]) -> Table:
+def _table(overlaps: list[Common]) -> Table:
     columns = ("units of", "that are in", "unit", "shared", "of", "share")
-    rows = [(row.task, row.other, row.unit, f"{row.shared:,}", f"{row.of:,}", f"{row.share:.1%}") for row in found]
+    rows = [(row.task, row.other, row.unit, f"{row.shared:,}", f"{row.of:,}", f"{row.share:.1%}") for row in overlaps]
     return plain_table(columns, rows, right=columns[2:])
 
 

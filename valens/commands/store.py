@@ -48,13 +48,13 @@ def ls(*, store: ShownStore = DEFAULT_STORE, as_json: AsJson = False) -> None:
     from valens.store.maintenance import summary
     from valens.terminal.tables import plain_table
 
-    found = [summary(collection) for collection in _existing(store).collections()]
+    summaries = [summary(collection) for collection in _existing(store).collections()]
     if as_json:
-        write_json({"store": str(store), "collections": [asdict(one) for one in found]})
+        write_json({"store": str(store), "collections": [asdict(one) for one in summaries]})
         return
     rows = [
         (one.key[:12], one.model, ", ".join(one.readings), f"{one.rows:,}", _bytes(one.bytes), one.used[:16])
-        for one in found
+        for one in summaries
     ]
     columns = ("key", "model", "readings", "rows", "size", "last used")
     say(Console(), plain_table(columns, rows, right=("rows", "size")))
@@ -72,11 +72,11 @@ def info(
     from valens.terminal.tables import pairs_table
 
     collection = _existing(store).find(key)
-    found = asdict(summary(collection)) | {"identity": collection.identity, "about": collection.about}
+    facts = asdict(summary(collection)) | {"identity": collection.identity, "about": collection.about}
     if as_json:
-        write_json(found)
+        write_json(facts)
         return
-    say(Console(), pairs_table({name: str(value) for name, value in flat(found)}))
+    say(Console(), pairs_table({name: str(value) for name, value in flat(facts)}))
 
 
 @app.command("verify", cls=Command, epilog=examples("valens store verify --store activations --quarantine"))
@@ -162,8 +162,8 @@ def rm(
 
     It asks before it removes anything.
     """
-    found = _existing(store)
-    _remove([found.find(key) for key in keys], yes=yes, as_json=as_json)
+    activations = _existing(store)
+    _remove([activations.find(key) for key in keys], yes=yes, as_json=as_json)
 
 
 @app.command("diff", cls=Command, epilog=examples("valens store diff 1f0c 77ab"))
@@ -182,8 +182,8 @@ def diff(
     from valens.store.maintenance import difference
     from valens.terminal.tables import plain_table
 
-    found = _existing(store)
-    differs = difference(found.find(one), found.find(other))
+    activations = _existing(store)
+    differs = difference(activations.find(one), activations.find(other))
     if as_json:
         write_json({name: list(values) for name, values in differs.items()})
         return
@@ -274,5 +274,5 @@ def _bytes(number: int) -> str:
 def _parse_bytes(text: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip().upper())
     if match is None:
-        raise StoreError(f"{text!r} is no size. Write it as 500MB, 20GB or a number of bytes.")
+        raise StoreError(f"{text!r} is not a valid size. Write it as 500MB, 20GB or a number of bytes.")
     return int(float(match[1]) * _UNITS[match[2]])

@@ -67,7 +67,7 @@ def check_limit(limit: int | None) -> None:
 
 def gathered(
     name: str,
-    found: Iterable[tuple[str, str | None]],
+    named_texts: Iterable[tuple[str, str | None]],
     *,
     source: str,
     limit: int | None = None,
@@ -76,18 +76,18 @@ def gathered(
     """Gather texts that come one by one with their ids into a corpus, reading no further than `limit` asks for.
 
     A text of nothing but white space is left out, and so is one that repeats an earlier one (see `duplicates`);
-    the notes count both, as far as was read. What names things is made printable. CorpusError if nothing is left.
+    the notes count both, as far as was read. Half characters in names are escaped. CorpusError if nothing is left.
     """
     check_limit(limit)
     texts: dict[bytes, tuple[str, str]] = {}
     empty = repeated = 0
-    for named, text in found:
+    for text_id, text in named_texts:
         if text is None or not text.strip():
             empty += 1
-        elif (said := identity(text)) in texts:
+        elif (key := identity(text)) in texts:
             repeated += 1
         else:
-            texts[said] = named, text
+            texts[key] = text_id, text
             if len(texts) == limit:
                 notes = (*notes, _first_taken(limit))
                 break
@@ -97,7 +97,7 @@ def gathered(
     return Corpus(
         name=escape_surrogates(name),
         texts=tuple(text for _, text in texts.values()),
-        ids=tuple(escape_surrogates(named) for named, _ in texts.values()),
+        ids=tuple(escape_surrogates(text_id) for text_id, _ in texts.values()),
         source=escape_surrogates(source),
         notes=tuple(map(escape_surrogates, notes)),
     )

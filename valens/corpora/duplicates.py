@@ -32,21 +32,21 @@ def normalised(text: str) -> str:
 def identity(unit: Unit) -> bytes:
     """Hash a unit to 32 bytes, the same for equal units; a text without letters and digits equals only its copy."""
     if isinstance(unit, str):
-        said = normalised(unit) or unit
-        return hashlib.sha256(said.encode("utf-8", "surrogatepass")).digest()
+        content = normalised(unit) or unit
+        return hashlib.sha256(content.encode("utf-8", "surrogatepass")).digest()
     return hashlib.sha256(b"".join(sorted(map(identity, unit)))).digest()
 
 
 def repeats(units: Iterable[Unit]) -> list[int | None]:
     """Return, for each unit, the index of the first one that it repeats; None where it is itself the first."""
     first: dict[bytes, int] = {}
-    found = [first.setdefault(identity(unit), place) for place, unit in enumerate(units)]
-    return [None if origin == place else origin for place, origin in enumerate(found)]
+    origins = [first.setdefault(identity(unit), index) for index, unit in enumerate(units)]
+    return [None if origin == index else origin for index, origin in enumerate(origins)]
 
 
 def distinct(units: Iterable[Unit]) -> list[int]:
     """Return the indices of the units that repeat no earlier one, in order."""
-    return [place for place, origin in enumerate(repeats(units)) if origin is None]
+    return [index for index, origin in enumerate(repeats(units)) if origin is None]
 
 
 def shared(units: Iterable[Unit], others: Iterable[Unit]) -> list[int | None]:
@@ -55,6 +55,6 @@ def shared(units: Iterable[Unit], others: Iterable[Unit]) -> list[int | None]:
     A pair equals no text: compare texts with texts, pairs with pairs.
     """
     first: dict[bytes, int] = {}
-    for place, other in enumerate(others):
-        first.setdefault(identity(other), place)
+    for index, other in enumerate(others):
+        first.setdefault(identity(other), index)
     return [first.get(identity(unit)) for unit in units]

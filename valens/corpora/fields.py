@@ -41,11 +41,11 @@ def corpus_of_rows(name: str, rows: Iterable[Row], *, source: str, field: str | 
         field = _likeliest_field(sample, source)
         notes = (f"took the field `{field}`; --field names another",)
     elif not any(field in row.fields for row in sample):
-        raise CorpusError(f"{source} has no field `{field}`. {_fields_there(sample)}")
+        raise CorpusError(f"{source} has no field `{field}`. {_known_fields(sample)}")
     named_by = _id_field(sample, field)
-    found = _named_texts(itertools.chain(sample, remaining), field, named_by, source)
+    named_texts = _named_texts(itertools.chain(sample, remaining), field, named_by, source)
     ids = f", ids from `{named_by}`" if named_by else ""
-    return gathered(name, found, source=f"{source}, field `{field}`{ids}", limit=limit, notes=notes)
+    return gathered(name, named_texts, source=f"{source}, field `{field}`{ids}", limit=limit, notes=notes)
 
 
 def _named_texts(
@@ -72,7 +72,7 @@ def _likeliest_field(sample: Sequence[Row], source: str) -> str:
     usual = [name for name in TEXT_FIELDS if lengths.get(name)]
     likeliest = usual[0] if usual else max(lengths, key=lambda name: lengths[name], default=None)
     if likeliest is None or not lengths[likeliest]:
-        raise CorpusError(f"{source} has no field with text. {_fields_there(sample)}")
+        raise CorpusError(f"{source} has no field with text. {_known_fields(sample)}")
     return likeliest
 
 
@@ -91,8 +91,8 @@ def _id_field(sample: Sequence[Row], field: str) -> str | None:
     """Return the first usual name whose values differ in every row of the sample; None if there is none."""
     for name in ID_FIELDS:
         values = [row.fields.get(name) for row in sample]
-        told = {value for value in values if isinstance(value, str | int)}
-        if name != field and len(told) == len(sample):
+        different = {value for value in values if isinstance(value, str | int)}
+        if name != field and len(different) == len(sample):
             return name
     return None
 
@@ -101,6 +101,6 @@ def _names(sample: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(name for row in sample for name in row.fields))
 
 
-def _fields_there(sample: Sequence[Row]) -> str:
-    there = ", ".join(f"`{name}`" for name in _names(sample)) or "none"
-    return f"Its fields are {there}; name one that holds text with --field."
+def _known_fields(sample: Sequence[Row]) -> str:
+    fields = ", ".join(f"`{name}`" for name in _names(sample)) or "none"
+    return f"Its fields are {fields}; name one that holds text with --field."

@@ -19,7 +19,7 @@ FORMS = "a folder of .txt files, or a .jsonl, .jsonl.gz, .json or .parquet file"
 def corpus_at(path: Path, *, field: str | None = None, limit: int | None = None) -> Corpus:
     """Read the corpus in a folder or file, which must exist; files with records are read no further than needed.
 
-    Raises CorpusError with the file, the place in it and what to do if it cannot be read.
+    Raises CorpusError with the file, the line in it and what to do if it cannot be read.
     """
     try:
         return _folder(path, field, limit) if path.is_dir() else _file(path, field, limit)
@@ -49,12 +49,12 @@ def _folder(folder: Path, field: str | None, limit: int | None) -> Corpus:
     texts = sorted(filter(_is_txt, seen))
     if not texts:
         kinds = Counter(path.suffix or path.name for path in seen).most_common(3)
-        there = ", ".join(f"{n:,} {kind}" for kind, n in kinds) or "nothing"
-        raise CorpusError(f"{folder} has no .txt file in it; it has {there}. A corpus is {FORMS}.")
+        contents = ", ".join(f"{n:,} {kind}" for kind, n in kinds) or "nothing"
+        raise CorpusError(f"{folder} has no .txt file in it; it has {contents}. A corpus is {FORMS}.")
     n_hidden = sum(map(_is_txt, files)) - len(texts)
     notes = (f"passed over: {n_hidden:,} .txt files that are hidden by a dot",) if n_hidden else ()
-    found = ((path.relative_to(folder).as_posix(), _text(path)) for path in texts)
-    return gathered(folder.resolve().name, found, source=f"the .txt files of {folder}", limit=limit, notes=notes)
+    named_texts = ((path.relative_to(folder).as_posix(), _text(path)) for path in texts)
+    return gathered(folder.resolve().name, named_texts, source=f"the .txt files of {folder}", limit=limit, notes=notes)
 
 
 def _hidden(path: Path) -> bool:
@@ -111,12 +111,12 @@ def _parsed(text: str, path: Path, number: int | None = None) -> object:
         return json.loads(text.removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
         line = error.lineno if number is None else number
-        hint = "A file with one object a line is called .jsonl." if error.msg == "Extra data" else "Mend it."
+        hint = "A file with one object a line is called .jsonl." if error.msg == "Extra data" else "Fix it."
         raise CorpusError(f"{path}, line {line}: broken JSON ({error.msg}, column {error.colno}). {hint}") from error
     except (ValueError, RecursionError) as error:
         where = path if number is None else f"{path}, line {number}"
         what = "it is nested too deep" if isinstance(error, RecursionError) else "a number has too many digits"
-        raise CorpusError(f"{where}: JSON that cannot be read ({what}). Mend or remove it.") from error
+        raise CorpusError(f"{where}: JSON that cannot be read ({what}). Fix or remove it.") from error
 
 
 def _object(value: object, path: Path, number: int) -> dict[str, object]:

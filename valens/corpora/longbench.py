@@ -50,23 +50,23 @@ def _mirror(data_root: Path) -> Path:
         if folder.is_dir():
             return folder
     raise CorpusError(
-        f"There is no mirror of longbench-v2: {folders[0]} and {folders[1]} are no folders. Put the data set's "
+        f"There is no mirror of longbench-v2: {folders[0]} and {folders[1]} are not folders. Put the data set's "
         "data.json into one of them, or leave --data-root out to ask the hub."
     )
 
 
-def _loaded(place: str, revision: str | None) -> Dataset:
+def _loaded(location: str, revision: str | None) -> Dataset:
     """Load the questions; `location` is a hub id with its revision, or a folder."""
     import datasets
     from datasets.exceptions import DatasetsError
 
     try:
         with contextlib.nullcontext() if sys.stderr.isatty() else without_datasets_bars():
-            return datasets.load_dataset(place, split="train", revision=revision)
+            return datasets.load_dataset(location, split="train", revision=revision)
     except (OSError, ValueError, DatasetsError, StopIteration) as error:
         # `datasets` lets a bare StopIteration out for a file without a record.
         reason = str(error).partition("\n")[0] or "no record in it"
         raise CorpusError(
-            f"longbench-v2 could not be read from {place} ({reason}). Put the data set's data.json into "
+            f"longbench-v2 could not be read from {location} ({reason}). Put the data set's data.json into "
             f"DIR/{HUB_ID} and give --data-root DIR, or go online."
         ) from error

@@ -44,10 +44,10 @@ def corpus(
         _check_mirror(name, data_root)
         return wikipedia_corpus(limit=limit)
     if name == "longbench-v2":
-        root = None if data_root is None else _home_spelt_out(data_root)
+        root = None if data_root is None else _expanded(data_root)
         return longbench_v2(data_root=root, field=field, limit=limit)
-    path = _home_spelt_out(name)
-    if name == "" or not _is_there(path):
+    path = _expanded(name)
+    if name == "" or not _exists(path):
         raise CorpusError(_not_found(name))
     _check_mirror(name, data_root)
     return corpus_at(path, field=field, limit=limit)
@@ -58,20 +58,19 @@ def _check_mirror(name: str | Path, data_root: str | Path | None) -> None:
         raise CorpusError(f"{_short(name)} is not read from the hub, nor from a mirror of it. Leave --data-root out.")
 
 
-def _home_spelt_out(path: str | Path) -> Path:
+def _expanded(path: str | Path) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise CorpusError(f"{_short(path)} is in no home folder that is known here. Write the whole path.") from error
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except OSError as error:
         raise CorpusError(
-            f"There is no telling whether {_short(path)} is there ({error.strerror}). A corpus is {', '.join(CORPORA)}, "
-            f"{FORMS}."
+            f"{_short(path)} cannot be looked up ({error.strerror}). A corpus is {', '.join(CORPORA)}, {FORMS}."
         ) from error
 
 

@@ -78,8 +78,8 @@ def wikipedia() -> tuple[Article, ...]:
 
 def wikipedia_corpus(*, limit: int | None = None) -> Corpus:
     """Return the articles of `wikipedia` as long texts, by their titles; `limit` keeps the first alone."""
-    found = ((article.title, article.text) for article in wikipedia())
-    return gathered("wikipedia", found, source="the Wikipedia sample (2016) in gensim's wheel", limit=limit)
+    named_texts = ((article.title, article.text) for article in wikipedia())
+    return gathered("wikipedia", named_texts, source="the Wikipedia sample (2016) in gensim's wheel", limit=limit)
 
 
 def _sample() -> Path:

@@ -65,7 +65,7 @@ class Bootstrap:
         if not self.resamples_of_splits:
             return drawn
         splits = enumerate(split_units(n, self.seed))
-        return np.vstack([drawn, *(self._of_split(split, n, self.seed + place) for place, split in splits)])
+        return np.vstack([drawn, *(self._of_split(split, n, self.seed + index) for index, split in splits)])
 
     def _of_split(self, split: Int[np.ndarray, " unit"], n: int, seed: int) -> Int[np.ndarray, "resample n"]:
         """Draw the resamples of one split; the two splits have different seeds, so that they are independent."""
@@ -103,15 +103,15 @@ def _means(
         return np.stack([weights @ layer for layer in scores]) / counts.sum(axis=1)
 
 
-def split_evaluation(found: Evaluation, bootstrap: Bootstrap) -> Evaluation:
+def split_evaluation(evaluation: Evaluation, bootstrap: Bootstrap) -> Evaluation:
     """Give the resamples of all units and those of either split to an evaluation each."""
     whole, *splits = bootstrap.parts()
-    sizes = [len(split) for split in split_units(found.n, bootstrap.seed)]
+    sizes = [len(split) for split in split_units(evaluation.n, bootstrap.seed)]
     parts = tuple(
-        Evaluation(found.replicates[:, split][:, 0], found.replicates[:, split][:, 1:], n, found.unit)
+        Evaluation(evaluation.replicates[:, split][:, 0], evaluation.replicates[:, split][:, 1:], n, evaluation.unit)
         for split, n in zip(splits, sizes, strict=False)
     )
-    return replace(found, replicates=found.replicates[:, whole], splits=parts)
+    return replace(evaluation, replicates=evaluation.replicates[:, whole], splits=parts)
 
 
 def centred(

@@ -19,11 +19,11 @@ def training_items(task: Classification) -> tuple[list[int], list[list[int]]]:
     drawn: Sequence[Sequence[int]] = task.draws
     if not drawn:
         labels = [task.labels[item] for item in task.train]
-        places = metrics.training_draws(labels, task.samples_per_label, task.experiments)
-        drawn = [[task.train[place] for place in draw] for draw in places]
+        index_draws = metrics.training_draws(labels, task.samples_per_label, task.experiments)
+        drawn = [[task.train[index] for index in draw] for draw in index_draws]
     learnt = sorted(set(chain.from_iterable(drawn)))
-    place = {item: place for place, item in enumerate(learnt)}
-    return learnt, [[place[item] for item in draw] for draw in drawn]
+    index_of = {item: index for index, item in enumerate(learnt)}
+    return learnt, [[index_of[item] for item in draw] for draw in drawn]
 
 
 def clustering_items(task: Clustering) -> tuple[list[Int[np.ndarray, " _"]], list[int]]:

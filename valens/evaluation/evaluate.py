@@ -66,12 +66,12 @@ def evaluate(
     if vectors.dtype == np.float16:
         vectors = vectors.astype(np.float32)
     bootstrap = Bootstrap(resamples, seed, resamples_of_splits)
-    found = split_evaluation(SCORERS[type(task)](task, vectors, bootstrap), bootstrap)
+    evaluation = split_evaluation(SCORERS[type(task)](task, vectors, bootstrap), bootstrap)
     if exact:
         from valens.evaluation.mteb_exact import exact_scores
 
-        return replace(found, score=exact_scores(task, vectors))
-    return _as_reported(found) if isinstance(task, Retrieval | Reranking) else found
+        return replace(evaluation, score=exact_scores(task, vectors))
+    return _as_reported(evaluation) if isinstance(task, Retrieval | Reranking) else evaluation
 
 
 def _check(task: Task, vectors: Float[np.ndarray, "layer text d"]) -> None:
@@ -90,7 +90,7 @@ def _check(task: Task, vectors: Float[np.ndarray, "layer text d"]) -> None:
         )
 
 
-def _as_reported(found: Evaluation) -> Evaluation:
+def _as_reported(evaluation: Evaluation) -> Evaluation:
     """Round to five decimals, as mteb rounds the scores of a search."""
-    score = np.array([round(value, 5) for value in found.score.tolist()])
-    return replace(found, score=score, splits=tuple(map(_as_reported, found.splits)))
+    score = np.array([round(value, 5) for value in evaluation.score.tolist()])
+    return replace(evaluation, score=score, splits=tuple(map(_as_reported, evaluation.splits)))

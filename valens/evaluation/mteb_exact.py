@@ -71,15 +71,15 @@ def _pair_classification(abstasks: Any, task: PairClassification) -> list[MtebTa
 
 
 def _retrieval(abstasks: Any, task: Retrieval) -> list[MtebTask]:
-    documents = [f"d{place:09d}" for place in range(len(task.documents))]
+    documents = [f"d{index:09d}" for index in range(len(task.documents))]
     own = task.itself or (None,) * len(task.queries)
-    queries = [f"q{row:09d}" if place is None else documents[place] for row, place in enumerate(own)]
+    queries = [f"q{row:09d}" if index is None else documents[index] for row, index in enumerate(own)]
     lost = task.missing or ((),) * len(task.queries)
     split = {
         "queries": _table({"id": queries, "text": _names(task.queries)}),
         "corpus": _table({"id": documents, "text": _names(task.documents)}),
         "relevant_docs": {
-            query: {documents[place]: grade for place, grade in grades.items()} | _absent(grades_lost)
+            query: {documents[index]: grade for index, grade in grades.items()} | _absent(grades_lost)
             for query, grades, grades_lost in zip(queries, task.relevant, lost, strict=True)
         },
         "top_ranked": None,
@@ -91,7 +91,7 @@ def _retrieval(abstasks: Any, task: Retrieval) -> list[MtebTask]:
 def _reranking(abstasks: Any, task: Reranking) -> list[MtebTask]:
     queries = [f"q{row:06d}" for row in range(len(task.queries))]
     lists = {
-        query: [f"{query}-{place:06d}" for place in range(len(candidates))]
+        query: [f"{query}-{index:06d}" for index in range(len(candidates))]
         for query, candidates in zip(queries, task.candidates, strict=True)
     }
     texts = [name for candidates in task.candidates for name in _names(candidates)]
@@ -130,14 +130,14 @@ def _clustering(abstasks: Any, task: Clustering) -> list[MtebTask]:
     mteb_tasks = []
     for draw, n_clusters in zip(*clustering_items(task), strict=True):
         items = _items_of(task, set(draw.tolist()), n_clusters)
-        place = {item: place for place, item in enumerate(items)}
+        index_of = {item: index for index, item in enumerate(items)}
         columns = {"sentences": _names(task.rows[i] for i in items), "labels": [str(task.labels[i]) for i in items]}
         settings = {
             "max_fraction_of_documents_to_embed": None,
             "max_documents_per_cluster": len(draw),
             "n_clusters": 1,
             "k_mean_batch_size": task.batch_size,
-            "rng_state": _Drawn([place[item] for item in draw.tolist()]),
+            "rng_state": _Drawn([index_of[item] for item in draw.tolist()]),
         }
         mteb_tasks.append(_mteb_task(abstasks.AbsTaskClustering, task, {"test": _table(columns)}, settings))
     return mteb_tasks
@@ -156,11 +156,11 @@ def _items_of(task: Clustering, drawn: set[int], n_clusters: int) -> list[int]:
 class _Drawn:
     """Stands for mteb's random generator, and draws what was drawn."""
 
-    def __init__(self, places: list[int]) -> None:
-        self.places = places
+    def __init__(self, indices: list[int]) -> None:
+        self.indices = indices
 
     def choices(self, _: range, k: int) -> list[int]:
-        return self.places[:k]
+        return self.indices[:k]
 
 
 _MTEB_TASKS: dict[type, Callable[..., list[MtebTask]]] = {

@@ -41,21 +41,23 @@ def _pair_classification(
 def _retrieval(task: Retrieval, vectors: Float[np.ndarray, "layer text d"], bootstrap: Bootstrap) -> Evaluation:
     queries, documents = list(task.queries), list(task.documents)
     gains = metrics.Ndcg.of(task.relevant, len(documents), missing=task.missing, itself=task.itself)
-    found = (metrics.nearest(layer[queries], layer[documents], itself=task.itself) for layer in vectors)
-    return mean_of_units(np.stack([gains.ndcg(places) for places in found]), "query", "nDCG@10 of a query", bootstrap)
+    nearest = (metrics.nearest(layer[queries], layer[documents], itself=task.itself) for layer in vectors)
+    return mean_of_units(
+        np.stack([gains.ndcg(documents_found) for documents_found in nearest]), "query", "nDCG@10 of a query", bootstrap
+    )
 
 
 def _reranking(task: Reranking, vectors: Float[np.ndarray, "layer text d"], bootstrap: Bootstrap) -> Evaluation:
     lists = [(query, list(candidates)) for query, candidates in zip(task.queries, task.candidates, strict=True)]
     lengths = np.array([len(candidates) for _, candidates in lists])
-    there = np.arange(lengths.max()) < lengths[:, None]
-    relevant, cosines = np.zeros(there.shape, dtype=bool), np.full(there.shape, -np.inf)
-    relevant[there] = np.concatenate(task.relevant)
+    is_candidate = np.arange(lengths.max()) < lengths[:, None]
+    relevant, cosines = np.zeros(is_candidate.shape, dtype=bool), np.full(is_candidate.shape, -np.inf)
+    relevant[is_candidate] = np.concatenate(task.relevant)
     missing = np.array(task.missing or [0] * len(lists))
     scores = []
     for layer in map(metrics.l2_normalize_float32, vectors):
         near = [layer[query : query + 1] @ layer[candidates].transpose(0, 1) for query, candidates in lists]
-        cosines[there] = np.concatenate([row.numpy()[0] for row in near])
+        cosines[is_candidate] = np.concatenate([row.numpy()[0] for row in near])
         scores.append(metrics.average_precision(cosines, relevant, missing))
     return mean_of_units(np.stack(scores), "query", "average precision of a query", bootstrap)
 

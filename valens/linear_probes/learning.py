@@ -53,7 +53,7 @@ class Trained:
     steps: tuple[int, ...] = field(repr=False)
     """After how many steps each checkpoint is."""
     kept: int
-    """Which checkpoint was kept, as a place in `steps`."""
+    """Which checkpoint was kept, as an index into `steps`."""
     start: float
     """The mean cross-entropy of the validation rows before the first step, in nats: that of the classes' frequencies."""
     validation: Float[np.ndarray, " checkpoint"] = field(repr=False)
@@ -80,7 +80,7 @@ class Learning:
         self._names, self._labels, self._recipe = block.names, labels, recipe
         self._rows = block.features.to(device).reshape(n_probes * self._n_rows, d)
         self._mean, self._scale = standard_scale(block.features, labels.train.to(block.features.device), device)
-        self._places = torch.arange(n_probes, device=device)  # of the probes that still learn
+        self._going = torch.arange(n_probes, device=device)  # the indices of the probes that still learn
         self._weight = torch.zeros(n_probes, d, labels.n_classes, device=device)
         self._bias = log_frequencies(labels).expand(n_probes, 1, -1).contiguous()
         self._start = -float(self._bias[0, 0, labels.classes[labels.validation]].double().mean())
@@ -93,7 +93,7 @@ class Learning:
     @property
     def going(self) -> bool:
         """Whether any probe still learns."""
-        return len(self._places) > 0
+        return len(self._going) > 0
 
     def step(self, rows: Int[Tensor, " row"], rate: float) -> None:
         """Take one step of Adam down the gradient of these rows."""
@@ -111,27 +111,27 @@ class Learning:
         validation, _ = self._scores(self._labels.validation)
         losses, ranks = (part.cpu().numpy() for part in self._scores(self._labels.test))
         going = []
-        for turn, (place, loss) in enumerate(zip(self._places.tolist(), validation.mean(dim=1).tolist(), strict=True)):
+        for turn, (index, loss) in enumerate(zip(self._going.tolist(), validation.mean(dim=1).tolist(), strict=True)):
             if not math.isfinite(loss):
-                raise self._diverged(place, f"is {loss} after {step} steps")
-            history = self._histories[place]
+                raise self._diverged(index, f"is {loss} after {step} steps")
+            history = self._histories[index]
             if history.note(loss, losses[turn], ranks[turn]):
-                self._best_weight[place], self._best_bias[place] = self._weight[turn], self._bias[turn]
+                self._best_weight[index], self._best_bias[index] = self._weight[turn], self._bias[turn]
             going.append(not self._recipe.patience or history.since_best < self._recipe.patience)
         if not all(going):
-            self._keep_only(torch.tensor(going, device=self._places.device))
+            self._keep_only(torch.tensor(going, device=self._going.device))
 
     def trained(self) -> Iterator[Trained]:
         """Yield every probe as it is kept."""
         scored_after = self._recipe.scored_after()
-        for place, (name, history) in enumerate(zip(self._names, self._histories, strict=True)):
-            weight = self._best_weight[place] / self._scale[place].T
-            bias = self._best_bias[place, 0] - self._mean[place, 0] @ weight
+        for index, (name, history) in enumerate(zip(self._names, self._histories, strict=True)):
+            weight = self._best_weight[index] / self._scale[index].T
+            bias = self._best_bias[index, 0] - self._mean[index, 0] @ weight
             filled = history.filled(len(scored_after))
             lowest = float(filled[0][history.best])
             if lowest > self._start + WORSE:
                 how = f"is {lowest:.1f} nats at its lowest, and {self._start:.1f} before the first step"
-                raise self._diverged(place, how)
+                raise self._diverged(index, how)
             yield Trained(name, weight, bias, scored_after, history.best, self._start, *filled)
 
     def _optimiser(self) -> torch.optim.Adam:
@@ -143,11 +143,11 @@ class Learning:
 
     def _read(self, rows: Int[Tensor, " row"]) -> Float[Tensor, "probe row d"]:
         """Read the standardised features of some rows, for the probes that still learn; good until the next call."""
-        places = (self._places[:, None] * self._n_rows + rows).flatten()
-        features = self._room("features", len(places), self._weight.shape[1])
-        torch.index_select(self._rows, 0, places, out=features)
-        features = features.view(len(self._places), len(rows), -1)
-        return features.sub_(self._mean[self._places]).mul_(self._per_scale[self._places])
+        indices = (self._going[:, None] * self._n_rows + rows).flatten()
+        features = self._room("features", len(indices), self._weight.shape[1])
+        torch.index_select(self._rows, 0, indices, out=features)
+        features = features.view(len(self._going), len(rows), -1)
+        return features.sub_(self._mean[self._going]).mul_(self._per_scale[self._going])
 
     def _logits(self, features: Float[Tensor, "probe row d"]) -> Float[Tensor, "probe row class"]:
         """Compute the logits of every class; good until the next are computed."""
@@ -175,31 +175,33 @@ class Learning:
             self._bias.grad.add_(error.sum(dim=1, keepdim=True), alpha=share)
 
     def _scores(self, rows: Int[Tensor, " row"]) -> tuple[Float[Tensor, "probe row"], Int[Tensor, "probe row"]]:
-        found = [scores_of(self._logits(self._read(part)), self._labels.classes[part]) for _, part in self._parts(rows)]
-        losses, ranks = zip(*found, strict=True)
+        scores = [
+            scores_of(self._logits(self._read(part)), self._labels.classes[part]) for _, part in self._parts(rows)
+        ]
+        losses, ranks = zip(*scores, strict=True)
         return torch.cat(losses, dim=1), torch.cat(ranks, dim=1)
 
     def _parts(self, rows: Int[Tensor, " row"]) -> Iterator[tuple[int, Int[Tensor, " part"]]]:
         """Yield the rows in parts, each with its start, whose logits fit into `LOGIT_BYTES`."""
-        size = max(1, LOGIT_BYTES // (4 * len(self._places) * self._labels.n_classes))
+        size = max(1, LOGIT_BYTES // (4 * len(self._going) * self._labels.n_classes))
         for start in range(0, len(rows), size):
             yield start, rows[start : start + size]
 
-    def _diverged(self, place: int, how: str) -> ProbeError:
+    def _diverged(self, index: int, how: str) -> ProbeError:
         return ProbeError(
-            f"The probe of {self._names[place]} diverged: its validation loss {how}, with a learning rate of "
+            f"The probe of {self._names[index]} diverged: its validation loss {how}, with a learning rate of "
             f"{self._recipe.lr:g}. Lower --lr."
         )
 
     def _keep_only(self, going: Tensor) -> None:
         """Go on with some of the probes, and with their moments."""
-        before, places = self._adam, going.nonzero().flatten()
+        before, indices = self._adam, going.nonzero().flatten()
         old = self._weight, self._bias
-        self._places, self._weight, self._bias = self._places[places], self._weight[places], self._bias[places]
+        self._going, self._weight, self._bias = self._going[indices], self._weight[indices], self._bias[indices]
         self._adam = self._optimiser()
         for was, now in zip(old, (self._weight, self._bias), strict=True):
             state = before.state[was]
-            moments = {name: state[name][places] for name in ("exp_avg", "exp_avg_sq")}
+            moments = {name: state[name][indices] for name in ("exp_avg", "exp_avg_sq")}
             self._adam.state[now] = {"step": state["step"], **moments}
 
 

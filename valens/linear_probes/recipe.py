@@ -49,7 +49,7 @@ class Recipe:
 
     def scored_after(self) -> tuple[int, ...]:
         """Return after how many steps the probes are scored: distances grow evenly, and the last is the last step."""
-        shares = [(place / self.checkpoints) ** 2 for place in range(1, self.checkpoints + 1)]
+        shares = [(number / self.checkpoints) ** 2 for number in range(1, self.checkpoints + 1)]
         return tuple(sorted({max(1, round(share * self.steps)) for share in shares}))
 
     def facts(self) -> dict[str, Any]:

@@ -58,8 +58,8 @@ def train(
     learning = [Learning(block, labels, recipe, device) for block in blocks]
     scored_after = set(recipe.scored_after())
     with steps(title, recipe.steps) as advance:
-        for step, places in enumerate(_batches(len(labels.train), recipe, seed)):
-            rows = labels.train[places.to(device)]
+        for step, indices in enumerate(_batches(len(labels.train), recipe, seed)):
+            rows = labels.train[indices.to(device)]
             for block in learning:
                 block.step(rows, recipe.rate(step))
             if (done := step + 1) in scored_after:
@@ -76,7 +76,7 @@ def bytes_of(n_rows: int, d: int, n_classes: int) -> int:
     return 4 * (n_rows * d + 5 * d * n_classes)
 
 
-def _batches(n: int, recipe: Recipe, seed: int) -> Iterator[Int[Tensor, " place"]]:
+def _batches(n: int, recipe: Recipe, seed: int) -> Iterator[Int[Tensor, " row"]]:
     """Yield which of n rows each step sees: one shuffled pass after the other; never more than all of them."""
     generator = torch.Generator().manual_seed(seed)
     size = min(recipe.batch, n)

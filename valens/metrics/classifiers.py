@@ -70,9 +70,9 @@ def _of_layer(
 def _first_of_each(order: Sequence[int], labels: Sequence[str | int], limit: int) -> list[int]:
     """Return the positions in this order, of each label the first `limit`."""
     seen: Counter[str | int] = Counter()
-    kept = []
+    first = []
     for position in order:
         seen[labels[position]] += 1
         if seen[labels[position]] <= limit:
-            kept.append(position)
-    return kept
+            first.append(position)
+    return first

@@ -38,13 +38,13 @@ class Ndcg:
             largest = sorted([*grades.values(), *(missing[query] if missing else ())], reverse=True)[:NDCG_CUT]
             best[query, : len(largest)] = largest
             own = itself[query] if itself else None
-            pairs += [(query * n_documents + place, grade) for place, grade in grades.items() if place != own]
+            pairs += [(query * n_documents + index, grade) for index, grade in grades.items() if index != own]
         table = np.array(sorted(pairs) or [(-1, 0)])
         return cls(table[:, 0], table[:, 1], discounted_gain(best), n_documents)
 
-    def ndcg(self, places: Int[np.ndarray, "query first"]) -> Float[np.ndarray, " query"]:
+    def ndcg(self, indices: Int[np.ndarray, "query first"]) -> Float[np.ndarray, " query"]:
         """Return the nDCG of the documents that each query found, nearest first; -1 is none. 0 without an answer."""
-        keys = np.arange(len(places))[:, None] * self.n_documents + places
+        keys = np.arange(len(indices))[:, None] * self.n_documents + indices
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        found = np.where((self.keys[at] == keys) & (places >= 0), self.grades[at], 0)
-        return discounted_gain(found) / np.where(self.ideal == 0, 1.0, self.ideal)
+        gains = np.where((self.keys[at] == keys) & (indices >= 0), self.grades[at], 0)
+        return discounted_gain(gains) / np.where(self.ideal == 0, 1.0, self.ideal)

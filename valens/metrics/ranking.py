@@ -25,9 +25,9 @@ def top_k(similarity: Float[np.ndarray, "query item"], k: int) -> Int[np.ndarray
     return first
 
 
-def discounted_gain(found: Shaped[np.ndarray, "*batch k"]) -> Float[np.ndarray, "*batch"]:
+def discounted_gain(gains: Shaped[np.ndarray, "*batch k"]) -> Float[np.ndarray, "*batch"]:
     """Sum the gains of the first k, in their order, each over log2(rank + 1), as in trec_eval's ndcg_cut."""
-    return found @ (1 / np.log2(np.arange(2, found.shape[-1] + 2)))
+    return gains @ (1 / np.log2(np.arange(2, gains.shape[-1] + 2)))
 
 
 def average_precision(

@@ -23,19 +23,19 @@ def nearest(
 ) -> Int[np.ndarray, "query first"]:
     """Return the indices of the k nearest documents by cosine, nearest first; of equals the later comes first.
 
-    `itself` names, for each query, a document that is not to be found. Fewer than k documents give fewer places, and a
-    place that could not be filled is -1.
+    `itself` names, for each query, a document that is not to be found. Fewer than k documents give fewer columns, and an
+    index that could not be filled is -1.
     """
-    places, values = [], []
+    indices, values = [], []
     for start in range(0, len(documents), _DOCUMENTS):
         similarity = search_cosine(queries, documents[start : start + _DOCUMENTS])
         for query, own in enumerate(itself):
             if own is not None and 0 <= own - start < similarity.shape[1]:
                 similarity[query, own - start] = -np.inf
         first = np.sort(top_k(similarity, k), axis=1)
-        places.append(first + start)
+        indices.append(first + start)
         values.append(np.take_along_axis(similarity, first, axis=1))
-    candidates, similarity = np.concatenate(places, axis=1), np.concatenate(values, axis=1)
+    candidates, similarity = np.concatenate(indices, axis=1), np.concatenate(values, axis=1)
     first = top_k(similarity, k)
-    found = np.isfinite(np.take_along_axis(similarity, first, axis=1))
-    return np.where(found, np.take_along_axis(candidates, first, axis=1), -1)
+    is_filled = np.isfinite(np.take_along_axis(similarity, first, axis=1))
+    return np.where(is_filled, np.take_along_axis(candidates, first, axis=1), -1)

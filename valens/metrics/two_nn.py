@@ -41,9 +41,9 @@ def two_nn(vectors: Float[np.ndarray, "text d"], *, discard: float = 0.1) -> flo
     if len(points) < _FEWEST:
         return float("nan")
     ratios = np.sort(_ratios(points))
-    kept = ratios[: int(len(ratios) * (1 - discard))]
-    share = np.arange(1, len(kept) + 1) / len(ratios)
-    x, below_one = np.log(kept), share < 1
+    used = ratios[: int(len(ratios) * (1 - discard))]
+    share = np.arange(1, len(used) + 1) / len(ratios)
+    x, below_one = np.log(used), share < 1
     x, y = x[below_one], -np.log1p(-share[below_one])
     return float(x @ y / (x @ x)) if x.any() else float("nan")
 

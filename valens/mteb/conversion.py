@@ -64,7 +64,7 @@ def _sts(mteb_task: Any, table: Any, name: str) -> Sts:
     one, other = mteb_task.column_names
     require(name, "data", table, one, other, "score")
     texts = Texts(name)
-    first, second = (texts.places(table[column], repr(column)) for column in (one, other))
+    first, second = (texts.indices(table[column], repr(column)) for column in (one, other))
     return Sts(name, texts.all, first, second, tuple(math.nan if x is None else float(x) for x in table["score"]))
 
 
@@ -73,6 +73,6 @@ def _pair_classification(mteb_task: Any, table: Any, name: str) -> PairClassific
     require(name, "data", table, one, other, label)
     columns = table[0] if len(table) == 1 else table  # older data hold all pairs in one row
     texts = Texts(name)
-    first, second = (texts.places(columns[column], repr(column)) for column in (one, other))
+    first, second = (texts.indices(columns[column], repr(column)) for column in (one, other))
     same = tuple(value == 1 for value in with_labels(name, columns[label], label))
     return PairClassification(name, texts.all, first, second, same)

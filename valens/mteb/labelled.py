@@ -32,7 +32,7 @@ def classification(mteb_task: Any, data: Any, name: str, split: str) -> tuple[Cl
     notes: tuple[str, ...] = ()
     if split == train_split:
         out = held_out(are_texts(name, learn[column], repr(column)))
-        learn, test = learn.select(_places(out, False)), learn.select(_places(out, True))
+        learn, test = learn.select(_indices(out, False)), learn.select(_indices(out, True))
         notes = (
             f"{name} learns from a part of the training set and is tested on the rest ({HELD_OUT:.0%} of its different "
             "texts, chosen by their letters and digits).",
@@ -40,8 +40,8 @@ def classification(mteb_task: Any, data: Any, name: str, split: str) -> tuple[Cl
     learn_labels, test_labels = list(learn[label_column]), list(test[label_column])
     draws = training_draws(learn_labels, mteb_task.samples_per_label, mteb_task.n_experiments)
     drawn = sorted(set(chain.from_iterable(draws)))
-    place, texts = {item: place for place, item in enumerate(drawn)}, Texts(name)
-    items = texts.places(learn.select(drawn)[column], repr(column)) + texts.places(test[column], repr(column))
+    index_of, texts = {item: index for index, item in enumerate(drawn)}, Texts(name)
+    items = texts.indices(learn.select(drawn)[column], repr(column)) + texts.indices(test[column], repr(column))
     task = Classification(
         name,
         texts.all,
@@ -51,7 +51,7 @@ def classification(mteb_task: Any, data: Any, name: str, split: str) -> tuple[Cl
         samples_per_label=mteb_task.samples_per_label,
         experiments=mteb_task.n_experiments,
         items=items,
-        draws=tuple(tuple(place[item] for item in draw) for draw in draws),
+        draws=tuple(tuple(index_of[item] for item in draw) for draw in draws),
     )
     return task, notes
 
@@ -65,8 +65,8 @@ def _check_classifier(mteb_task: Any, name: str) -> None:
         )
 
 
-def _places(flags: Iterable[bool], wanted: bool) -> list[int]:
-    return [place for place, flag in enumerate(flags) if flag is wanted]
+def _indices(flags: Iterable[bool], wanted: bool) -> list[int]:
+    return [index for index, flag in enumerate(flags) if flag is wanted]
 
 
 def clustering(mteb_task: Any, table: Any, name: str) -> Clustering:
@@ -81,15 +81,15 @@ def clustering(mteb_task: Any, table: Any, name: str) -> Clustering:
     items: list[int] = []
     labels: list[Label] = []
     draws, clusters = [], []
-    places = texts.places(table[column], repr(column))
+    indices = texts.indices(table[column], repr(column))
     for level in _levels(with_labels(name, table[label_column], label_column), mteb_task.max_depth):
         start, rows = len(items), list(level)
-        items += [places[row] for row in rows]
+        items += [indices[row] for row in rows]
         labels += [_of_level(label, start) for label in level.values()]
         n_clusters = len(set(level.values()))
         for _ in range(mteb_task.n_clusters):
             drawn = mteb_task.rng_state.choices(range(len(rows)), k=mteb_task.max_documents_per_cluster)
-            draws.append(tuple(start + place for place in drawn))
+            draws.append(tuple(start + index for index in drawn))
             clusters.append(n_clusters)
     return Clustering(
         name,
@@ -111,7 +111,7 @@ def clustering_in_sets(mteb_task: Any, table: Any, name: str) -> Clustering:
     labels: list[Label] = []
     for sentences, of_set in zip(table[column], table[label_column], strict=True):
         draws.append(tuple(range(len(items), len(items) + len(sentences))))
-        items += texts.places(sentences, repr(column))
+        items += texts.indices(sentences, repr(column))
         labels += with_labels(name, of_set, label_column)
     return Clustering(
         name,

@@ -28,17 +28,17 @@ def retrieval(mteb_task: Any, data: Any, name: str) -> Retrieval:
         raise TaskError(
             f"{name} gives each query candidates of its own; valens scores that only in the family Reranking."
         )
-    place = {document: place for place, document in enumerate(search.documents)}
+    index_of = {document: index for index, document in enumerate(search.documents)}
     texts = Texts(name)
     grades = [search.grades[query] for query in search.queries]
-    lost = [tuple(grade for document, grade in row.items() if document not in place) for row in grades]
+    lost = [tuple(grade for document, grade in row.items() if document not in index_of) for row in grades]
     return Retrieval(
         name,
-        queries=texts.places(search.queries.values(), "query", ids=search.queries),
-        documents=texts.places(search.documents.values(), "document", ids=search.documents),
+        queries=texts.indices(search.queries.values(), "query", ids=search.queries),
+        documents=texts.indices(search.documents.values(), "document", ids=search.documents),
         texts=texts.all,
-        relevant=tuple({place[d]: max(grade, 0) for d, grade in row.items() if d in place} for row in grades),
-        itself=tuple(map(place.get, search.queries)) if mteb_task.ignore_identical_ids else (),
+        relevant=tuple({index_of[d]: max(grade, 0) for d, grade in row.items() if d in index_of} for row in grades),
+        itself=tuple(map(index_of.get, search.queries)) if mteb_task.ignore_identical_ids else (),
         missing=tuple(lost) if any(lost) else (),
     )
 
@@ -58,8 +58,8 @@ def reranking(mteb_task: Any, data: Any, name: str) -> Reranking:
     needed = any(missing) or not all(right)
     return Reranking(
         name,
-        queries=texts.places(search.queries.values(), "query", ids=search.queries),
-        candidates=tuple(texts.places(map(search.documents.get, row), "candidate", ids=row) for row in rows),
+        queries=texts.indices(search.queries.values(), "query", ids=search.queries),
+        candidates=tuple(texts.indices(map(search.documents.get, row), "candidate", ids=row) for row in rows),
         texts=texts.all,
         relevant=tuple(tuple(document in wanted for document in row) for wanted, row in zip(right, rows, strict=True)),
         missing=missing if needed else (),
@@ -71,7 +71,7 @@ def _read(data: Any, name: str) -> _Search:
     require(name, "queries", queries, "id", "text")
     require(name, "corpus", corpus, "id", "text")
     grades = {query: row for query, row in data["relevant_docs"].items() if row}
-    asked = queries.select([place for place, query in enumerate(queries["id"]) if query in grades])
+    asked = queries.select([index for index, query in enumerate(queries["id"]) if query in grades])
     documents = dict(zip(corpus["id"], _document_texts(corpus, name), strict=True))
     return _Search(
         dict(zip(asked["id"], _query_texts(asked, name), strict=True)),

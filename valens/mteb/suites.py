@@ -49,14 +49,14 @@ def mteb_suite(name: str, tasks: Sequence[str], *, data_root: str | Path | None 
     with steps("Loading tasks", len(tasks)) as step:
         for task in tasks:
             try:
-                found = load_task(task, data_root=data_root)
+                task_loaded = load_task(task, data_root=data_root)
             except TaskDataError as error:
                 if strict:
                     raise
                 left_out.append(LeftOut(task.strip(), str(error)))
             else:
-                _check_distinct(found, loaded)
-                loaded.append(found)
+                _check_distinct(task_loaded, loaded)
+                loaded.append(task_loaded)
             step()
     if not loaded:
         raise TaskError(f"Of {name}, no task can be had ({len(tasks)} asked for). The first: {left_out[0].reason}")
@@ -71,10 +71,10 @@ def _check_repeats(suite: str, names: Sequence[str]) -> None:
         raise TaskError(f"{suite} names {twice[0]} {names.count(twice[0])} times. Name each task once.")
 
 
-def _check_distinct(found: Loaded, others: Sequence[Loaded]) -> None:
-    same = next((other for other in others if other.source == found.source), None)
+def _check_distinct(new: Loaded, others: Sequence[Loaded]) -> None:
+    same = next((other for other in others if other.source == new.source), None)
     if same:
         raise TaskError(
-            f"{same.task.name} and {found.task.name} are the same data ({found.source}), which would count twice. "
+            f"{same.task.name} and {new.task.name} are the same data ({new.source}), which would count twice. "
             "Name them once."
         )

@@ -111,14 +111,14 @@ def _pointed_to(mteb_task: Any, data_root: str | Path | None) -> Iterator[None]:
 
 
 def _subset(mteb_task: Any, wanted: Reference) -> str:
-    there = list(mteb_task.hf_subsets)
-    if wanted.subset is None and len(there) == 1:
-        return str(there[0])
-    if wanted.subset is None or wanted.subset not in there:
+    subsets = list(mteb_task.hf_subsets)
+    if wanted.subset is None and len(subsets) == 1:
+        return str(subsets[0])
+    if wanted.subset is None or wanted.subset not in subsets:
         asked = f"; {wanted.subset!r} was asked for" if wanted.subset else ""
-        english = next((subset for subset in there if set(subset.split("-")) == {"en"}), there[0])
+        english = next((subset for subset in subsets if set(subset.split("-")) == {"en"}), subsets[0])
         raise TaskError(
-            f"{wanted.name} has {len(there)} subsets: {', '.join(there)}{asked}. Name one of them, as in "
+            f"{wanted.name} has {len(subsets)} subsets: {', '.join(subsets)}{asked}. Name one of them, as in "
             f"{Reference(wanted.name, english, wanted.split)}."
         )
     mteb_task.filter_languages(None, hf_subsets=[wanted.subset])
@@ -137,11 +137,11 @@ def _load(mteb_task: Any, subset: str, split: str) -> str:
         return _load_search(mteb_task, names)
     with faults(mteb_task):
         mteb_task.load_data()
-    there = conversion.of_subset(mteb_task, subset)
+    splits = conversion.of_subset(mteb_task, subset)
     for name in names:
-        if name in there:
+        if name in splits:
             return name
-    raise TaskDataError(f"{mteb_task.metadata.name} has no split {split!r} here; it has {', '.join(there)}.")
+    raise TaskDataError(f"{mteb_task.metadata.name} has no split {split!r} here; it has {', '.join(splits)}.")
 
 
 def _load_search(mteb_task: Any, names: list[str]) -> str:
@@ -181,17 +181,17 @@ def _fault(mteb_task: Any, error: Exception) -> TaskError:
 
     name, where = mteb_task.metadata.name, mteb_task.metadata.dataset["path"]
     cause = error.__cause__ or error
-    said = f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
-    if isinstance(cause, StopIteration) or "BatchSize must be greater than 0" in said:
+    reason = f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
+    if isinstance(cause, StopIteration) or "BatchSize must be greater than 0" in reason:
         return TaskDataError(f"{name}: a file in {where} holds no rows. Fetch the data again.")
     if isinstance(cause, ArrowInvalid):
-        return TaskDataError(f"{name}: a file in {where} cannot be read ({said}). Fetch the data again.")
+        return TaskDataError(f"{name}: a file in {where} cannot be read ({reason}). Fetch the data again.")
     if isinstance(cause, CastError):
         return TaskError(f"{name}: the files in {where} have different columns ({_unlike(cause)}).")
     if isinstance(error, OSError | RuntimeError):
         hint = "With a mirror of the hub, name its folder with --data-root."
-        return TaskDataError(f"{name}: {where} cannot be loaded ({said}). {hint}")
-    return TaskError(f"{name}: the data in {where} are not what mteb expects ({said}).")
+        return TaskDataError(f"{name}: {where} cannot be loaded ({reason}). {hint}")
+    return TaskError(f"{name}: the data in {where} are not what mteb expects ({reason}).")
 
 
 def _unlike(error: Any) -> str:

@@ -13,17 +13,17 @@ class Texts:
 
     def __init__(self, task: str) -> None:
         self._task = task
-        self._places: dict[str, int] = {}
+        self._indices: dict[str, int] = {}
 
-    def places(self, texts: Iterable[object], part: str, *, ids: Iterable[object] | None = None) -> tuple[int, ...]:
+    def indices(self, texts: Iterable[object], part: str, *, ids: Iterable[object] | None = None) -> tuple[int, ...]:
         """Return the index of each text among the different ones; TaskDataError as of `readable`."""
         asked = readable(self._task, list(texts), part, ids=ids)
-        return tuple(self._places.setdefault(text, len(self._places)) for text in asked)
+        return tuple(self._indices.setdefault(text, len(self._indices)) for text in asked)
 
     @property
     def all(self) -> tuple[str, ...]:
         """The different texts."""
-        return tuple(self._places)
+        return tuple(self._indices)
 
 
 def readable(task: str, texts: Sequence[object], part: str, *, ids: Iterable[object] | None = None) -> list[str]:
@@ -31,14 +31,14 @@ def readable(task: str, texts: Sequence[object], part: str, *, ids: Iterable[obj
 
     `part` says where they stand, as `'sentence1'`, or what they are, as `document`, where each is known by one of `ids`.
     """
-    found = are_texts(task, texts, part, ids=ids)
-    empty = [row for row, text in enumerate(found) if not text.strip()]
+    strings = are_texts(task, texts, part, ids=ids)
+    empty = [row for row, text in enumerate(strings) if not text.strip()]
     if empty:
         raise TaskDataError(
             f"{task}: {_named(empty[0], part, ids)} is an empty text, and a decoder has nothing to read in it. In all "
-            f"{len(empty):,} of {len(found):,}."
+            f"{len(empty):,} of {len(strings):,}."
         )
-    return found
+    return strings
 
 
 def are_texts(task: str, texts: Sequence[object], part: str, *, ids: Iterable[object] | None = None) -> list[str]:
@@ -46,7 +46,7 @@ def are_texts(task: str, texts: Sequence[object], part: str, *, ids: Iterable[ob
     others = [row for row, text in enumerate(texts) if not isinstance(text, str)]
     if others:
         raise TaskDataError(
-            f"{task}: {_named(others[0], part, ids)} is no text ({texts[others[0]]!r:.40}). In all "
+            f"{task}: {_named(others[0], part, ids)} is not text ({texts[others[0]]!r:.40}). In all "
             f"{len(others):,} of {len(texts):,}."
         )
     return [str(text) for text in texts]

@@ -83,8 +83,8 @@ def panels(
         title(axis, text, room=_TITLE_SHARE * room)
         ticks_as_here(axis)
         axis.tick_params(labelleft=True)
-    for place, axis in enumerate(axes[: len(titles)]):
-        if stacked and place + columns < len(titles):
+    for index, axis in enumerate(axes[: len(titles)]):
+        if stacked and index + columns < len(titles):
             axis.tick_params(labelbottom=False)
             axis.xaxis.label.set_visible(False)
     for unused in axes[len(titles) :]:
@@ -153,15 +153,15 @@ def curve(axis: Axes, x: ArrayLike, line: pd.DataFrame, colour: str, *, linewidt
         linewidth: in points; None is the house style's.
 
     """
-    places, scores = np.asarray(x, dtype=float), line.score.to_numpy(dtype=float)
+    at, scores = np.asarray(x, dtype=float), line.score.to_numpy(dtype=float)
     low, high = line.low.to_numpy(dtype=float), line.high.to_numpy(dtype=float)
-    axis.fill_between(places, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
-    axis.plot(places, scores, color=colour, linestyle=stroke(colour), linewidth=linewidth)
-    there = np.pad(np.isfinite(scores), 1)
-    alone = there[1:-1] & ~there[:-2] & ~there[2:]
+    axis.fill_between(at, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0)
+    axis.plot(at, scores, color=colour, linestyle=stroke(colour), linewidth=linewidth)
+    is_score = np.pad(np.isfinite(scores), 1)
+    alone = is_score[1:-1] & ~is_score[:-2] & ~is_score[2:]
     if alone.any():
-        axis.plot(places[alone], scores[alone], ".", color=colour, markersize=6)
-        axis.vlines(places[alone], low[alone], high[alone], color=colour, alpha=0.5)
+        axis.plot(at[alone], scores[alone], ".", color=colour, markersize=6)
+        axis.vlines(at[alone], low[alone], high[alone], color=colour, alpha=0.5)
 
 
 def last_score(line: pd.DataFrame) -> float | None:

@@ -22,8 +22,8 @@ from valens.selectors.paper import Paper
 from valens.selectors.top_k import TopK
 
 SELECTORS: dict[str, Selector] = {
-    made.name: made
-    for made in (
+    rule.name: rule
+    for rule in (
         Paper(),
         TopK(k=1, name="best"),
         TopK(),
@@ -93,7 +93,8 @@ def register(rule: Selector) -> Selector:
     """
     if not isinstance(rule, Selector):
         raise SelectionError(
-            f"{rule!r} is no selector. It needs `name`, `needs`, `fewest_tasks` and `select`: see valens.selectors.contract."
+            f"{rule!r} is not a selector. It needs `name`, `needs`, `fewest_tasks` and `select`: see "
+            "valens.selectors.contract."
         )
     if rule.name in _OURS:
         raise SelectionError(f"{rule.name!r} is a selector of valens. Give yours another name.")

@@ -29,8 +29,8 @@ class Contiguous:
         start = first_highest(means)
         window = curves.layers[start : start + width]
         reasons = {
-            layer: f"average {average[place]:.3f}, {'inside' if layer in window else 'outside'} the best window of {width} "
+            layer: f"average {average[index]:.3f}, {'inside' if layer in window else 'outside'} the best window of {width} "
             f"(mean {means[start]:.3f})"
-            for place, layer in enumerate(curves.layers)
+            for index, layer in enumerate(curves.layers)
         }
         return Choice(self.name, LayerSet.of(window), reasons)

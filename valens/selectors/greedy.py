@@ -50,8 +50,8 @@ class Greedy:
             best = first_highest(scores)
             if scores[best] <= score + ROUNDING:
                 reasons |= {
-                    layer: f"with it the average would go from {score:.3f} to {found:.3f} in trials"
-                    for layer, found in zip(others, scores, strict=True)
+                    layer: f"with it the average would go from {score:.3f} to {trial:.3f} in trials"
+                    for layer, trial in zip(others, scores, strict=True)
                 }
                 break
             gain = f"average {score:.3f} to {scores[best]:.3f} in trials"

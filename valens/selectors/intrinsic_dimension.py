@@ -34,11 +34,11 @@ class IntrinsicDimension:
                 "or fewer than three differ. Choose within a layer sweep of more texts, or use another selector."
             )
         ranked = np.argsort(curves.dimension, kind="stable")  # nan comes last
-        chosen = [int(place) for place in ranked[: self.k] if not np.isnan(curves.dimension[place])]
+        chosen = [int(index) for index in ranked[: self.k] if not np.isnan(curves.dimension[index])]
         reasons = {
             curves.layers[
-                place
-            ]: f"dimension {curves.dimension[place]:.1f}, number {rank} of {len(ranked)} from the least"
-            for rank, place in enumerate(ranked, start=1)
+                index
+            ]: f"dimension {curves.dimension[index]:.1f}, number {rank} of {len(ranked)} from the least"
+            for rank, index in enumerate(ranked, start=1)
         }
-        return Choice(self.name, LayerSet.of(curves.layers[place] for place in chosen), reasons)
+        return Choice(self.name, LayerSet.of(curves.layers[index] for index in chosen), reasons)

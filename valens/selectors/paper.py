@@ -40,42 +40,42 @@ class Paper:
         check_task_types(self, curves.task_types)
         retrieval = curves.of_type(_RETRIEVAL)
         candidates, reasons = self._candidates(curves, retrieval)
-        bad = {place: self._degraded(curves, candidates, place) for place in candidates}
-        kept = [place for place in candidates if len(bad[place]) < self.degraded_types]
-        for place in filter(bad.get, candidates):
-            types = " and ".join(bad[place]) + (" only" if place in kept else "")
-            reasons[curves.layers[place]] += f"; significantly below the candidates' median in {types}"
-        if not kept:
-            kept = [first_highest(retrieval.score)]
-            reasons[curves.layers[kept[0]]] += "; kept all the same, as no candidate is better"
-        return Choice(self.name, LayerSet.of(curves.layers[place] for place in kept), reasons)
+        bad = {index: self._degraded(curves, candidates, index) for index in candidates}
+        chosen = [index for index in candidates if len(bad[index]) < self.degraded_types]
+        for index in filter(bad.get, candidates):
+            types = " and ".join(bad[index]) + (" only" if index in chosen else "")
+            reasons[curves.layers[index]] += f"; significantly below the candidates' median in {types}"
+        if not chosen:
+            chosen = [first_highest(retrieval.score)]
+            reasons[curves.layers[chosen[0]]] += "; kept all the same, as no candidate is better"
+        return Choice(self.name, LayerSet.of(curves.layers[index] for index in chosen), reasons)
 
     def _candidates(self, curves: LayerCurves, retrieval: TaskCurve) -> tuple[list[int], dict[int, str]]:
         """Return the indices of the layers that are as good as the best in retrieval, and a reason for every layer."""
         best = first_highest(retrieval.score)
         reasons, equals = {}, []
-        for place, layer in enumerate(curves.layers):
-            gap = paired_difference(retrieval.replicates[place], retrieval.replicates[best], confidence=self.confidence)
-            difference = retrieval.score[place] - retrieval.score[best]
+        for index, layer in enumerate(curves.layers):
+            gap = paired_difference(retrieval.replicates[index], retrieval.replicates[best], confidence=self.confidence)
+            difference = retrieval.score[index] - retrieval.score[best]
             below = (
                 f"significantly below layer {curves.layers[best]} ({difference:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}])"
             )
-            found = "the best" if place == best else f"not {below}" if gap.high >= -ROUNDING else below
-            reasons[layer] = f"retrieval {retrieval.score[place]:.3f}, {found}"
-            if place == best or gap.high >= -ROUNDING:
-                equals.append(place)
-        ranked = [place for place in highest_first(retrieval.score) if place in equals]
-        for place in ranked[self.max_layers :]:
-            reasons[curves.layers[place]] += f"; only the {self.max_layers} best are taken"
+            verdict = "the best" if index == best else f"not {below}" if gap.high >= -ROUNDING else below
+            reasons[layer] = f"retrieval {retrieval.score[index]:.3f}, {verdict}"
+            if index == best or gap.high >= -ROUNDING:
+                equals.append(index)
+        ranked = [index for index in highest_first(retrieval.score) if index in equals]
+        for index in ranked[self.max_layers :]:
+            reasons[curves.layers[index]] += f"; only the {self.max_layers} best are taken"
         return sorted(ranked[: self.max_layers]), reasons
 
-    def _degraded(self, curves: LayerCurves, candidates: list[int], place: int) -> list[str]:
+    def _degraded(self, curves: LayerCurves, candidates: list[int], index: int) -> list[str]:
         """Return the other task types in which a candidate is significantly below the candidates' median."""
         below = []
         for task_type in curves.task_types:
             if task_type != _RETRIEVAL:
                 replicates = curves.of_type(task_type).replicates
                 median = np.median(replicates[candidates], axis=0)
-                if paired_difference(replicates[place], median, confidence=self.confidence).high < -ROUNDING:
+                if paired_difference(replicates[index], median, confidence=self.confidence).high < -ROUNDING:
                     below.append(task_type.lower())
         return below

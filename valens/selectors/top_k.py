@@ -25,7 +25,7 @@ class TopK:
         average = curves.average().score
         ranked = highest_first(average)
         reasons = {
-            curves.layers[place]: f"average {average[place]:.3f}, number {rank} of {len(ranked)}"
-            for rank, place in enumerate(ranked, start=1)
+            curves.layers[index]: f"average {average[index]:.3f}, number {rank} of {len(ranked)}"
+            for rank, index in enumerate(ranked, start=1)
         }
-        return Choice(self.name, LayerSet.of(curves.layers[place] for place in ranked[: self.k]), reasons)
+        return Choice(self.name, LayerSet.of(curves.layers[index] for index in ranked[: self.k]), reasons)

@@ -66,11 +66,11 @@ def not_distinguishable_by_replicates(
     """
     if not 0 < confidence < 1:
         raise ResultError(f"A confidence lies between 0 and 1, as 0.95; got {confidence}.")
-    there = ~np.isnan(score)
-    kept = np.zeros(len(score), dtype=bool)
-    used = replicates[there]
-    kept[there] = _compared(score[there], used[:, ~np.isnan(used).any(axis=0)], confidence)
-    return kept
+    defined = ~np.isnan(score)
+    in_set = np.zeros(len(score), dtype=bool)
+    used = replicates[defined]
+    in_set[defined] = _compared(score[defined], used[:, ~np.isnan(used).any(axis=0)], confidence)
+    return in_set
 
 
 def _compared(
@@ -81,7 +81,7 @@ def _compared(
     noise = replicates - mean_of_defined(replicates)[:, None]
     variance = np.square(noise).mean(axis=-1)
     level = np.abs(score).max()
-    kept = np.empty(len(score), dtype=bool)
+    in_set = np.empty(len(score), dtype=bool)
     for layer, own in enumerate(noise):
         lead, leads = score - score[layer], noise - own
         error = np.sqrt(np.square(leads).mean(axis=-1))
@@ -89,5 +89,5 @@ def _compared(
         largest = np.max(leads[~sure] / error[~sure, None], axis=0, initial=0.0)
         observed = np.max(lead[~sure] / error[~sure], initial=0.0)
         beaten = (lead[sure] > _EQUAL * level).any()
-        kept[layer] = not beaten and observed <= np.quantile(largest, confidence)
-    return kept
+        in_set[layer] = not beaten and observed <= np.quantile(largest, confidence)
+    return in_set

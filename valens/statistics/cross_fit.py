@@ -34,12 +34,12 @@ def score_held_out(
     """
     n = scores.shape[1]
     if n < 2:  # noqa: PLR2004
-        raise ResultError(f"Halves need 2 documents or more; there is {n}. Give more texts.")
+        raise ResultError(f"Halves need 2 documents or more; got {n}. Give more texts.")
     first, second = split_units(n, seed)
-    found = np.empty(n)
+    held_out = np.empty(n)
     chosen = []
     for judging, judged in ((second, first), (first, second)):
         best = first_highest(scores[:, judging].mean(axis=1))
-        found[judged] = scores[best, judged]
+        held_out[judged] = scores[best, judged]
         chosen.append(best)
-    return found, (chosen[0], chosen[1])
+    return held_out, (chosen[0], chosen[1])

@@ -14,13 +14,13 @@ ROUNDING = 1e-10
 million moves it by 1e-6."""
 
 
-def highest_first(scores: Float[np.ndarray, " place"]) -> list[int]:
+def highest_first(scores: Float[np.ndarray, " layer"]) -> list[int]:
     """Return the indices of scores from the highest to the lowest; of equal scores the first comes first."""
     order = np.argsort(-scores, kind="stable")
     group = np.cumsum(-np.diff(scores[order], prepend=scores[order[:1]]) > ROUNDING)
     return order[np.lexsort((order, group))].tolist()
 
 
-def first_highest(scores: Float[np.ndarray, " place"]) -> int:
+def first_highest(scores: Float[np.ndarray, " layer"]) -> int:
     """Return the index of the highest score, of equal ones the first."""
     return highest_first(scores)[0]

@@ -55,10 +55,10 @@ class _Content:
 
     def in_other(self, other: _Content, unit: str) -> Iterator[tuple[Unit, Unit]]:
         """Yield the units that the other has too, as they stand here and there."""
-        there = dict(zip(reversed(other.identities[unit]), reversed(other.units[unit]), strict=True))
+        originals = dict(zip(reversed(other.identities[unit]), reversed(other.units[unit]), strict=True))
         for one, same in zip(self.units[unit], self.identities[unit], strict=True):
-            if same in there:
-                yield one, there[same]
+            if same in originals:
+                yield one, originals[same]
 
 
 def common(suite: Suite, other: Suite, *, examples: int = 3) -> list[Common]:
@@ -66,34 +66,34 @@ def common(suite: Suite, other: Suite, *, examples: int = 3) -> list[Common]:
 
     Pairs are compared where both tasks are of pairs. Each unit of the suite's task counts, also one that it holds twice.
     """
-    found = []
+    rows = []
     others = list(map(_Content, other.tasks))
     for content, against in product(map(_Content, suite.tasks), others):
         for unit in [unit for unit in content.units if unit in against.units]:
             shared = list(content.in_other(against, unit))
             if shared:
-                n, kept = len(content.units[unit]), tuple(islice(shared, examples))
-                found.append(Common(content.task.name, against.task.name, unit, len(shared), n, kept))
-    return found
+                n, first = len(content.units[unit]), tuple(islice(shared, examples))
+                rows.append(Common(content.task.name, against.task.name, unit, len(shared), n, first))
+    return rows
 
 
 def warning(suite: Suite, other: Suite) -> str | None:
     """Say in one line what the suite that chooses layers shares with the one that judges them; None if nothing."""
-    found = common(suite, other, examples=0)
-    if not found:
+    overlaps = common(suite, other, examples=0)
+    if not overlaps:
         return None
-    counts = _in_words(found)
+    counts = _in_words(overlaps)
     return (
         f"{suite.name} and {other.name} have texts in common ({counts}), so scores on {other.name} flatter what was chosen "
         f"on {suite.name}. `valens overlap` shows which."
     )
 
 
-def _in_words(found: Sequence[Common]) -> str:
-    return "; ".join(_of_tasks(*tasks, found) for tasks in dict.fromkeys((row.task, row.other) for row in found))
+def _in_words(overlaps: Sequence[Common]) -> str:
+    return "; ".join(_of_tasks(*tasks, overlaps) for tasks in dict.fromkeys((row.task, row.other) for row in overlaps))
 
 
-def _of_tasks(task: str, other: str, found: Iterable[Common]) -> str:
-    rows = [row for row in found if (row.task, row.other) == (task, other)]
+def _of_tasks(task: str, other: str, overlaps: Iterable[Common]) -> str:
+    rows = [row for row in overlaps if (row.task, row.other) == (task, other)]
     counts = " and ".join(f"{row.shared:,} of {row.of:,} {row.unit}s" for row in rows)
     return f"{counts} of {task} are in {other}"

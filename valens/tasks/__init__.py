@@ -1,7 +1,7 @@
 """Labelled data in six shapes, each with the metric that is asked of it.
 
-A task holds its different texts once, in `texts`; every other field pooling_mask of them by their position there. So a text
-is embedded once however often it is compared, and a scorer needs vectors in the order of `texts`, no strings.
+A task holds its different texts once, in `texts`; every other field names them by their position there. So a text is
+embedded once however often it is compared, and a scorer needs vectors in the order of `texts`, no strings.
 """
 
 from __future__ import annotations

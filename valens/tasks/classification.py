@@ -10,10 +10,10 @@ from typing import ClassVar
 from valens.errors import TaskError
 from valens.tasks.contract import (
     by_label,
+    check_indices,
     check_labels,
     check_lengths,
     check_limit,
-    check_places,
     check_positions,
     check_texts,
     described,
@@ -40,8 +40,9 @@ class Classification:
     labels: tuple[str | int, ...]
     """One an item."""
     train: tuple[int, ...]
-    """Places among the items."""
+    """Indices of the items that are learnt from."""
     test: tuple[int, ...]
+    """Indices of the items that are tested on."""
     samples_per_label: int = 8
     experiments: int = 10
     items: tuple[int, ...] = ()
@@ -54,11 +55,11 @@ class Classification:
         check_texts(self)
         check_positions(self, self.items)
         check_lengths(self, {"items" if self.items else "texts": self.rows, "labels": self.labels})
-        places = chain(self.train, self.test, *self.draws)
-        check_places(self, places, len(self.rows), "labelled items, at the places")
+        indices = chain(self.train, self.test, *self.draws)
+        check_indices(self, indices, len(self.rows), "labelled items")
         check_labels(self, [self.labels[item] for item in self.train])
         if not self.test:
-            raise TaskError(f"{self.name} has no text to test on. Give `test` the places of one or more items.")
+            raise TaskError(f"{self.name} has no text to test on. Give `test` the indices of one or more items.")
 
     @property
     def rows(self) -> Sequence[int]:
@@ -83,17 +84,17 @@ class Classification:
         labels = [label for label in train if label in test][: max(2, n // (2 * self.samples_per_label))]
         share = n // len(labels)
         in_share = chain.from_iterable(in_turn([train[label], test[label]])[:share] for label in labels)
-        kept = sorted(set(first_fitting(in_share, self.rows, n)))
-        texts, new = renumbered(self.texts, {self.rows[item] for item in kept})
-        moved = {old: place for place, old in enumerate(kept)}
+        kept_items = sorted(set(first_fitting(in_share, self.rows, n)))
+        texts, new = renumbered(self.texts, {self.rows[item] for item in kept_items})
+        moved = {old: index for index, old in enumerate(kept_items)}
         fewest = min(sum(item in moved for item in train[label]) for label in labels)
         return replace(
             self,
             texts=texts,
-            labels=tuple(self.labels[item] for item in kept),
+            labels=tuple(self.labels[item] for item in kept_items),
             train=tuple(moved[item] for item in self.train if item in moved),
             test=tuple(moved[item] for item in self.test if item in moved),
             samples_per_label=min(self.samples_per_label, fewest),
-            items=tuple(new[self.items[item]] for item in kept) if self.items else (),
+            items=tuple(new[self.items[item]] for item in kept_items) if self.items else (),
             draws=(),
         )

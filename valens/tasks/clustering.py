@@ -9,10 +9,10 @@ from typing import ClassVar
 
 from valens.tasks.contract import (
     by_label,
+    check_indices,
     check_labels,
     check_lengths,
     check_limit,
-    check_places,
     check_positions,
     check_texts,
     described,
@@ -43,7 +43,7 @@ class Clustering:
     items: tuple[int, ...] = ()
     """What has a label: the position of its text. Empty: each text is one item. A text may have several labels so."""
     draws: tuple[tuple[int, ...], ...] = ()
-    """The items that each run clusters, as places among the items; empty: `sample` of them are drawn as mteb draws."""
+    """The items that each run clusters, as indices of the items; empty: `sample` of them are drawn as mteb draws."""
     clusters: tuple[int, ...] = ()
     """Into how many clusters each of `draws` is parted; empty: as many as there are labels."""
 
@@ -53,7 +53,7 @@ class Clustering:
         check_positions(self, self.items)
         check_lengths(self, {"items" if self.items else "texts": self.rows, "labels": self.labels})
         check_labels(self, self.labels)
-        check_places(self, chain.from_iterable(self.draws), len(self.rows), "labelled items, at the places")
+        check_indices(self, chain.from_iterable(self.draws), len(self.rows), "labelled items")
         if self.clusters:
             check_lengths(self, {"draws": self.draws, "clusters": self.clusters})
 
@@ -78,15 +78,15 @@ class Clustering:
         labelled = list(by_label(range(len(self.rows)), self.labels).values())
         labels_kept = max(2, n // 4)
         order = in_turn(labelled[:labels_kept]) + in_turn(labelled[labels_kept:])
-        kept = sorted(first_fitting(order, self.rows, n))
-        texts, new = renumbered(self.texts, {self.rows[item] for item in kept})
-        sample = min(self.sample, len(kept)) if self.sample else None
+        kept_items = sorted(first_fitting(order, self.rows, n))
+        texts, new = renumbered(self.texts, {self.rows[item] for item in kept_items})
+        sample = min(self.sample, len(kept_items)) if self.sample else None
         return replace(
             self,
             texts=texts,
-            labels=tuple(self.labels[item] for item in kept),
+            labels=tuple(self.labels[item] for item in kept_items),
             sample=sample,
-            items=tuple(new[self.items[item]] for item in kept) if self.items else (),
+            items=tuple(new[self.items[item]] for item in kept_items) if self.items else (),
             draws=(),
             clusters=(),
         )

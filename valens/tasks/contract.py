@@ -54,15 +54,14 @@ def check_texts(task: Named) -> None:
 
 def check_positions(task: Named, positions: Iterable[int]) -> None:
     """Refuse a position that names no text."""
-    check_places(task, positions, len(task.texts), "texts, at the positions")
+    check_indices(task, positions, len(task.texts), "texts")
 
 
-def check_places(task: Named, places: Iterable[int], n: int, what: str) -> None:
-    """Refuse a place outside the `n` there are; `what` names them, as in `labelled items, at the places`."""
-    astray = [place for place in places if not 0 <= place < n]
-    if astray:
-        thing = what.rsplit(maxsplit=1)[-1].removesuffix("s")
-        raise TaskError(f"{task.name} has {n} {what} 0..{n - 1}; {thing} {astray[0]} was asked for.")
+def check_indices(task: Named, indices: Iterable[int], n: int, items: str) -> None:
+    """Refuse an index outside the `n` there are; `items` names them, as in `labelled items`."""
+    outside = [index for index in indices if not 0 <= index < n]
+    if outside:
+        raise TaskError(f"{task.name} has {n} {items}, with the indices 0..{n - 1}; {outside[0]} is out of range.")
 
 
 def check_lengths(task: Named, fields: Mapping[str, Collection[object]]) -> None:
@@ -87,9 +86,9 @@ def check_limit(task: Named, n: int, least: int) -> None:
 # --- cutting down -----------------------------------------------------------------------------------------------------
 
 
-def renumbered(texts: tuple[str, ...], kept: Iterable[int]) -> tuple[tuple[str, ...], dict[int, int]]:
+def renumbered(texts: tuple[str, ...], positions: Iterable[int]) -> tuple[tuple[str, ...], dict[int, int]]:
     """Return the kept texts in their old order, and the new position of each old one, in the same order."""
-    order = sorted(kept)
+    order = sorted(positions)
     return tuple(texts[position] for position in order), {old: new for new, old in enumerate(order)}
 
 
@@ -100,21 +99,22 @@ def pairs_within(
 
     The two are the first pair and the first that is marked differently: without them there is nothing to tell apart.
     """
-    other = next(place for place, mark in enumerate(marks) if mark != marks[0])
-    kept = {first[0], second[0], first[other], second[other]}
-    check_limit(task, n, len(kept))
+    other = next(index for index, mark in enumerate(marks) if mark != marks[0])
+    positions = {first[0], second[0], first[other], second[other]}
+    check_limit(task, n, len(positions))
     for a, b in zip(first, second, strict=True):
-        if len(kept | {a, b}) <= n:
-            kept |= {a, b}
-    return [place for place, pair in enumerate(zip(first, second, strict=True)) if kept.issuperset(pair)], kept
+        if len(positions | {a, b}) <= n:
+            positions |= {a, b}
+    pairs = enumerate(zip(first, second, strict=True))
+    return [index for index, pair in pairs if positions.issuperset(pair)], positions
 
 
 def by_label(items: Iterable[int], labels: Sequence[str | int]) -> dict[str | int, list[int]]:
     """Group the items by label; labels come in the order in which they first appear."""
-    found: dict[str | int, list[int]] = {}
+    groups: dict[str | int, list[int]] = {}
     for item in items:
-        found.setdefault(labels[item], []).append(item)
-    return found
+        groups.setdefault(labels[item], []).append(item)
+    return groups
 
 
 def in_turn(rows: Sequence[Sequence[T]]) -> list[T]:
@@ -125,10 +125,10 @@ def in_turn(rows: Sequence[Sequence[T]]) -> list[T]:
 
 def first_fitting(items: Iterable[int], texts: Sequence[int], n: int) -> list[int]:
     """Return the first items whose texts are together `n` at most; an item of a text that is in already fits."""
-    kept: set[int] = set()
+    positions: set[int] = set()
     fitting = []
     for item in items:
-        if len(kept | {texts[item]}) <= n:
-            kept.add(texts[item])
+        if len(positions | {texts[item]}) <= n:
+            positions.add(texts[item])
             fitting.append(item)
     return fitting

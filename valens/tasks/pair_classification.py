@@ -48,8 +48,8 @@ class PairClassification:
         """Cut to the first pairs that fit into `n` texts; TaskError if not one pair of either kind fits."""
         if n >= len(self.texts):
             return self
-        pairs, kept = pairs_within(self, n, self.first, self.second, self.same)
-        texts, new = renumbered(self.texts, kept)
+        pairs, positions = pairs_within(self, n, self.first, self.second, self.same)
+        texts, new = renumbered(self.texts, positions)
         return replace(
             self,
             texts=texts,

@@ -65,18 +65,18 @@ class Reranking:
         if n >= len(self.texts):
             return self
         check_limit(self, n, 3)
-        kept: set[int] = set()
+        positions: set[int] = set()
         rows = []
         for row, (query, candidates) in enumerate(zip(self.queries, self.candidates, strict=True)):
-            if len(kept.union(candidates, [query])) <= n:
-                kept.update(candidates, [query])
+            if len(positions.union(candidates, [query])) <= n:
+                positions.update(candidates, [query])
                 rows.append(row)
         if not rows:
             return self._trimmed(n)
-        return self._of(rows, kept)
+        return self._of(rows, positions)
 
-    def _of(self, rows: list[int], kept: set[int]) -> Reranking:
-        texts, new = renumbered(self.texts, kept)
+    def _of(self, rows: list[int], positions: set[int]) -> Reranking:
+        texts, new = renumbered(self.texts, positions)
         return replace(
             self,
             texts=texts,

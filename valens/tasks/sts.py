@@ -50,8 +50,8 @@ class Sts:
         """Cut to the first pairs that fit into `n` texts; TaskError if not two pairs of different gold fit."""
         if n >= len(self.texts):
             return self
-        pairs, kept = pairs_within(self, n, self.first, self.second, self.gold)
-        texts, new = renumbered(self.texts, kept)
+        pairs, positions = pairs_within(self, n, self.first, self.second, self.gold)
+        texts, new = renumbered(self.texts, positions)
         return replace(
             self,
             texts=texts,
