@@ -21,6 +21,7 @@ from valens.extraction.capture import Batch, capturing
 from valens.layers.sites import Stream
 from valens.model import loading
 from valens.model.model import Model
+from valens.model.refusals import quiet
 from valens.model.unembedding import Unembedding
 from valens.representations.poolings import Pooling
 from valens.representations.prompts import tokenize
@@ -111,7 +112,7 @@ def test_loading_leaves_logging_warnings_and_the_terminal_as_they_were(folder, c
 def test_a_user_who_has_silenced_more_hears_no_more(folder):
     logging.disable(logging.CRITICAL)
     try:
-        with loading._quiet():
+        with quiet():
             assert logging.root.manager.disable == logging.CRITICAL
     finally:
         logging.disable(logging.NOTSET)
