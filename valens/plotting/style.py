@@ -118,7 +118,9 @@ def inches(width: str) -> float:
 
 
 def save_figure(figure: Figure, folder: str | Path, name: str) -> list[Path]:
-    """Write a figure as PDF, with fonts that publishers take, and as PNG; without a date: equal figures are equal bytes.
+    """Write a figure as PDF, with fonts that publishers take, and as PNG.
+
+    The same figure gives the same bytes: neither file has a date.
 
     Args:
         figure: the figure.
