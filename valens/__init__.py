@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from probes.catalogue import read_result
     from probes.report import write_report
-    from valens import mteb, probes
+    from valens import mteb, plotting, probes
     from valens.corpora import Corpus, corpus
     from valens.errors import ValensError
     from valens.extraction.embedding import encode
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "mteb": "valens",
+    "plotting": "valens",
     "probes": "valens",
     "suite": "valens.suites.builtin:suite_named",
     "Corpus": "valens.corpora",
@@ -83,6 +84,7 @@ __all__ = [
     "encode",
     "load",
     "mteb",
+    "plotting",
     "probes",
     "read_result",
     "representation",
