@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from valens.results import result
-
 if TYPE_CHECKING:
     from probes.anisotropy.probe import Anisotropy, anisotropy
     from probes.anisotropy.result import AnisotropyResult
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from probes.layer_sweep.result import LayerSweepResult
     from probes.segment_matching.probe import SegmentMatching, segment_matching
     from probes.segment_matching.result import SegmentMatchingResult
+    from valens.results.result import Result
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Shipped:
             f"{self.record}Result": f"{folder}.result",
         }
 
-    def result(self) -> type[result.Result]:
+    def result(self) -> type[Result]:
         """The class of its results."""
         name = f"{self.record}Result"
         return getattr(importlib.import_module(self.public[name]), name)
@@ -80,20 +79,22 @@ PROBES = (
 )
 
 
-def class_of(kind: str) -> type[result.Result]:
+def class_of(kind: str) -> type[Result]:
     """The class that a kind of result is read as: a shipped probe's, a user's that named the kind, or Result."""
-    for shipped in PROBES:
-        if shipped.kind == kind:
-            return shipped.result()
-    return result.class_of(kind)
+    from valens.results.result import class_of
+
+    shipped = next((shipped for shipped in PROBES if shipped.kind == kind), None)
+    return shipped.result() if shipped else class_of(kind)
 
 
-def read_result(folder: str | Path) -> result.Result:
+def read_result(folder: str | Path) -> Result:
     """Read what `Result.save` wrote, as the class of its kind: the same object, without a model and without a store.
 
     `folder` is what a probe's `--out` left. ResultError if it has no result, or a table that was changed.
     """
-    return result.read_folder(folder, class_of=class_of)
+    from valens.results.result import read_folder
+
+    return read_folder(folder, class_of=class_of)
 
 
 def public_names() -> dict[str, str]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from valens.terminal.console import say, say_labelled, show_estimate, waiting, write_json
-from valens.terminal.sections import show_section
 
 if TYPE_CHECKING:
     from probes.contract import Probe
@@ -60,6 +59,7 @@ def run_probe(
     """
     from valens.files.atomic import writable_folder
     from valens.store.store import ActivationStore
+    from valens.terminal.sections import show_section
 
     console = Console(stderr=as_json)
     for note in notes:

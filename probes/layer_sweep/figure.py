@@ -50,6 +50,8 @@ _SHORT_DASHES = (0, (2, 1))
 
 _LABEL, _LABEL_OF_MEANS = "score (band: 95 % interval)", "score (mean of 95 % bounds)"
 
+_COLUMNS = ("model", "representation", "layer", "depth", "task", "task_type", "score", "low", "high")
+
 Panel = tuple[str, str]
 """A model and a representation, by their names."""
 
@@ -71,6 +73,12 @@ def layer_curves(
     are shaded, and a short dashed line behind the last layer is what `baseline` (words alone) scores. The figure is the
     caller's alone: pyplot does not keep it. Raises ResultError for a table without layers.
     """
+    lacking = [name for name in _COLUMNS if name not in table]
+    if lacking:
+        raise ResultError(
+            f"The table has no column {lacking[0]!r}. Give the scores of a layer sweep; valens.plotting.by_layer draws any "
+            "scores by layer."
+        )
     single = table[table.layer.notna()].sort_values("layer", kind="stable")
     if single.empty:
         raise ResultError("The table has no single-layer scores to draw. Give the scores of a layer sweep.")

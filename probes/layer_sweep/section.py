@@ -207,16 +207,12 @@ def _rules(result: Sweep, name: str, n_layers: int) -> View:
     note = " ".join(["Means over task types with 95 % intervals; differences are paired.", honest, *refused]).replace(
         "  ", " "
     )
-    plain = view(shown, f"What each rule chooses for {name}", note=note)
+    plain = view(shown, f"What each rule chooses for {name}", note=note, constants_apart=False)
     sets = [frozenset(LayerSet.parse(layers, n_layers)) for layers in made.layers]
-    at = [column.name for column in plain.columns].index("layers") if len(made) > 1 or "layers" in shown else None
-    rows = (
-        plain.rows
-        if at is None
-        else tuple(
-            (*row[:at], replace(row[at], layers=layers), *row[at + 1 :])
-            for row, layers in zip(plain.rows, sets, strict=True)
-        )
+    at = [column.name for column in plain.columns].index("layers")
+    rows = tuple(
+        (*row[:at], replace(row[at], layers=layers), *row[at + 1 :])
+        for row, layers in zip(plain.rows, sets, strict=True)
     )
     return replace(
         plain, rows=rows, n_layers=n_layers, chosen=frozenset(index for index, yes in enumerate(asked) if yes)
@@ -240,7 +236,8 @@ def _by_type(result: Sweep, name: str, choice: Choice) -> View:
         task_type: f"{task_type} {_METRICS.get(metrics[task_type], metrics[task_type])}" for task_type in metrics.index
     }
     by_layer = _wide(single, "layer")
-    plain = view(by_layer.reset_index().rename(columns=heads), f"{name}: score by layer (* best, > in the chosen set)")
+    title = f"{name}: score by layer (* best, > in the chosen set)"
+    plain = view(by_layer.reset_index().rename(columns=heads), title, constants_apart=False)
     layers = [int(layer) for layer in by_layer.index]
     best = [by_layer[task_type] == by_layer[task_type].max() for task_type in by_layer]
     rows = [

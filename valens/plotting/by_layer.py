@@ -43,19 +43,22 @@ def by_layer(
         The figure; it is the caller's alone, pyplot does not keep it.
 
     Raises:
-        ResultError: a table without the columns that are needed, or without a single layer.
+        ResultError: a table without the columns that are needed, without a single layer, or with several scores for a layer
+            of one line.
 
     """
     lacking = [name for name in ("layer", "score", *([panel] if panel else [])) if name not in table]
     if lacking:
+        there = ", ".join(map(str, table.columns)) or "none"
         raise ResultError(
-            f"The table has no column {lacking[0]!r}; it has {', '.join(map(str, table.columns))}. Scores by layer have one "
-            "row a number, with layer and score, as the .table of a result."
+            f"The table has no column {lacking[0]!r}; it has {there}. Scores by layer have one row a number, with layer and "
+            "score, as the .table of a result."
         )
     rows = _complete(table[table.layer.notna()])
     if rows.empty:
         raise ResultError("The table has no row with a layer. Give the .table of a result that was measured by layer.")
-    column = panel or next((name for name in ("metric", "task") if name in rows and rows[name].nunique() > 1), None)
+    column = panel or _panel_column(rows)
+    _check_one_score_a_layer(rows, column)
     parts = (
         {str(name): part for name, part in rows.groupby(column, sort=False, observed=True)} if column else {"": rows}
     )
@@ -76,6 +79,31 @@ def _complete(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(**{name: value for name, value in defaults.items() if name not in rows})
 
 
+def _panel_column(rows: pd.DataFrame) -> str | None:
+    """What gets a panel each: the first column of which there are several values, and one score a layer."""
+    several = [name for name in ("metric", "task") if name in rows and rows[name].nunique() > 1]
+    return next((name for name in several if not _repeated(rows, name).any()), several[0] if several else None)
+
+
+def _repeated(rows: pd.DataFrame, column: str | None) -> pd.Series:
+    """Which rows give a layer of a line a score that it has already."""
+    return rows.duplicated(["representation", "layer", *([column] if column else [])])
+
+
+def _check_one_score_a_layer(rows: pd.DataFrame, column: str | None) -> None:
+    repeated = _repeated(rows, column)
+    if not repeated.any():
+        return
+    row = rows[repeated].iloc[0]
+    same = rows[(rows.representation == row.representation) & (rows.layer == row.layer)]
+    numbers = {"layer", "score", "low", "high", "depth", "representation", column}
+    differs = [str(name) for name in same if name not in numbers and same[name].nunique() > 1]
+    advice = f"They differ in {', '.join(differs)}: keep one" if differs else "Keep one"
+    raise ResultError(
+        f"The table has several scores for layer {row.layer} of {row.representation!r}. {advice}, or name a `panel`."
+    )
+
+
 def _lines(axis: Axes, part: pd.DataFrame, colours: Mapping[str, str], ylabel: str) -> Labels:
     """Draw the lines of a panel; gives what is written at their ends."""
     ordered = part.sort_values("layer", kind="stable")
@@ -87,6 +115,6 @@ def _lines(axis: Axes, part: pd.DataFrame, colours: Mapping[str, str], ylabel: s
         if end is not None:
             ends[name] = end, colour
     axis.set_ylabel(ylabel)
-    n_layers = n_layers_of(ordered) if "depth" in ordered else None
+    n_layers = n_layers_of(ordered.dropna(subset="depth")) if "depth" in ordered else None
     layer_axis(axis, int(ordered.layer.min()), int(ordered.layer.max()), n_layers)
     return ends

@@ -38,6 +38,11 @@ class Cell:
         """The interval in brackets, empty where there is none; a page sets it smaller, after the number."""
         return between(*self.bounds, signed=self.signed) if self.bounds else ""
 
+    @property
+    def whole(self) -> str:
+        """The number with its interval."""
+        return f"{self.text} {self.interval}".strip()
+
     def rounded(self, digits: int) -> str:
         """The number and its interval with so many decimals, for a line that is short of room; other text as it is."""
         if self.key is None or self.bounds is None or pd.isna(self.bounds[0]):
@@ -69,12 +74,21 @@ class View:
     """Which rows, from 0, are set apart as those that were chosen."""
 
 
-def view(table: pd.DataFrame, title: str, *, note: str = "", folded: bool = False, filtered: bool = False) -> View:
+def view(
+    table: pd.DataFrame,
+    title: str,
+    *,
+    note: str = "",
+    folded: bool = False,
+    filtered: bool = False,
+    constants_apart: bool = True,
+) -> View:
     """Show a table whole. Columns `x`, `x_low`, `x_high` (or score, low, high) become one, `x` with its interval.
 
-    A column that is the same in every row is said once, above. `filtered` lets a reader pick rows by name.
+    A column that is the same in every row is said once, above, unless `constants_apart` is False: then every column stays.
+    `filtered` lets a reader pick rows by name.
     """
-    said, shown = _constants(table)
+    said, shown = _constants(table) if constants_apart else ("", table)
     columns, cells = [], []
     for name in shown.columns:
         bounds = _bounds(name, shown)
@@ -90,11 +104,19 @@ def _constants(table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
     """What all rows share, in words, and the rest; of one row, or none, nothing is said apart."""
     if len(table) < 2:  # noqa: PLR2004
         return "", table
-    same = [name for name in table.columns if table[name].nunique(dropna=False) == 1]
+    same = {name for name in table.columns if table[name].nunique(dropna=False) == 1}
+    for name in table.columns:  # a number and its interval stay together
+        numbers = {name, *(_bounds(name, table) or ())}
+        if not numbers <= same:
+            same -= numbers
     if len(same) == len(table.columns):
         return "", table
-    told = [f"{_heading(name)} {_plain(table[name].iloc[0])}" for name in same if not pd.isna(table[name].iloc[0])]
-    return ", ".join(told), table.drop(columns=same)
+    told = [
+        f"{_heading(name)} {next(iter(_cells(table.head(1), name, _bounds(name, table)))).whole}"
+        for name in table.columns
+        if name in same and not _is_bound(name, table) and not pd.isna(table[name].iloc[0])
+    ]
+    return ", ".join(told), table.drop(columns=list(same))
 
 
 def _bounds(name: str, table: pd.DataFrame) -> tuple[str, str] | None:

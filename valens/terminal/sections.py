@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -13,13 +14,28 @@ from valens.terminal.console import say, say_labelled
 from valens.terminal.tables import as_said
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
     from valens.results.section import LayerSetSection, Section
     from valens.results.views import Cell, View
 
+_FORMS: tuple[Callable[[Cell], str], ...] = (
+    lambda cell: cell.whole,
+    lambda cell: cell.rounded(2),
+    lambda cell: cell.text,
+)
+"""How a cell is written, the longest form first."""
+
 _LONGEST_CELL = 60
 """A longer cell is folded over several lines."""
+
+_LONGEST_WORD = len("Classification")
+"""A longer word above a column may be folded where that makes room."""
+
+_BETWEEN = 2
+"""Spaces from one column to the next."""
 
 
 def show_section(console: Console, section: Section) -> None:
@@ -73,57 +89,52 @@ def _show_view(console: Console, view: View) -> None:
 
 def view_table(view: View, *, width: int) -> Table:
     """Return the table, with intervals and three decimals where there is room, else with two, else without."""
-    cells = next(
-        (cells for cells in map(_cells, [view] * len(_FORMS), _FORMS) if _width(view, cells) <= width),
-        _cells(view, _FORMS[-1]),
-    )
+    for form in _FORMS:
+        cells = _cells(view, form)
+        widths = _widths(view, cells, width)
+        if widths:
+            break
     out = Table(box=None, pad_edge=False)
-    for column in view.columns:
+    for index, column in enumerate(view.columns):
         out.add_column(
             as_said(column.name),
             justify="right" if column.numeric else "left",
             overflow="fold",
-            min_width=min(len(column.name), 7),
+            width=widths[index] if widths else None,
+            min_width=None if widths else min(len(column.name), 7),
         )
     for number, row in enumerate(cells):
         out.add_row(*map(as_said, row), style="bold" if number in view.chosen else None)
     return out
 
 
-def _whole(cell: Cell) -> str:
-    return f"{cell.text} {cell.interval}".strip()
-
-
-def _short(cell: Cell) -> str:
-    return cell.rounded(2)
-
-
-def _bare(cell: Cell) -> str:
-    return cell.text
-
-
-_FORMS = (_whole, _short, _bare)
-"""How a cell is written, the longest form first."""
-
-
-def _cells(view: View, form: object) -> list[list[str]]:
+def _cells(view: View, form: Callable[[Cell], str]) -> list[list[str]]:
     """The text of every cell; the best of a column has a `*`, and room is left for it in the others."""
     starred = {index for row in view.rows for index, cell in enumerate(row) if cell.best}
     return [
         [
-            (f"{'> ' if number in view.chosen and index == 0 else ''}{form(cell)}" + ("*" if cell.best else " "))  # type: ignore[operator]
-            if index in starred
-            else f"{'> ' if number in view.chosen and index == 0 else ''}{form(cell)}"  # type: ignore[operator]
+            ("> " if number in view.chosen and index == 0 else "")
+            + form(cell)
+            + ("*" if cell.best else " " if index in starred else "")
             for index, cell in enumerate(row)
         ]
         for number, row in enumerate(view.rows)
     ]
 
 
-def _width(view: View, cells: list[list[str]]) -> int:
-    """How many letters a line has at the most, with a space between two columns."""
-    widest = [
-        max(min(len(column.name), 7), *(min(len(row[index]), _LONGEST_CELL) for row in cells))
-        for index, column in enumerate(view.columns)
-    ]
-    return sum(widest) + 2 * (len(widest) - 1)
+def _widths(view: View, cells: list[list[str]], width: int) -> list[int] | None:
+    """How many letters each column gets, so that cells stay on a line and words above them whole; None if it cannot be."""
+    least, most = [], []
+    for index, column in enumerate(view.columns):
+        longest = [cell_len(row[index]) for row in cells]
+        word = max(map(cell_len, column.name.split()), default=0)
+        least.append(max([min(word, _LONGEST_WORD), *(min(each, _LONGEST_CELL) for each in longest)]))
+        most.append(max([cell_len(column.name), *longest]))
+    room = width - sum(least) - _BETWEEN * (len(least) - 1)
+    if room < 0:
+        return None
+    for index, wanted in enumerate(most):
+        more = min(room, wanted - least[index])
+        least[index] += more
+        room -= more
+    return least
