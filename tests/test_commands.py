@@ -121,9 +121,9 @@ class TestAudit:
         assert "alone and batched" in table.out
         assert "cosine gap" in table.out
         found = run("audit", "--json", "--out", "kept").json
-        streams = {row["reading"] for row in found["paired_differences"]}
+        streams = {row["reading"] for row in found["differences"]}
         assert streams == {"hidden/mean", "values/mean", "heads/mean", "attn_out/mean"}
-        assert max(row["relative"] for row in found["paired_differences"] if "bfloat16" not in row["comparison"]) < 2e-5
+        assert max(row["relative"] for row in found["differences"] if "bfloat16" not in row["comparison"]) < 2e-5
         assert Path("kept/scores.parquet").exists()
 
 
@@ -132,8 +132,8 @@ class TestDrift:
         key = run("extract", "texts.txt", "--json").json["collection"]
         found = run("store", "drift", key[:8], "--sample", 2, "--json").json
         assert found["rows"] == 2
-        assert {row["reading"] for row in found["paired_differences"]} == {"hidden/mean", "values/mean"}
-        assert max(row["relative"] for row in found["paired_differences"]) < 2e-5
+        assert {row["reading"] for row in found["differences"]} == {"hidden/mean", "values/mean"}
+        assert max(row["relative"] for row in found["differences"]) < 2e-5
         assert "stored and read again" in run("store", "drift", key[:8]).out
 
     def test_a_store_made_by_another_model(self, run: Callable[..., Ended], tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def audit(
     from valens.extraction.audit import summary
     from valens.files.atomic import writable_folder
     from valens.results.tables import records
-    from valens.terminal.tables import gaps_table
+    from valens.terminal.tables import differences_table
 
     if out is not None:
         writable_folder(out)
@@ -46,9 +46,9 @@ def audit(
     if out is not None:
         result.save(out)
     if as_json:
-        write_json({"gaps": records(result.table), "provenance": result.provenance})
+        write_json({"differences": records(result.table), "provenance": result.provenance})
         return
-    say(console, gaps_table(summary(result.table)))
+    say(console, differences_table(summary(result.table)))
     say(
         console,
         "relative: largest norm of the difference, over the norm; cosine gap: largest 1 - cosine; over texts, with the "

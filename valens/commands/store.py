@@ -222,7 +222,7 @@ def drift(
     from valens.extraction.audit import not_read_again, summary
     from valens.model.loading import load
     from valens.results.tables import records
-    from valens.terminal.tables import gaps_table
+    from valens.terminal.tables import differences_table
 
     collection = _existing(store).find(key)
     loaded = load(
@@ -234,9 +234,9 @@ def drift(
     table = measure(collection, loaded, sample=sample, seed=seed)
     if as_json:
         facts = {"collection": collection.key, "rows": sample, "seed": seed}
-        write_json(facts | {"gaps": records(table), "not_read_again": not_read_again(collection)})
+        write_json(facts | {"differences": records(table), "not_read_again": not_read_again(collection)})
         return
-    say(Console(), gaps_table(summary(table)))
+    say(Console(), differences_table(summary(table)))
     for name in not_read_again(collection):
         say_labelled(Console(), "Note:", f"{name} was not read again.", style="yellow")
 

@@ -35,12 +35,12 @@ def pairs_table(pairs: Mapping[str, str]) -> Table:
     return out
 
 
-def gaps_table(gaps: pd.DataFrame) -> Table:
+def differences_table(differences: pd.DataFrame) -> Table:
     """How far apart readings are that should be equal: the largest difference over texts and layers, and its layer."""
     columns = ("comparison", "reading", "layer", "relative", "cosine gap")
     rows = [
         (row.comparison, row.reading, str(row.layer), f"{row.relative:.1e}", f"{row.cosine_gap:.1e}")
-        for row in gaps.itertuples()
+        for row in differences.itertuples()
     ]
     return plain_table(columns, rows, right=columns[2:])
 
