@@ -61,7 +61,7 @@ bench: .venv/ready
 
 # From the stored results, beside them; figures/README.md has the table of what they are.
 figures: .venv/ready
-	printf '%s\n' figures/figure*.py | xargs -n 1 -P $(WORKERS) $(VENV_PYTHON)
+	printf '%s\n' figures/figure*.py figures/anisotropy.py | xargs -n 1 -P $(WORKERS) $(VENV_PYTHON)
 	$(VENV_PYTHON) figures/contents.py
 
 # Each in a kernel of its own, with its outputs written into it; what was read before lies in notebooks/activations.

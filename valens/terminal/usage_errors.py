@@ -10,7 +10,7 @@ import typer
 
 from valens.errors import nearest
 
-Misuse: type[Exception] = typer.BadParameter.__base__
+Misuse: type[Exception] = typer.BadParameter.__mro__[1]
 """The base of all that typer raises for a command line it cannot read; typer exports this one kind alone."""
 
 
