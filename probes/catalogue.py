@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 from valens.results import result
 
 if TYPE_CHECKING:
-    from probes.layer_sweep.probe import LayerSweep
-    from probes.layer_sweep.probe import layer_sweep
+    from probes.layer_sweep.probe import LayerSweep, layer_sweep
     from probes.layer_sweep.result import LayerSweepResult
-    from probes.segment_matching.probe import SegmentMatching
-    from probes.segment_matching.probe import segment_matching
+    from probes.logit_lens.probe import LogitLens, logit_lens
+    from probes.logit_lens.result import LogitLensResult
+    from probes.next_token.probe import NextToken, next_token
+    from probes.next_token.result import NextTokenResult
+    from probes.segment_matching.probe import SegmentMatching, segment_matching
     from probes.segment_matching.result import SegmentMatchingResult
 
 

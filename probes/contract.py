@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from valens.extraction.estimate import Estimate
 from valens.model.model import Model
@@ -20,6 +20,7 @@ from valens.store.store import ActivationStore
 Data_contra = TypeVar("Data_contra", contravariant=True)
 
 
+@runtime_checkable
 class Job(Protocol):
     """A probe of one model on some data, planned; nothing of it has been read by the model yet."""
 
@@ -32,6 +33,7 @@ class Job(Protocol):
         ...
 
 
+@runtime_checkable
 class Probe(Protocol[Data_contra]):
     """A question put to a model's vectors, with its settings."""
 

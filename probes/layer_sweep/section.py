@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -29,6 +29,7 @@ _RULE_NAMES = {"selector": "rule", "chosen_minus_this": "chosen − this"}
 _SCORES = ["score", "low", "high"]
 
 
+@runtime_checkable
 class Sweep(Protocol):
     """What is asked of a result of the layer sweep."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -18,6 +18,7 @@ from valens.results.views import View, view
 QUESTION = "Does a text’s beginning find its own end?"
 
 
+@runtime_checkable
 class Matching(Protocol):
     """What is asked of a result of segment matching."""
 
