@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from probes.anisotropy.result import AnisotropyResult
     from probes.layer_sweep.probe import LayerSweep, layer_sweep
     from probes.layer_sweep.result import LayerSweepResult
+    from probes.logit_lens.probe import LogitLens, logit_lens
+    from probes.logit_lens.result import LogitLensResult
+    from probes.next_token.probe import NextToken, next_token
+    from probes.next_token.result import NextTokenResult
     from probes.segment_matching.probe import SegmentMatching, segment_matching
     from probes.segment_matching.result import SegmentMatchingResult
     from valens.results.result import Result

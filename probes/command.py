@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from valens.model.model import Model
     from valens.representations.named import Representation
     from valens.results.result import Result
+    from valens.store.store import ActivationStore
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,7 @@ def run_probe(
     data: Any,
     representations: Sequence[Representation],
     *,
-    store: Path,
-    check: bool,
+    store: ActivationStore | Path,
     out: Path,
     dry_run: bool,
     as_json: bool,
@@ -58,16 +58,14 @@ def run_probe(
     writes nothing, `as_json` prints one JSON object on standard output and nothing else there.
     """
     from valens.files.atomic import writable_folder
-    from valens.store.store import ActivationStore
     from valens.terminal.sections import show_section
 
     console = Console(stderr=as_json)
     for note in notes:
         say_labelled(Console(stderr=True), "Note:", note, style="yellow")
-    activations = ActivationStore(store, check=check)
     if not dry_run:
         writable_folder(out)  # before anything costly is done for it
-    job = probe.plan(options.load(console), data, representations, store=activations)
+    job = probe.plan(options.load(console), data, representations, store=store)
     if dry_run:
         show_estimate(console, job.estimate(), as_json=as_json)
         return
@@ -80,7 +78,7 @@ def run_probe(
         write_json(result.to_json() | {"notes": [*notes, *section.notes], "out": str(out)})
         return
     show_section(console, section)
-    say(console, f"{what_was_read(result)} {_files(result)} are in {out}", soft_wrap=True)
+    say(console, f"{what_was_read(result)} {_files(result, out)} are in {out}", soft_wrap=True)
 
 
 def what_was_read(result: Result) -> str:
@@ -91,9 +89,8 @@ def what_was_read(result: Result) -> str:
     return f"{passes:,} texts read in {timedelta(seconds=round(seconds))}."
 
 
-def _files(result: Result) -> str:
+def _files(result: Result, out: Path) -> str:
     """Name what was written: tables, figures and documents, without the endings of files."""
-    names = dict.fromkeys(
-        Path(name).stem if Path(name).suffix in {".pdf", ".png"} else name for name in result.extra_files()
-    )
+    written = [Path(name) for name in result.extra_files() if (out / name).exists()]
+    names = dict.fromkeys(path.stem if path.suffix in {".pdf", ".png"} else path.name for path in written)
     return ", ".join(["Scores", *result.details, *names])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from valens.errors import SiteError
 from valens.layers.layer_set import LayerSet
@@ -16,6 +16,11 @@ Layers = LayerSet | str | None
 def layers_of_model(model: Model, layers: Layers) -> LayerSet | None:
     """The layers asked for of a model, None for all; LayerSetError for a notation that it cannot have."""
     return LayerSet.parse(layers, model.n_layers) if isinstance(layers, str) else layers
+
+
+def sets_of_model(model: Model, sets: Sequence[LayerSet | str]) -> tuple[LayerSet, ...]:
+    """Layer sets of a model, from sets or their notations; LayerSetError for a notation that it cannot have."""
+    return tuple(LayerSet.parse(one, model.n_layers) if isinstance(one, str) else one for one in sets)
 
 
 def layers_asked(model: Model, representation: Representation, layers: LayerSet | None) -> tuple[int, ...]:

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from shell import Shell, shell  # noqa: F401
 
+from probes.next_token import command as next_token
+from probes.segment_matching import command as segment_matching
+from probes.segment_matching.probe import INTERVALS
 from probes.segment_matching.recall import SIMILARITIES
 from valens import selectors
 from valens.corpora.named import CORPORA
@@ -39,7 +42,8 @@ def test_the_words_are_those_of_the_registries() -> None:
         suites.suite("?")
     assert set(choices.STREAMS) == set(Stream) - {Stream.PATTERN}
     assert set(choices.POOLINGS) == {str(pooling) for pooling in Pooling}
-    assert (choices.SIMILARITIES, choices.SCHEDULES) == (SIMILARITIES, SCHEDULES)
+    assert (segment_matching.SIMILARITIES, segment_matching.INTERVALS) == (SIMILARITIES, INTERVALS)
+    assert next_token.SCHEDULES == SCHEDULES
 
 
 @pytest.fixture
@@ -78,6 +82,7 @@ def completed(shell: Shell, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
         ("encode --attn-implementation ", list(ATTN_IMPLEMENTATIONS)),
         ("encode --on-long e", ["error"]),
         ("segment-matching --similarity c", ["cosine", "centered-cosine"]),
+        ("next-token --schedule con", ["constant"]),
         ("extract texts.txt --read values/mean,heads/m", ["values/mean,heads/mean"]),
         ("sweep-layers --model ./my", []),
     ],

@@ -18,22 +18,26 @@ import transformers as hf
 from scipy.stats import rankdata
 from tiny import one_thread  # noqa: F401
 
-from probes.logit_lens import probe as lens_module
+from probes.logit_lens import reading
 from probes.logit_lens.names import BEST, HELD_OUT, UNIGRAM
 from probes.logit_lens.prefixes import Continuations
-from probes.logit_lens.probe import LensJob, logit_lens, plan
+from probes.logit_lens.probe import LensJob, LogitLens, logit_lens
 from probes.logit_lens.ranks import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS, text_ranks
+from probes.logit_lens.reading import RankReading
 from probes.logit_lens.restricted_pass import pack, read_restricted
 from probes.logit_lens.result import LogitLensResult
-from probes.logit_lens.summary import words
 from probes.logit_lens.tables import LensTables, curves_of, rank_table, unigram_ranks
 from valens import cli
 from valens.corpora import Corpus
 from valens.errors import CaptureError, CorpusError, ModelError, ProbeError, ResultError
 from valens.model import loading
 from valens.model.model import Model
+from valens.representations.named import HS
+from valens.representations.named import VA as VALUES
 from valens.representations.prompts import Tokens
 from valens.results.result import Result
+from valens.store.store import ActivationStore
+from valens.testing import check_probe
 
 ARCHITECTURES = ("llama", "qwen3", "gemma2", "gemma3", "mistral", "gpt2", "gpt-neox", "phi3")
 WIDE = {name: {"sliding_window": 64} for name in ("gemma2", "gemma3", "mistral")}
@@ -64,6 +68,10 @@ SETTINGS = {"prefix_tokens": (4, 26), "prefixes": 3, "offsets": (1, 2, 4)}
 @functools.cache
 def found() -> LogitLensResult:
     return logit_lens(wrapped("llama"), corpus(), resamples=200, **SETTINGS)
+
+
+def planned(model: Model, texts: Corpus, *, store: Path | None = None, **settings) -> LensJob:
+    return LogitLens(**settings).plan(model, texts, store=store)
 
 
 class TestRanks:
@@ -184,7 +192,7 @@ class TestNumbers:
 
 class TestRuns:
     def test_a_run_that_was_stopped_goes_on(self, tmp_path, monkeypatch):
-        whole, ranks_of, done = found(), LensJob.ranks_of, []
+        whole, ranks_of, done = found(), RankReading.ranks_of, []
 
         def until_killed(self, place):
             if len(done) == 3:
@@ -193,24 +201,53 @@ class TestRuns:
             return ranks_of(self, place)
 
         with monkeypatch.context() as patch:
-            patch.setattr(LensJob, "ranks_of", until_killed)
+            patch.setattr(RankReading, "ranks_of", until_killed)
             with pytest.raises(KeyboardInterrupt):
-                logit_lens(wrapped("llama"), corpus(), keep=tmp_path, resamples=200, **SETTINGS)
+                logit_lens(wrapped("llama"), corpus(), store=tmp_path, resamples=200, **SETTINGS)
         assert len(list(tmp_path.glob("*/*.npy"))) == 3
         n_texts = whole.provenance["documents"]["used"]
-        again = logit_lens(wrapped("llama"), corpus(), keep=tmp_path, resamples=200, **SETTINGS)
+        again = logit_lens(wrapped("llama"), corpus(), store=tmp_path, resamples=200, **SETTINGS)
         assert again.provenance["forward_passes"] == n_texts - 3
         pd.testing.assert_frame_equal(again.table, whole.table)
         pd.testing.assert_frame_equal(again.ranks, whole.ranks)
         broken, odd, *_ = sorted(tmp_path.glob("*/*.npy"))
         broken.write_bytes(b"PK")
         np.save(odd, np.zeros((2, 2), dtype=np.int32))
-        mended = logit_lens(wrapped("llama"), corpus(), keep=tmp_path, resamples=200, **SETTINGS)
+        mended = logit_lens(wrapped("llama"), corpus(), store=tmp_path, resamples=200, **SETTINGS)
         assert mended.provenance["forward_passes"] == 2
         pd.testing.assert_frame_equal(mended.ranks, whole.ranks)
-        other = plan(wrapped("llama"), corpus(), keep=tmp_path, seed=1, **SETTINGS)
-        assert len(other.pending()) == n_texts
-        assert plan(wrapped("llama"), corpus(), keep=tmp_path, **SETTINGS).estimate().passes == 0
+        other = planned(wrapped("llama"), corpus(), store=tmp_path, seed=1, **SETTINGS)
+        assert len(other.reading.pending()) == n_texts
+        assert planned(wrapped("llama"), corpus(), store=tmp_path, **SETTINGS).estimate().passes == 0
+
+    def test_it_keeps_what_every_probe_promises(self):
+        check_probe(LogitLens(resamples=50, **SETTINGS), wrapped("llama"), corpus(), [])
+
+    def test_what_it_would_cost(self, tmp_path):
+        job, used = (
+            planned(wrapped("llama"), corpus(), store=tmp_path / "kept", **SETTINGS),
+            found().provenance["documents"],
+        )
+        cost = job.estimate()
+        assert cost.texts == cost.different_texts == cost.passes == used["used"]
+        assert cost.pass_tokens == cost.tokens == 30 * used["used"]
+        assert cost.notes == (f"left out: {used['too_short']} too short, 0 repeated", f"{3 * used['used']} prefixes")
+        assert not (tmp_path / "kept").exists()
+        job.run()
+        files = list((tmp_path / "kept").glob("*/*.npy"))
+        assert cost.stored_bytes == sum(np.load(path).nbytes for path in files)
+        assert planned(wrapped("llama"), corpus(), **SETTINGS).estimate().stored_bytes == 0
+
+    def test_it_has_lines_and_a_folder_of_its_own(self, tmp_path):
+        with pytest.raises(
+            ProbeError, match="has lines of its own, VA, VA-uniform, WHS, LHS, VA-sum; VA, HS was asked for"
+        ):
+            LogitLens(**SETTINGS).plan(wrapped("llama"), corpus(), [VALUES, HS])
+        (tmp_path / "key").mkdir()
+        (tmp_path / "key" / "shard.safetensors").touch()
+        for store in (tmp_path, ActivationStore(tmp_path / "new")):
+            with pytest.raises(ProbeError, match=r"is an activation store\. Give it a folder of its own"):
+                LogitLens(**SETTINGS).plan(wrapped("llama"), corpus(), store=store)
 
     def test_short_texts_are_counted_and_left_out(self):
         used = found().provenance["documents"]
@@ -235,13 +272,13 @@ class TestRuns:
     )
     def test_settings_that_are_refused(self, changes, message):
         with pytest.raises(CorpusError, match=message):
-            plan(wrapped("llama"), corpus(), **(SETTINGS | changes))
+            planned(wrapped("llama"), corpus(), **(SETTINGS | changes))
 
     def test_a_model_whose_attention_cannot_be_restricted_is_refused_before_anything_is_kept(self, tmp_path):
         network = tiny.network("mistral", sliding_window=8)
         model = loading.wrap(network, tiny.tokenizer(), name="mistral")
         with pytest.raises(CaptureError, match="looks back over 8 tokens"):
-            logit_lens(model, corpus(), keep=tmp_path, **SETTINGS)
+            logit_lens(model, corpus(), store=tmp_path, **SETTINGS)
         assert not list(tmp_path.glob("*/*.npy"))
 
     def test_a_window_that_counts_places_in_the_packed_row_is_refused(self):
@@ -257,26 +294,26 @@ class TestRuns:
         tiny.network("llama").model.save_pretrained(tmp_path)
         tiny.tokenizer().save_pretrained(tmp_path)
         with pytest.raises(ModelError, match="has no unembedding"):
-            plan(loading.load(str(tmp_path), device="cpu"), corpus(), **SETTINGS)
+            planned(loading.load(str(tmp_path), device="cpu"), corpus(), **SETTINGS)
         tokenizer = tiny.tokenizer()
         tokenizer.add_tokens(["beyond"])
         model = loading.wrap(tiny.network("llama"), tokenizer, name="small")
         texts = tuple(text.replace("w10 ", "beyond ") for text in corpus().texts)
         with pytest.raises(ModelError, match="makes the token 'beyond', number 97"):
-            plan(model, replace(corpus(), texts=texts), **SETTINGS)
+            planned(model, replace(corpus(), texts=texts), **SETTINGS)
 
     def test_a_text_that_cannot_be_read_is_named(self, monkeypatch):
         def broken(*_):
             raise CaptureError("A vector has NaN.")
 
-        monkeypatch.setattr(lens_module, "text_ranks", broken)
-        job = plan(wrapped("llama"), corpus(), **SETTINGS)
+        monkeypatch.setattr(reading, "text_ranks", broken)
+        job = planned(wrapped("llama"), corpus(), **SETTINGS).reading
         with pytest.raises(CaptureError, match=rf"Text {job.continuations.documents[1]} \(from 0\): A vector has NaN"):
             job.ranks_of(1)
 
     def test_no_resample_is_refused_before_anything_is_read(self, tmp_path):
         with pytest.raises(ProbeError, match="--resamples is 1 or more; 0 was asked for"):
-            logit_lens(wrapped("llama"), corpus(), keep=tmp_path, resamples=0, **SETTINGS)
+            logit_lens(wrapped("llama"), corpus(), store=tmp_path, resamples=0, **SETTINGS)
         assert not list(tmp_path.iterdir())
 
 
@@ -342,8 +379,9 @@ class TestCommand:
         monkeypatch.setattr("valens.plotting.save_figure", lambda *_: [])  # drawn above, and slow
         small = ("--prefix-tokens", "4-26", "--offsets", "1,2,4", "--out", "out")
         code, out, _ = run(*small, "--dry-run", "--json")
-        planned, used = json.loads(out), found().provenance["documents"]
-        assert (code, planned["passes"], planned["too_short"]) == (0, used["used"], used["too_short"])
+        cost, used = json.loads(out), found().provenance["documents"]
+        assert (code, cost["passes"]) == (0, used["used"])
+        assert cost["notes"][0] == f"left out: {used['too_short']} too short, 0 repeated"
         assert not Path("out").exists()
         code, out, _ = run(*small, "--json")
         first = json.loads(out)
@@ -352,22 +390,42 @@ class TestCommand:
         assert [row["score"] for row in first["scores"]] == pytest.approx(expected)
         code, out, _ = run(*small)
         assert code == 0
-        assert "No forward pass: the ranks of every text were kept" in out
+        assert "No forward pass: all of it had been read before." in out
+        said = " ".join(out.split())
         best = found().best()
         for offset in (1, 2, 4):
             lines = best[(best.offset == offset) & (best.representation != UNIGRAM)]
             top = lines.loc[lines.score.idxmax()]
-            assert f"offset {offset}: {top.representation} is highest, {top.score:.3f}" in out
+            assert said.count(f"Offset {offset}: {top.representation} is highest, {top.score:.3f}") == 1
 
     @pytest.mark.parametrize(
-        ("p_holm", "verdict"), [(0.049, "VA is behind LHS: -0.020 [-0.040, -0.001]"), (0.051, "cannot be told apart")]
+        ("high", "p_holm", "verdict"),
+        [
+            (-0.001, 0.049, "behind at offset 2, −0.020 [−0.040, −0.001]"),
+            (0.001, 0.051, "not told apart at offset 2, −0.020 [−0.040, +0.001]"),
+            (
+                -0.001,
+                0.051,
+                "undecided at offset 2, −0.020 [−0.040, −0.001]: the interval by itself excludes 0, the corrected test does "
+                "not call it (p = 0.051)",
+            ),
+        ],
     )
-    def test_who_is_ahead_is_said_after_the_correction(self, p_holm, verdict):
-        numbers = {"difference": -0.02, "low": -0.04, "high": -0.001, "p_holm": p_holm}
+    def test_who_is_ahead_is_said_after_the_correction(self, high, p_holm, verdict):
+        """And where the interval, which is not corrected, says more than the test, both are said."""
+        numbers = {"difference": -0.02, "low": -0.04, "high": high, "p_holm": p_holm}
         result = replace(found(), details=found().details | {"differences": found().differences.assign(**numbers)})
-        told = [line for line in words(result) if line.startswith("  VA ") and "LHS" in line]
-        assert len(told) == 3
-        assert all(verdict in line for line in told)
+        said = [line for line in result.section().findings if line.startswith("VA against LHS: ")]
+        assert len(said) == 1
+        parts = said[0].removeprefix("VA against LHS: ").removesuffix(".").split("; ")
+        assert parts == [verdict.replace("offset 2", f"offset {offset}") for offset in (1, 2, 4)]
+
+    def test_the_best_of_each_offset_is_marked(self):
+        table, *_ = found().section().tables
+        best = found().best()
+        for index, offset in enumerate((1, 2, 4), start=2):
+            marked = [row[index].key for row in table.rows if row[index].best]
+            assert set(marked) == {best[best.offset == offset].score.max()}
 
     @pytest.mark.parametrize(
         ("words", "message"),

@@ -18,17 +18,15 @@ from tiny import one_thread  # noqa: F401
 
 from probes.next_token import examples, scores, training
 from probes.next_token.baselines import bigram, most_frequent, own, unigram
-from probes.next_token.examples import PARTS, choose_classes, control_classes, draw
+from probes.next_token.comparison import compared
+from probes.next_token.examples import PARTS, Examples, choose_classes, control_classes, draw
 from probes.next_token.figure import learning_curves, next_token_layers
-from probes.next_token.notes import notes_of
-from probes.next_token.probe import examples as examples_of
-from probes.next_token.probe import next_token, plan
+from probes.next_token.probe import NextToken, next_token
 from probes.next_token.result import NextTokenResult
-from probes.next_token.scores import Curve, Held, Site, compared
-from probes.next_token.summary import words
+from probes.next_token.scores import Curve, Held, Site, notes_of
 from valens import cli
 from valens.corpora import Corpus
-from valens.errors import CorpusError, ProbeError, ResultError, SelectionError, SiteError
+from valens.errors import CorpusError, LayerSetError, ProbeError, ResultError, SelectionError, SiteError
 from valens.extraction.extract import plan as extraction_plan
 from valens.layers.layer_set import LayerSet
 from valens.linear_probes.learning import Block, Labels
@@ -40,6 +38,7 @@ from valens.representations.named import LT, VA, Representation
 from valens.representations.prompts import Prompt
 from valens.statistics import resample_counts
 from valens.store.store import ActivationStore
+from valens.testing import check_probe
 
 RECIPE = Recipe(steps=80, batch=64, lr=0.02, checkpoints=5)
 SETTINGS = {"n_classes": 30, "prefixes": 12, "recipe": RECIPE, "seeds": 2, "resamples": 200}
@@ -63,6 +62,10 @@ TEXTS = documents()
 
 def corpus(texts: tuple[str, ...] = TEXTS) -> Corpus:
     return Corpus("small", texts, tuple(f"text {place}" for place in range(len(texts))), "made up")
+
+
+def examples_of(model: Model, *, prefixes: int = 64) -> Examples:
+    return draw(model.tokenizer, TEXTS, max_tokens=128, prefixes=prefixes)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +93,7 @@ class TestExamples:
     def drawn(self, texts: tuple[str, ...] = TEXTS, **settings: int):
         return draw(tiny.tokenizer(), texts, **({"max_tokens": 128, "prefixes": 6} | settings))
 
-    def test_the_target_is_the_token_behind_the_prefix(self) -> None:
+    def test_the_target_is_the_token_after_the_prefix(self) -> None:
         drawn = self.drawn()
         row = 0
         for text, ends in zip(drawn.tokens, drawn.lengths, strict=True):
@@ -127,13 +130,11 @@ class TestExamples:
             self.drawn(TEXTS[:9] + TEXTS[:9])
         with pytest.raises(CorpusError, match=r"0 documents can be used, 40 texts are too short .* lower --min-prefix"):
             self.drawn(min_prefix=90)
-        with pytest.raises(ProbeError, match="--prefixes and --min-prefix are 1 or more; 0 and 8"):
-            self.drawn(prefixes=0)
 
 
 class TestClasses:
     def test_the_most_frequent_of_the_training_part_first(self, model: Model) -> None:
-        drawn = examples_of(model, corpus())
+        drawn = examples_of(model)
         classes = choose_classes(drawn, 10, tiny.VOCABULARY)
         counts = pd.Series(drawn.following[drawn.part == 0]).value_counts()
         chosen = counts.loc[classes.ids]
@@ -146,13 +147,13 @@ class TestClasses:
         assert classes.coverage(drawn)["test"] == pytest.approx(share)
 
     def test_all_is_the_vocabulary(self, model: Model) -> None:
-        drawn = examples_of(model, corpus())
+        drawn = examples_of(model)
         classes = choose_classes(drawn, "all", tiny.VOCABULARY)
         np.testing.assert_array_equal(classes.of_row, drawn.following)
         assert classes.coverage(drawn) == dict.fromkeys(PARTS, 1.0)
 
     def test_by_default_as_many_as_there_are_up_to_a_limit(self, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-        drawn = examples_of(model, corpus())
+        drawn = examples_of(model)
         there = len(set(drawn.following[drawn.part == 0]))
         assert len(choose_classes(drawn, None, tiny.VOCABULARY).ids) == there < examples.MOST
         monkeypatch.setattr(examples, "MOST", there - 1)
@@ -161,7 +162,7 @@ class TestClasses:
     @pytest.mark.parametrize("n", [1, 96])
     def test_more_than_there_are(self, model: Model, n: int) -> None:
         with pytest.raises(ProbeError, match=rf"different next tokens; --classes {n} was asked for"):
-            choose_classes(examples_of(model, corpus()), n, tiny.VOCABULARY)
+            choose_classes(examples_of(model), n, tiny.VOCABULARY)
 
     def test_the_control_task_is_a_fixed_map_of_the_last_token(self) -> None:
         chance = np.random.default_rng(0)
@@ -259,7 +260,7 @@ class TestProbe:
     def test_its_vectors_are_those_of_a_bare_forward_of_each_prefix_alone(
         self, model: Model, found: NextTokenResult
     ) -> None:
-        drawn = examples_of(model, corpus(), prefixes=12)
+        drawn = examples_of(model, prefixes=12)
         classes = choose_classes(drawn, 30, tiny.VOCABULARY)
         network, values, last = tiny.network("llama"), [], []
         network.set_attn_implementation("eager")
@@ -387,9 +388,11 @@ class TestProbe:
             ({"layers": LayerSet((0,))}, SiteError, "VA has none of the layers that were asked for; it has 1..3"),
             ({"seed": 2**64 - 1}, ProbeError, "A seed is a whole number from 0 to"),
             ({"seed": -1}, ProbeError, "-1 was asked for"),
+            ({"prefixes": 0}, ProbeError, "--prefixes and --min-prefix are 1 or more; 0 and 8"),
             ({"seeds": 0}, ProbeError, "--seeds and --resamples are 1 or more; 0"),
             ({"n_classes": 500}, ProbeError, "--classes 500 was asked for"),
             ({"n_classes": "many"}, ProbeError, "--classes takes a whole number, or all; got 'many'"),
+            ({"sets": ["2-9"]}, LayerSetError, "layers 1..3"),
             ({"sets": [LayerSet((0, 1))]}, SiteError, "VA has layers 1..3; --sets 0,1 has others"),
             ({"recipe": Recipe(lr=50, steps=30)}, ProbeError, r"VA at layer 1 diverged: .* nats at its lowest, and"),
             ({"recipe": Recipe(lr=1e38, steps=30)}, ProbeError, r"VA at layer 1 diverged.*learning rate of 1e\+38"),
@@ -410,7 +413,7 @@ class TestProbe:
     def test_a_plan_refuses_what_the_run_would(self, model: Model, store: Path) -> None:
         for settings in ({"layers": LayerSet((0,))}, {"n_classes": 500}, {"seed": -1}):
             with pytest.raises((SiteError, ProbeError)):
-                plan(model, corpus(), [VA], store=store, **settings)
+                NextToken(**settings).plan(model, corpus(), [VA], store=store)
 
     def test_what_is_doubtful_is_noted(self, found: NextTokenResult) -> None:
         sums = np.zeros((3, 2, 1, 4))
@@ -426,12 +429,48 @@ class TestProbe:
         assert all("have learnt less" in note for note in found.provenance["notes"])  # 36 prefixes are enough
 
     def test_one_pass_a_text(self, model: Model, tmp_path: Path) -> None:
-        job = plan(model, corpus(), [VA], store=tmp_path).job
-        assert len(job.pending()) == len(TEXTS)
-        assert {str(reading) for reading in job.readings} == {"values/mean", "hidden/last"}
+        reading = NextToken().plan(model, corpus(), [VA], store=tmp_path).reading
+        assert len(reading.pending()) == len(TEXTS)
+        assert {str(one) for one in reading.readings} == {"values/mean", "hidden/last"}
+
+    def test_layers_and_sets_in_their_notation(self, model: Model, store: Path) -> None:
+        probed = NextToken(layers="1-2", sets=["2-3"]).plan(model, corpus(), [LT], store=store).probed
+        assert [str(one.layers) for one in probed] == ["1", "2", "2,3"]
+
+    def test_it_keeps_what_every_probe_promises(self, model: Model) -> None:
+        check_probe(NextToken(layers="1,3", control=False, **SETTINGS), model, corpus(), [VA, LT])
+
+    def test_what_reading_costs(self, model: Model, tmp_path: Path) -> None:
+        texts = (*TEXTS, "w5 w6 w7")
+        cost = NextToken(prefixes=3).plan(model, corpus(texts), [VA], store=tmp_path).estimate()
+        assert (cost.texts, cost.passes) == (len(TEXTS), len(TEXTS))
+        assert cost.notes[0] == "left out: 1 too short"
+        assert f"{3 * len(TEXTS)} prefixes" in cost.notes[1]
+        assert not list(tmp_path.iterdir())
 
 
 class TestWords:
+    def test_each_is_said_once_with_its_numbers(self, found: NextTokenResult) -> None:
+        section = found.section()
+        said = [*section.about, *section.notes, *section.findings]
+        assert len(set(said)) == len(said)
+        assert sum("chosen by the loss on the validation documents" in line for line in said) == 1
+        for name in found.representations:
+            own = [line for line in section.findings if line.startswith(f"{name} is at its best")]
+            assert len(own) == 1
+            assert (
+                f"layer {found.best(name)}: accuracy is {score(found, name, 'accuracy', found.best(name)):.3f}"
+                in own[0]
+            )
+        for other in ("HS", "LT"):
+            row = found.compare_best("VA", other).iloc[0]
+            (line,) = [line for line in section.findings if line.startswith(f"Each at its best, VA − {other} is ")]
+            assert f"{row.difference:+.3f}".replace("-", "−") in line
+        assert [table.title for table in section.tables if not table.folded] == ["Best layers, and what needs no probe"]
+        names = [row[0].text for row in section.tables[0].rows]
+        assert names == ["VA", "HS", "LT", "most frequent", "bigram", "model", "model, all"]
+        assert set(found.headlines()) == {f"best {name}" for name in found.representations}
+
     def test_what_is_equal_is_neither_above_nor_below(self, found: NextTokenResult) -> None:
         def twins(table: pd.DataFrame) -> pd.DataFrame:
             own = table[table.representation == "VA"]
@@ -439,9 +478,11 @@ class TestWords:
 
         result = replace(found, table=twins(found.table), details={"documents": twins(found.detail("documents"))})
         at = found.best("VA")
-        assert any(
-            f"VA (layer {at}) is level in accuracy with TWIN (layer {at}): +0.0" in line for line in words(result)
-        )
+        said = result.section().findings
+        level = "+0.000 [+0.000, +0.000]"
+        assert any(f"VA − TWIN is {level} in accuracy, p = 1.000" in line for line in said)
+        assert any(line.startswith("accuracy: VA is ahead of TWIN at 0 of 3 layers") for line in said)
+        assert result.best("TWIN") == at
 
 
 class TestFigures:
@@ -518,9 +559,9 @@ class TestCommand:
         assert code == 0
         said = " ".join(out.split())
         assert "30 classes, the most frequent next tokens" in said
-        assert "VA (layer " in said
-        assert "accuracy points" in said
-        assert "Layer by layer, VA is" in said
+        assert "VA is at its best at layer" in said
+        assert "Each at its best, VA − HS is" in said
+        assert "accuracy: VA is ahead of HS at" in said
         assert Path("kept/figure6.png").exists()
 
     def test_as_json_with_a_set(self, run: Callable[..., tuple[int, str, str]]) -> None:

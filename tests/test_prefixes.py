@@ -8,6 +8,7 @@ import pytest
 import tiny
 
 from probes.logit_lens.prefixes import Continuations, draw_prefixes
+from probes.logit_lens.probe import LogitLens
 from valens.corpora import Corpus
 from valens.errors import CorpusError, ProbeError
 
@@ -74,7 +75,7 @@ def test_a_text_that_begins_with_many_blanks_is_read_to_where_it_speaks() -> Non
 @pytest.mark.parametrize("seed", [-1, 2**63, 2**64])
 def test_what_is_no_seed(seed: int) -> None:
     with pytest.raises(ProbeError, match=f"A seed is a whole number from 0 to 9,223,372,036,854,775,807; {seed} was"):
-        drawn(corpus(*documents(3)), seed=seed)
+        LogitLens(seed=seed)
 
 
 def test_a_long_text_is_cut_before_it_is_tokenised_and_comes_out_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,13 +90,17 @@ def test_a_long_text_is_cut_before_it_is_tokenised_and_comes_out_the_same(monkey
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"low": 0}, "Prefixes have 1 token or more"),
-        ({"low": 31}, "31 to 30 tokens"),
-        ({"n": 22}, "22 different prefixes of 10 to 30"),
-        ({"n": 0}, "0 different prefixes"),
-        ({"high": 90}, r"None of the 12 texts of made has 95 tokens, .* the longest has \d\d\."),
+        ({"prefix_tokens": (0, 30)}, "Prefixes have 1 token or more"),
+        ({"prefix_tokens": (31, 30)}, "31 to 30 tokens"),
+        ({"prefix_tokens": (10, 30), "prefixes": 22}, "22 different prefixes of 10 to 30"),
+        ({"prefix_tokens": (10, 30), "prefixes": 0}, "0 different prefixes"),
     ],
 )
 def test_settings_that_leave_no_prefix(settings: dict, message: str) -> None:
     with pytest.raises(CorpusError, match=message):
-        drawn(corpus(*documents(12)), **settings)
+        LogitLens(**settings)
+
+
+def test_texts_that_have_no_prefix() -> None:
+    with pytest.raises(CorpusError, match=r"None of the 12 texts of made has 95 tokens, .* the longest has \d\d\."):
+        drawn(corpus(*documents(12)), high=90)

@@ -61,14 +61,14 @@ def anisotropy(
     intervals. A second run with the same settings reads nothing.
     """
     from probes.anisotropy.probe import Anisotropy
+    from valens.store.store import ActivationStore
 
     run_probe(
         Anisotropy(layers=layers, max_tokens=max_tokens, resamples=resamples, seed=seed),
         ModelOptions(model, revision, device, dtype, attn_implementation),
         read_corpus(Console(stderr=as_json), corpus, data_root=data_root, field=field, limit=limit),
         representations_named(representations),
-        store=store,
-        check=check,
+        store=ActivationStore(store, check=check),
         out=out,
         dry_run=dry_run,
         as_json=as_json,

@@ -107,6 +107,7 @@ def layer_sweep(
     """
     from probes.layer_sweep.probe import LayerSweep
     from valens.selectors import check_tasks, selector
+    from valens.store.store import ActivationStore
 
     wanted = representations_named(representations)
     settings = LayerSweep(
@@ -126,8 +127,7 @@ def layer_sweep(
         ModelOptions(model, revision, device, dtype, attn_implementation),
         tasks,
         wanted,
-        store=store,
-        check=check,
+        store=ActivationStore(store, check=check),
         out=out,
         dry_run=dry_run,
         as_json=as_json,

@@ -221,7 +221,7 @@ def _head(table: pd.DataFrame, note: str) -> list[str]:
     models, corpora = (", ".join(dict.fromkeys(table[column])) for column in ("model", "corpus"))
     documents = int(table.n.max())
     return [
-        f"Which vectors predict the tokens behind a prefix? {models} · {corpora} · {documents:,} documents",
+        f"Which vectors predict the tokens after a prefix? {models} · {corpora} · {documents:,} documents",
         note,
     ]
 

@@ -15,7 +15,6 @@ import numpy as np
 from valens.corpora.duplicates import distinct
 from valens.errors import CorpusError
 from valens.representations.prompts import tokenize
-from valens.statistics.seeds import check_seed
 from valens.store.shards import Row, row_of
 
 if TYPE_CHECKING:
@@ -52,6 +51,16 @@ class Continuations:
         return sum(map(len, self.prefixes))
 
 
+def check_lengths(tokens: tuple[int, int], n: int) -> None:
+    """Raise CorpusError unless n different lengths can be drawn between the two of `tokens`."""
+    shortest, longest = tokens
+    if not 1 <= shortest <= longest or not 1 <= n <= longest - shortest + 1:
+        raise CorpusError(
+            f"{n} different prefixes of {shortest} to {longest} tokens were asked for. Prefixes have 1 token or more, and "
+            "there are no more of them than different lengths: widen --prefix-tokens or lower --prefixes."
+        )
+
+
 def draw_prefixes(
     tokenizer: PreTrainedTokenizerBase,
     corpus: Corpus,
@@ -63,18 +72,9 @@ def draw_prefixes(
 ) -> Continuations:
     """Draw n different prefix lengths between the two of `tokens`, both included, for each document that is long enough.
 
-    A document needs `farthest` tokens behind the longest possible prefix. Raises ProbeError for a seed that is
-    none, CorpusError for lengths that cannot be drawn, and where no document is left.
+    A document needs `farthest` tokens after the longest possible prefix. CorpusError where no document is left.
     """
-    check_seed(seed)
-    shortest, longest = tokens
-    if not 1 <= shortest <= longest or not 1 <= n <= longest - shortest + 1 or farthest < 1:
-        raise CorpusError(
-            f"{n} different prefixes of {shortest} to {longest} tokens and offsets up to {farthest} were asked for. "
-            "Prefixes have 1 token or more, offsets count from 1, and there are no more prefixes than different lengths: "
-            "widen --prefix-tokens or lower --prefixes."
-        )
-    used = longest + farthest
+    used = tokens[1] + farthest
     beginnings = _beginnings(tokenizer, corpus.texts, used)
     long = [place for place, text in enumerate(beginnings) if len(text) == used]
     said = [str(tokenizer.decode(list(beginnings[place].ids))) for place in long]

@@ -2,229 +2,242 @@
 
 Appendix E of arXiv 2602.01572. Of each document some prefixes x_1 … x_t are drawn; for each offset o the query x_{t+o-1}
 attends to the prefix alone (see `restricted_pass`), vectors at every layer go through the model's own unembedding, and the
-rank of the true token x_{t+o} is kept. The vectors are named in `ranks`.
-
-The data flow: text ─tokens─▶ one packed pass ─▶ vectors [layer, prefix, offset, d], as they are and after the final norm
-─unembedding, in chunks─▶ ranks, kept text by text ─▶ MRR@100 with intervals over documents. Vectors and logits of one
-text are gone before the next is read.
+rank of the true token x_{t+o} is kept. The vectors are named in `ranks`. From the ranks follow MRR@100, its intervals over
+documents, and every paired test.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from jaxtyping import Int
+from typing import Any, ClassVar
 
 from probes.logit_lens.names import NAMES, NORMS
-from probes.logit_lens.prefixes import Continuations, draw_prefixes
-from probes.logit_lens.ranks import TextRanks, text_ranks
-from probes.logit_lens.restricted_pass import check_restrictable, pack
+from probes.logit_lens.prefixes import Continuations, check_lengths, draw_prefixes
+from probes.logit_lens.reading import RankReading
 from probes.logit_lens.result import KIND, LogitLensResult
+from probes.logit_lens.section import QUESTION
 from probes.logit_lens.tables import LensTables, curves_of, rank_table, unigram_ranks
 from valens.corpora import Corpus
-from valens.errors import CaptureError, CorpusError, ProbeError
-from valens.extraction.manifest import about_of, how_read
+from valens.errors import CorpusError, ProbeError
+from valens.extraction.estimate import Estimate
+from valens.extraction.manifest import how_read
 from valens.model.attention import BRIDGE_ATTENTION
 from valens.model.model import Model
 from valens.model.unembedding import Unembedding
-from valens.progress import progress
+from valens.representations.named import Representation
 from valens.representations.prompts import PLAIN
 from valens.results.provenance import provenance
+from valens.statistics.seeds import check_seed
 from valens.store.partial_results import PartialResults
-from valens.store.shards import row_of
-
-OFFSETS = (1, 2, 3, 4, 5)
-PREFIX_TOKENS = (50, 150)
-PREFIXES = 4
-"""How many prefixes a document has; with 400 documents as many examples as the paper's 1,600."""
+from valens.store.shards import SUFFIX
+from valens.store.store import ActivationStore
 
 _FORMAT = 1
 """The version of what is kept of a text; it is part of the identity of what is kept."""
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """What a lens would cost; `seconds` is measured on one text."""
+class LogitLens:
+    """The settings of a logit lens; see `logit_lens` for what each means.
 
-    texts: int
-    """How many documents are used."""
-    instances: int
-    too_short: int
-    repeated: int
-    passes: int
-    """How many texts have not been computed yet."""
-    seconds: float
+    Raises ProbeError or CorpusError for what no lens can measure.
+    """
+
+    kind: ClassVar[str] = KIND
+    question: ClassVar[str] = QUESTION
+    result: ClassVar[type[LogitLensResult]] = LogitLensResult
+
+    offsets: Sequence[int] = (1, 2, 3, 4, 5)
+    prefix_tokens: tuple[int, int] = (50, 150)
+    prefixes: int = 4
+    resamples: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured, before a model is loaded for it."""
+        check_seed(self.seed)
+        if self.resamples < 1:
+            raise ProbeError(f"--resamples is 1 or more; {self.resamples} was asked for.")
+        if min(self.offsets, default=0) < 1:
+            raise CorpusError(
+                f"Offsets count from 1, the token right after the prefix; {list(self.offsets)} were asked for."
+            )
+        check_lengths(self.prefix_tokens, self.prefixes)
+
+    def plan(
+        self,
+        model: Model,
+        data: Corpus,
+        representations: Sequence[Representation] = (),
+        *,
+        store: ActivationStore | str | Path | None = None,
+    ) -> LensJob:
+        """Draw the prefixes of a corpus, and plan what has to be read of it.
+
+        CorpusError where texts or the model's context leave no prefix, ProbeError for representations and for an activation
+        store, ModelError for a model without an unembedding.
+        """
+        if representations:
+            raise ProbeError(
+                f"A logit lens has lines of its own, {', '.join(NAMES)}; {', '.join(map(str, representations))} was asked "
+                "for. Give no representations."
+            )
+        offsets = tuple(sorted(set(self.offsets)))
+        limit = _limit(model, self.prefix_tokens, offsets)
+        Unembedding.of(model)  # refuses a model that has none before anything is read
+        drawn = draw_prefixes(
+            model.tokenizer, data, tokens=self.prefix_tokens, farthest=offsets[-1], n=self.prefixes, seed=self.seed
+        )
+        model.check_token_ids(text.ids for text in drawn.texts)
+        _check_number(drawn, data)
+        identity = how_read(model, prompt=PLAIN, max_tokens=limit, stored="float32") | {
+            "format": _FORMAT,
+            "probe": KIND,
+            "attn_implementation": BRIDGE_ATTENTION,
+            "stored": "ranks",
+            "representations": list(NAMES),
+            "norms": list(NORMS),
+            "offsets": list(offsets),
+            "prefix_tokens": list(self.prefix_tokens),
+            "prefixes": self.prefixes,
+            "seed": self.seed,
+        }
+        kept = None if store is None else PartialResults.of(_folder_of_ranks(store), identity)
+        return LensJob(self, model, data, RankReading(model, drawn, offsets, identity, kept))
 
 
 @dataclass(frozen=True)
 class LensJob:
-    """Which prefixes of which documents are asked about, and where their ranks are kept; made by `plan`."""
+    """Which prefixes of which documents are asked about; made by `LogitLens.plan`."""
 
+    settings: LogitLens
     model: Model = field(repr=False)
-    continuations: Continuations
-    offsets: tuple[int, ...]
-    identity: dict[str, Any] = field(repr=False)
-    """All that could change a rank, besides the text."""
-    kept: PartialResults | None
-    """Where each text's ranks are kept as they are computed; None keeps them in memory alone."""
-
-    def pending(self) -> list[int]:
-        """The places of the documents that a pass is needed for."""
-        stored = self._stored()
-        return [place for place in range(len(self.continuations.texts)) if place not in stored]
+    corpus: Corpus = field(repr=False)
+    reading: RankReading
 
     def estimate(self) -> Estimate:
-        """What `run` would cost; computes one text to measure the speed, and keeps nothing."""
-        pending, used = self.pending(), self.continuations
-        self._check(pending)
-        start = time.monotonic()
-        for place in pending[:1]:
-            self.ranks_of(place)
-        seconds = (time.monotonic() - start) * len(pending)
-        return Estimate(len(used.texts), used.n_instances, used.short, used.repeated, len(pending), seconds)
+        """What reading the texts would cost; reads one text to measure the speed, and keeps nothing."""
+        drawn = self.reading.continuations
+        notes = (
+            f"left out: {drawn.short:,} too short, {drawn.repeated:,} repeated",
+            f"{drawn.n_instances:,} prefixes",
+        )
+        return replace(self.reading.estimate(), notes=notes)
 
-    def run(self) -> tuple[Int[np.ndarray, "document representation norm layer prefix offset"], int, float]:
-        """The ranks of every text, how many texts a pass was made for, and the seconds that took."""
-        if self.kept is not None:
-            self.kept.begin()
-        found, texts, start = self._stored(), self.continuations.texts, time.monotonic()
-        pending = [place for place in range(len(texts)) if place not in found]
-        self._check(pending)
-        n_tokens = sum(len(texts[place]) for place in pending)
-        with progress(f"Reading continuations, {self.model.name}", texts=len(pending), tokens=n_tokens) as advance:
-            for place in pending:
-                found[place] = self.ranks_of(place)
-                if self.kept is not None:
-                    self.kept.write(row_of(texts[place]), found[place])
-                advance(1, len(texts[place]))
-        return np.stack([found[place] for place in range(len(texts))]), len(pending), time.monotonic() - start
+    def run(self) -> LogitLensResult:
+        """Read the texts, and score the ranks of their tokens at every layer."""
+        settings, model, corpus = self.settings, self.model, self.corpus
+        drawn, offsets = self.reading.continuations, self.reading.offsets
+        extraction = self.reading.run()
+        vocabulary = len(Unembedding.of(model).weight)
+        unigram = unigram_ranks(drawn, offsets, vocabulary=vocabulary, seed=settings.seed)
+        curves = curves_of(extraction.ranks, unigram)
+        tables = LensTables(curves, offsets, model.n_layers, settings.resamples, settings.seed)
+        named = {"model": model.name, "corpus": corpus.name}
+        details = {
+            "best": tables.best().assign(**named),
+            "differences": tables.differences().assign(**named),
+            "ranks": rank_table(extraction.ranks, drawn, offsets, corpus.ids, model.n_layers),
+        }
+        facts = provenance(**self.reading.facts(extraction), **self._facts())
+        return LogitLensResult(KIND, tables.by_layer().assign(**named), facts, details)
 
-    def ranks_of(self, place: int) -> TextRanks:
-        """The ranks of one text, by one pass; CaptureError naming the text if a vector is not finite."""
-        text, prefixes = self.continuations.texts[place], self.continuations.prefixes[place]
-        try:
-            return text_ranks(self.model, text, prefixes, self.offsets)
-        except CaptureError as error:
-            raise CaptureError(f"Text {self.continuations.documents[place]} (from 0): {error}") from error
-
-    def _check(self, pending: Sequence[int]) -> None:
-        """Refuse a model whose attention cannot be restricted, as the text with the longest prefix shows."""
-        if not pending:
-            return
-        longest = max(pending, key=lambda place: self.continuations.prefixes[place][-1])
-        ids = self.continuations.texts[longest].ids
-        packing = pack(ids, self.continuations.prefixes[longest], self.offsets)
-        check_restrictable(self.model, ids[:-1], row=len(packing.ids))
-
-    def _stored(self) -> dict[int, TextRanks]:
-        """The ranks of the texts for which no pass is needed, by their places."""
-        if self.kept is None:
-            return {}
-        prefixes = self.continuations.prefixes
-        shape = len(NAMES), len(NORMS), self.model.n_layers, len(prefixes[0]), len(self.offsets)
-        rows = map(row_of, self.continuations.texts)
-        read = (self.kept.read(row, shape=shape, dtype=np.int32) for row in rows)
-        return {place: ranks for place, ranks in enumerate(read) if ranks is not None}
+    def _facts(self) -> dict[str, Any]:
+        """What provenance says of the texts and settings."""
+        settings, drawn = self.settings, self.reading.continuations
+        return {
+            "corpus": self.corpus.facts(),
+            "documents": {"used": len(drawn.texts), "too_short": drawn.short, "repeated": drawn.repeated},
+            "instances": drawn.n_instances,
+            "offsets": list(self.reading.offsets),
+            "prefix_tokens": list(settings.prefix_tokens),
+            "prefixes": settings.prefixes,
+            "conventions": _CONVENTIONS,
+            "resamples": settings.resamples,
+            "seed": settings.seed,
+        }
 
 
 def logit_lens(
     model: Model,
     corpus: Corpus,
     *,
-    offsets: Sequence[int] = OFFSETS,
-    prefix_tokens: tuple[int, int] = PREFIX_TOKENS,
-    prefixes: int = PREFIXES,
-    keep: str | Path | None = None,
+    store: str | Path | None = None,
+    offsets: Sequence[int] = (1, 2, 3, 4, 5),
+    prefix_tokens: tuple[int, int] = (50, 150),
+    prefixes: int = 4,
     resamples: int = 1000,
     seed: int = 0,
 ) -> LogitLensResult:
-    """Rank the tokens that follow prefixes of a corpus's texts by every layer's vectors.
+    """Rank the tokens that follow prefixes of a corpus's texts by every layer's vectors: MRR@100 by offset.
 
-    Each text has `prefixes` prefixes of different lengths, drawn between the two of `prefix_tokens`; `seed` draws them, the
-    halves of the documents and the resamples. With `keep`, each text's ranks are kept in that folder as they are computed,
-    and a run that was stopped goes on from there. Raises CorpusError where settings, texts or the model's context leave
-    no prefix, CaptureError for models whose attention cannot be restricted to a prefix.
+    Appendix E of arXiv 2602.01572. The lens has lines of its own: VA, VA-uniform, WHS, LHS and VA-sum. Each text is read
+    once; a run that was stopped goes on from what `store` has.
+
+    Args:
+        model: the decoder that is read; its attention must be one that can be restricted to a prefix.
+        corpus: the texts; two or more must have `prefix_tokens[1]` tokens and the farthest of `offsets` after them.
+        store: a folder of its own, in which each text's ranks are kept as they are computed; None: in memory alone.
+        offsets: which tokens after a prefix are ranked; 1 is the very next one.
+        prefix_tokens: the fewest and the most tokens that a prefix has, both included.
+        prefixes: how many prefixes of different lengths each text has; 400 texts with 4 are as many as the paper's 1,600.
+        resamples: how many bootstrap resamples of the documents an interval is made of.
+        seed: draws the prefixes, the split of the documents by which layers are chosen, and the resamples.
+
+    Returns:
+        MRR@100 in [0, 1] by layer and offset, with and without the final norm, with 95 % intervals over documents; each
+        line's best layer; paired differences; and the rank of every true token.
+
+    Raises:
+        CorpusError: settings, texts or the model's context leave no prefix.
+        ProbeError: an activation store for `store`, no resamples, or what is no seed.
+        CaptureError, ModelError: a model whose attention cannot be restricted to a prefix, or without an unembedding.
+
     """
-    if resamples < 1:
-        raise ProbeError(f"--resamples is 1 or more; {resamples} was asked for.")
-    job = plan(model, corpus, offsets=offsets, prefix_tokens=prefix_tokens, prefixes=prefixes, keep=keep, seed=seed)
-    ranks, passes, seconds = job.run()
-    used, n_layers = job.continuations, model.n_layers
-    unigram = unigram_ranks(used, job.offsets, vocabulary=len(Unembedding.of(model).weight), seed=seed)
-    tables = LensTables(curves_of(ranks, unigram), job.offsets, n_layers, resamples, seed)
-    facts = provenance(
-        model=about_of(model),
-        how_read=job.identity,
-        forward_passes=passes,
-        seconds_reading=round(seconds, 1),
-        corpus=corpus.facts(),
-        documents={"used": len(used.texts), "too_short": used.short, "repeated": used.repeated},
-        instances=used.n_instances,
-        offsets=list(job.offsets),
-        prefix_tokens=list(prefix_tokens),
+    settings = LogitLens(
+        offsets=offsets,
+        prefix_tokens=prefix_tokens,
         prefixes=prefixes,
-        conventions=_CONVENTIONS,
         resamples=resamples,
         seed=seed,
     )
-    named = {"model": model.name, "corpus": corpus.name}
-    details = {"best": tables.best().assign(**named), "differences": tables.differences().assign(**named)}
-    details["ranks"] = rank_table(ranks, used, job.offsets, corpus.ids, n_layers)
-    return LogitLensResult(KIND, tables.by_layer().assign(**named), facts, details)
+    return settings.plan(model, corpus, store=store).run()
 
 
-def plan(
-    model: Model,
-    corpus: Corpus,
-    *,
-    offsets: Sequence[int] = OFFSETS,
-    prefix_tokens: tuple[int, int] = PREFIX_TOKENS,
-    prefixes: int = PREFIXES,
-    keep: str | Path | None = None,
-    seed: int = 0,
-) -> LensJob:
-    """What a logit lens would read; `LensJob.estimate` says what that costs."""
-    wanted = tuple(sorted(set(offsets)))
-    if not wanted or wanted[0] < 1:
-        raise CorpusError(f"Offsets count from 1, the token right behind the prefix; {list(offsets)} were asked for.")
-    limit = prefix_tokens[1] + wanted[-1]
+def _limit(model: Model, prefix_tokens: tuple[int, int], offsets: Sequence[int]) -> int:
+    """How many tokens are read of a text; CorpusError for more than the model reads."""
+    limit = prefix_tokens[1] + offsets[-1]
     if limit > model.n_ctx:
         raise CorpusError(
             f"{model.name} reads {model.n_ctx:,} tokens; the longest prefix and its farthest offset need {limit:,}. Lower "
             "--prefix-tokens or --offsets."
         )
-    Unembedding.of(model)  # refuses a model that has none before anything is read
-    used = draw_prefixes(model.tokenizer, corpus, tokens=prefix_tokens, farthest=wanted[-1], n=prefixes, seed=seed)
-    model.check_token_ids(text.ids for text in used.texts)
-    if len(used.texts) < 2:  # noqa: PLR2004
+    return limit
+
+
+def _check_number(drawn: Continuations, corpus: Corpus) -> None:
+    if len(drawn.texts) < 2:  # noqa: PLR2004
         raise CorpusError(
             f"One text of {corpus.name} can be used, and layers are chosen on one half of the documents to be scored on the "
-            f"other. {used.short} were too short and {used.repeated} repeated; give more texts, or lower --prefix-tokens."
+            f"other. {drawn.short} were too short and {drawn.repeated} repeated; give more texts, or lower --prefix-tokens."
         )
-    identity = how_read(model, prompt=PLAIN, max_tokens=limit, stored="float32") | {
-        "format": _FORMAT,
-        "probe": KIND,
-        "attn_implementation": BRIDGE_ATTENTION,
-        "stored": "ranks",
-        "representations": list(NAMES),
-        "norms": list(NORMS),
-        "offsets": list(wanted),
-        "prefix_tokens": list(prefix_tokens),
-        "prefixes": prefixes,
-        "seed": seed,
-    }
-    kept = None if keep is None else PartialResults.of(keep, identity)
-    return LensJob(model, used, wanted, identity, kept)
+
+
+def _folder_of_ranks(store: ActivationStore | str | Path) -> Path:
+    """The folder; ProbeError for an activation store, which no ranks belong in."""
+    folder = store.path if isinstance(store, ActivationStore) else Path(store).expanduser()
+    if isinstance(store, ActivationStore) or any(folder.glob(f"*/*{SUFFIX}")):
+        raise ProbeError(
+            f"A logit lens keeps ranks, and {folder} is an activation store. Give it a folder of its own, or None."
+        )
+    return folder
 
 
 _CONVENTIONS = {
-    "offset": "1 is the token right behind the prefix",
-    "attention": "queries behind the prefix attend to the prefix alone, not to themselves, at their true positions; where "
+    "offset": "1 is the token right after the prefix",
+    "attention": "queries after the prefix attend to the prefix alone, not to themselves, at their true positions; where "
     "the model has attention sinks, a query's weights sum to less than 1",
     "prefix_tokens": "counted as the model reads them, a begin-of-sequence token included",
     "WHS": "pools hidden@l, the states that leave block l, with the heads' mean attention at layer l",

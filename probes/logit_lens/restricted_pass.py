@@ -72,7 +72,7 @@ class Readout:
 
 
 def pack(ids: Sequence[int], prefixes: Sequence[int], offsets: Sequence[int]) -> Packing:
-    """Put the queries of all prefixes and offsets behind the longest prefix of a text.
+    """Put the queries of all prefixes and offsets after the longest prefix of a text.
 
     Raises PromptError unless prefixes have 1 token or more, offsets count from 1, and the text has a target for each.
     """
@@ -83,7 +83,7 @@ def pack(ids: Sequence[int], prefixes: Sequence[int], offsets: Sequence[int]) ->
         )
     if len(ids) < max(prefixes) + max(offsets):
         raise PromptError(
-            f"A prefix of {max(prefixes)} tokens with a target {max(offsets)} tokens behind it needs a text of "
+            f"A prefix of {max(prefixes)} tokens with a target {max(offsets)} tokens after it needs a text of "
             f"{max(prefixes) + max(offsets)}; this one has {len(ids)}. Leave it out, or choose shorter prefixes."
         )
     text, longest = torch.tensor(ids), max(prefixes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -10,17 +9,19 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from probes.contract import PlottableResult
-from probes.logit_lens.names import HELD_OUT, METRIC, ONE_NORM, reciprocal
+from probes.logit_lens.names import HELD_OUT, ONE_NORM, reciprocal
+from probes.logit_lens.section import score_lines, section_of
 from probes.logit_lens.tables import scores_held_out
 from valens.errors import ResultError
-from valens.results.formatting import with_interval
+from valens.results.result import Result
+from valens.results.section import Figures, Section
+from valens.results.tables import records
 from valens.statistics import compare_paired
 
 KIND = "logit-lens"
 
 
-class LogitLensResult(PlottableResult):
+class LogitLensResult(Result, kind=KIND):
     """MRR@100 by layer and of the best layer, and the rank of every true token.
 
     `table` has one row a number: model, corpus, representation, offset, norm, layer, depth, metric, score, low, high, n.
@@ -60,7 +61,7 @@ class LogitLensResult(PlottableResult):
         found = compare_paired(ours, theirs, resamples=resamples, seed=seed)
         return pd.DataFrame({"offset": sorted(self.ranks.offset.unique()), **found.columns()})
 
-    def figures(self) -> Mapping[str, Callable[[], Any]]:
+    def figures(self) -> Figures:
         """Figure 8, MRR@100 by offset; the same by layer; and both as a map."""
         from probes.logit_lens.figure import lens_by_layer, lens_by_offset, lens_map
 
@@ -70,17 +71,17 @@ class LogitLensResult(PlottableResult):
             "figure8-map": partial(lens_map, self.table),
         }
 
-    def findings(self) -> dict[str, str]:
-        """What each line scores at the first and the last offset, with the final norm where it was measured."""
-        best = self.best().sort_values(["norm", "offset"], kind="stable")
-        told = {}
-        for name, rows in best.groupby("representation", sort=False, observed=True):
-            line = rows[rows.norm == rows.norm.max()]
-            ends = line.iloc[[0, -1]].drop_duplicates("offset")[["offset", "score", "low", "high"]]
-            found = ends.itertuples(index=False)
-            told[str(name)] = "; ".join(f"offset {offset}: {with_interval(*score)}" for offset, *score in found)
-        how = f"{METRIC} with the final norm, layers chosen on the documents that are not scored"
-        return {"scores": how} | told
+    def headlines(self) -> dict[str, str]:
+        """What each line scores at the first and the last offset."""
+        return score_lines(self)
+
+    def section(self) -> Section:
+        """Which vector ranks the tokens after a prefix highest, offset by offset, and who is ahead of whom."""
+        return section_of(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Scores and provenance; each line at its best layer; and the paired differences."""
+        return super().to_json() | {"best": records(self.detail("best")), "differences": records(self.differences)}
 
     def _scores(self, representation: str, *, norm: bool) -> Float[np.ndarray, "layer offset document"]:
         """A document's score, the mean over its prefixes."""

@@ -183,7 +183,7 @@ def rank_table(
 
 
 def _unique(ids: Sequence[str]) -> list[str]:
-    """Ids that differ, as categories must: one that comes again has a number behind it, the first that makes a new id."""
+    """Ids that differ, as categories must: one that comes again has a number after it, the first that makes a new id."""
     given = set(ids)
     found: dict[str, None] = {}
     for name in ids:

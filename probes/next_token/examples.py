@@ -19,7 +19,6 @@ from jaxtyping import Int
 from valens.corpora.duplicates import identity
 from valens.errors import CorpusError, ProbeError
 from valens.representations.prompts import Tokens, tokenize
-from valens.statistics.seeds import check_seed
 from valens.store.shards import row_of
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class Examples:
     following: Int[np.ndarray, " row"] = field(repr=False)
     """The id of the token that follows it."""
     short: int
-    """How many texts were left out because they have no prefix of the shortest length with a token behind it."""
+    """How many texts were left out because they have no prefix of the shortest length with a token after it."""
 
     def documents(self, part: int) -> int:
         """How many documents a part has."""
@@ -88,11 +87,8 @@ def draw(
 ) -> Examples:
     """Draw up to `prefixes` different prefixes of each text, of `min_prefix` tokens or more, and split the documents.
 
-    Raises CorpusError for fewer than 10 documents that can be used, ProbeError for numbers below 1 and what is no seed.
+    Raises CorpusError for fewer than 10 documents that can be used.
     """
-    check_seed(seed)
-    if prefixes < 1 or min_prefix < 1:
-        raise ProbeError(f"--prefixes and --min-prefix are 1 or more; {prefixes} and {min_prefix} were asked for.")
     everything = tokenize(tokenizer, texts, max_tokens=max_tokens)
     places = tuple(place for place, text in enumerate(everything) if len(text) > min_prefix)
     tokens = tuple(everything[place] for place in places)
@@ -125,9 +121,7 @@ def choose_classes(examples: Examples, n_classes: int | str | None, n_vocabulary
     there, counts = np.unique(examples.following[examples.part == PARTS.index("train")], return_counts=True)
     if n_classes is None:
         n_classes = min(MOST, len(there))
-    if isinstance(n_classes, str):
-        raise ProbeError(f"--classes takes a whole number, or {ALL}; got {n_classes!r}.")
-    if not 2 <= n_classes <= len(there):  # noqa: PLR2004
+    if not 2 <= int(n_classes) <= len(there):  # noqa: PLR2004
         raise ProbeError(
             f"The training part has {len(there):,} different next tokens; --classes {n_classes:,} was asked for. Ask for 2 "
             f"to {len(there):,}, or for all (the whole vocabulary)."
@@ -174,5 +168,5 @@ def _check_documents(n_documents: int, short: int, min_prefix: int) -> None:
     if n_documents < FEWEST:
         raise CorpusError(
             f"{n_documents} documents can be used, {short} texts are too short for a prefix of {min_prefix} tokens and one "
-            f"behind it; {FEWEST} documents or more are needed. Give more or longer texts, or lower --min-prefix."
+            f"after it; {FEWEST} documents or more are needed. Give more or longer texts, or lower --min-prefix."
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from probes.next_token.names import ACCURACY, LOSS, MOST_FREQUENT, SELECTIVITY, VALIDATION
 from valens.errors import ResultError
 from valens.plotting.axes import Labels, curve, label_panels, last_score, layer_axis, n_layers_of, panels, references
 from valens.plotting.labels import head
@@ -17,12 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ACCURACY, LOSS, SELECTIVITY = "accuracy", "cross-entropy", "selectivity"
-CHOOSES = "validation cross-entropy"
-"""The metric by which a representation's best layers are chosen: on documents that are not scored."""
-
 _UNITS = {ACCURACY: "accuracy", LOSS: "cross-entropy (nats)", SELECTIVITY: "selectivity"}
-_SHORT = {"most frequent token": "most frequent"}
+_SHORT = {MOST_FREQUENT: "most frequent"}
 
 
 def learning_curves(table: pd.DataFrame, curves: pd.DataFrame, *, width: Width = "two") -> Figure:
@@ -85,9 +82,11 @@ def next_token_layers(table: pd.DataFrame, *, width: Width = "two") -> Figure:
 
 def _best(table: pd.DataFrame) -> dict[str, str]:
     """Each representation's best layers, by the loss on the validation documents."""
-    rows = table[table.metric == CHOOSES]
+    rows = table[table.metric == VALIDATION]
     if rows.empty:
-        raise ResultError(f"The table has no {CHOOSES} to choose layers by. Give the scores of a next-token probing.")
+        raise ResultError(
+            f"The table has no {VALIDATION} to choose layers by. Give the scores of a next-token probing."
+        )
     lowest = rows.loc[rows.groupby("representation", sort=False).score.idxmin()]
     return dict(zip(lowest.representation, lowest.layers, strict=True))
 

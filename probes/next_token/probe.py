@@ -8,30 +8,168 @@ The paper does not say which pooling its "hidden states" have: `HS` is their mea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, ClassVar
 
-import numpy as np
-import pandas as pd
-from jaxtyping import Float
-
+from probes.layers import Layers, layers_of_model, sets_of_model
 from probes.next_token.examples import ALL, PARTS, Classes, Examples, choose_classes, draw
-from probes.next_token.notes import notes_of
 from probes.next_token.result import KIND, NextTokenResult
-from probes.next_token.scores import Curve, Held, Site, baseline_rows, curve_rows, document_rows, probe_rows
+from probes.next_token.scores import Held, notes_of
+from probes.next_token.section import QUESTION
+from probes.next_token.tables import curve_table, document_table, score_table
 from probes.next_token.training import Probed, ProbeTrainer, probed_sites
 from valens.corpora import Corpus
 from valens.errors import CorpusError, ProbeError
 from valens.extraction import extract
-from valens.extraction.extract import Job, token_limit
+from valens.extraction.estimate import Estimate
+from valens.extraction.extract import token_limit
 from valens.layers.layer_set import LayerSet
 from valens.linear_probes.recipe import Recipe
 from valens.model.model import Model
 from valens.model.unembedding import Unembedding
 from valens.representations.named import HS, LT, VA, Representation, check_no_prompts
 from valens.results.provenance import provenance
+from valens.statistics.seeds import check_seed
 from valens.store.store import ActivationStore
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """The settings of a next-token probing; see `next_token` for what each means.
+
+    Raises ProbeError for what no probing can measure.
+    """
+
+    kind: ClassVar[str] = KIND
+    question: ClassVar[str] = QUESTION
+    result: ClassVar[type[NextTokenResult]] = NextTokenResult
+
+    layers: Layers = None
+    sets: Sequence[LayerSet | str] = ()
+    n_classes: int | str | None = None
+    prefixes: int = 64
+    min_prefix: int = 8
+    max_tokens: int | None = None
+    recipe: Recipe = field(default_factory=Recipe)
+    seeds: int = 3
+    control: bool = True
+    seed: int = 0
+    resamples: int = 10_000
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured, before a model is loaded for it."""
+        check_seed(self.seed)
+        if self.seeds < 1 or self.resamples < 1:
+            raise ProbeError(
+                f"--seeds and --resamples are 1 or more; {self.seeds} and {self.resamples} were asked for."
+            )
+        if self.prefixes < 1 or self.min_prefix < 1:
+            raise ProbeError(
+                f"--prefixes and --min-prefix are 1 or more; {self.prefixes} and {self.min_prefix} were asked for."
+            )
+        if isinstance(self.n_classes, str) and self.n_classes != ALL:
+            raise ProbeError(f"--classes takes a whole number, or {ALL}; got {self.n_classes!r}.")
+
+    def plan(
+        self,
+        model: Model,
+        data: Corpus,
+        representations: Sequence[Representation] = (VA, HS, LT),
+        *,
+        store: ActivationStore | str | Path,
+    ) -> ProbingJob:
+        """Draw prefixes and classes of a corpus, and plan what has to be read of it.
+
+        CorpusError where fewer than 10 documents can be used, ProbeError for more classes than there are, SiteError,
+        PromptError or SelectionError for settings that the model does not allow.
+        """
+        layers, sets = layers_of_model(model, self.layers), sets_of_model(model, self.sets)
+        probed = probed_sites(model, representations, layers, sets)
+        check_no_prompts(representations, "Prefixes are of plain text")
+        examples = draw(
+            model.tokenizer,
+            data.texts,
+            max_tokens=token_limit(model, self.max_tokens),
+            prefixes=self.prefixes,
+            min_prefix=self.min_prefix,
+            seed=self.seed,
+        )
+        n_vocabulary = len(Unembedding.of(model).weight)
+        classes = choose_classes(examples, self.n_classes, n_vocabulary)
+        _check_coverage(classes.coverage(examples))
+        reading = extract.plan(
+            model,
+            examples.tokens,
+            [*(made.reading for made in representations), LT.reading],
+            store=ActivationStore.of(store),
+            max_tokens=self.max_tokens,
+            prefixes=examples.lengths,
+        )
+        return ProbingJob(self, model, data, tuple(probed), examples, classes, n_vocabulary, reading)
+
+
+@dataclass(frozen=True)
+class ProbingJob:
+    """What is probed, on which prefixes of which texts; made by `NextToken.plan`."""
+
+    settings: NextToken
+    model: Model = field(repr=False)
+    corpus: Corpus = field(repr=False)
+    probed: tuple[Probed, ...]
+    examples: Examples = field(repr=False)
+    classes: Classes = field(repr=False)
+    n_vocabulary: int
+    reading: extract.Job = field(repr=False)
+    """Reads `LT` in any case, which has the model's own prediction."""
+
+    def estimate(self) -> Estimate:
+        """What reading the texts would cost, training not counted; makes one small forward pass to measure the speed."""
+        n_prefixes = len(self.examples.last)
+        notes = (
+            f"left out: {self.examples.short:,} too short",
+            f"{n_prefixes:,} prefixes, of which {len(self.probed):,} probes learn in a time that is not counted here",
+        )
+        return replace(self.reading.estimate(), notes=notes)
+
+    def run(self) -> NextTokenResult:
+        """Read the texts, train all probes together, and score them on held-out documents."""
+        settings, examples, classes = self.settings, self.examples, self.classes
+        extraction = self.reading.run()
+        trainer = ProbeTrainer(self.model, extraction, examples, classes, settings.recipe, settings.seed)
+        held = Held(examples.document[trainer.rows("test")], settings.resamples, settings.seed)
+        n_vocabulary = self.n_vocabulary if settings.control else None
+        curves = trainer.curves(self.probed, settings.seeds, held, n_vocabulary=n_vocabulary)
+        baselines = trainer.baselines(held)
+        n_rows = {name: len(trainer.rows(name)) for name in PARTS}
+        facts = provenance(**extraction.facts(), **self._facts(n_rows), notes=notes_of(curves, n_rows["validation"]))
+        details = {
+            "curves": curve_table(curves, held),
+            "documents": document_table(self.corpus, curves, baselines, held),
+        }
+        return NextTokenResult(KIND, score_table(self.model, self.corpus, curves, baselines, held), facts, details)
+
+    def _facts(self, n_rows: dict[str, int]) -> dict[str, Any]:
+        """What provenance says of the texts and settings."""
+        settings, examples, classes = self.settings, self.examples, self.classes
+        documents = {name: examples.documents(part) for part, name in enumerate(PARTS)}
+        return {
+            "corpus": self.corpus.facts(),
+            "documents": documents | {"too_short": examples.short},
+            "prefixes": n_rows | {"a_text": settings.prefixes, "shortest": settings.min_prefix},
+            "classes": {
+                "n": len(classes.ids),
+                "all": settings.n_classes == ALL,
+                "kept": classes.coverage(examples),
+            },
+            "recipe": settings.recipe.facts(),
+            "device": str(self.model.device),
+            "control": settings.control,
+            "seeds": settings.seeds,
+            "resamples": settings.resamples,
+            "seed": settings.seed,
+        }
 
 
 def next_token(
@@ -40,8 +178,8 @@ def next_token(
     representations: Sequence[Representation] = (VA, HS, LT),
     *,
     store: ActivationStore | str | Path,
-    layers: LayerSet | None = None,
-    sets: Sequence[LayerSet] = (),
+    layers: Layers = None,
+    sets: Sequence[LayerSet | str] = (),
     n_classes: int | str | None = None,
     prefixes: int = 64,
     min_prefix: int = 8,
@@ -52,146 +190,54 @@ def next_token(
     seed: int = 0,
     resamples: int = 10_000,
 ) -> NextTokenResult:
-    """Probe the next token of prefixes of a corpus.
+    """Train linear probes that tell the next token of prefixes of a corpus, by layer and representation.
 
-    `layers` are probed one by one, and each of `sets` as one average; by default all layers are probed, the residual
-    stream also at 0. So many of the most frequent next tokens as `n_classes` says are told apart: None is 1,000, or all
-    that the training part has; `all` is the whole vocabulary. `seed` draws prefixes, documents and resamples; the probes
-    are trained with `seeds` orders of the rows, and with the first one also on the control task (twice the work of that
-    seed). What makes the numbers doubtful is in the provenance's `notes`. Raises CorpusError, ProbeError, SiteError or
-    PromptError for what cannot be probed.
+    Appendix D of arXiv 2602.01572. A second call with the same texts makes no forward pass.
+
+    Args:
+        model: the decoder that is read.
+        corpus: the texts; ten different ones or more must be long enough. Some documents are trained on, some decide when
+            a probe stops, and the others are scored.
+        representations: what is read of a prefix; none may have a prompt. The first is the main one.
+        store: the activation store, or its folder.
+        layers: a LayerSet or its notation, `20-27`: each is probed alone; None: every layer that a representation has (the
+            residual stream also at 0), or none where `sets` are given.
+        sets: layer sets or their notations; each is probed as one average of its layers' vectors.
+        n_classes: how many of the training part's most frequent next tokens are told apart; None: 1,000, or all of them;
+            `all`: the whole vocabulary. Prefixes whose next token is none of them are left out.
+        prefixes: how many prefixes are drawn of a text, at most.
+        min_prefix: how many tokens the shortest prefix has.
+        max_tokens: how many tokens of a text are read; None: 512, or the model's context.
+        recipe: how the probes are trained; None: `Recipe()`, 1,000 steps of Adam.
+        seeds: with how many orders of the rows each probe is trained; scores are means, their spread is `between_seeds`.
+        control: also train on the control task of Hewitt & Liang (2019), with the first order, for `selectivity`.
+        seed: draws prefixes, documents, orders and resamples.
+        resamples: how many bootstrap resamples of the documents an interval is made of.
+
+    Returns:
+        Accuracies in [0, 1] and cross-entropies in nats by probe with 95 % intervals over held-out documents, the learning
+        curves, and every document's scores. What makes the numbers doubtful is in the provenance's `notes`.
+
+    Raises:
+        CorpusError: too few documents, or none of whose next tokens is a class.
+        ProbeError: settings that no probing can measure, and probes that diverged.
+        SiteError, LayerSetError, PromptError, SelectionError: settings that the model does not allow.
+
     """
-    if seeds < 1 or resamples < 1:
-        raise ProbeError(f"--seeds and --resamples are 1 or more; {seeds} and {resamples} were asked for.")
-    recipe = Recipe() if recipe is None else recipe
-    planned = plan(
-        model,
-        corpus,
-        representations,
-        store=store,
+    settings = NextToken(
         layers=layers,
         sets=sets,
         n_classes=n_classes,
         prefixes=prefixes,
         min_prefix=min_prefix,
         max_tokens=max_tokens,
-        seed=seed,
-    )
-    drawn, classes = planned.drawn, planned.classes
-    extraction = planned.job.run()
-    trainer = ProbeTrainer(model, extraction, drawn, classes, recipe, seed)
-    held = Held(drawn.document[trainer.rows("test")], resamples, seed)
-    curves = trainer.curves(planned.probed, seeds, held, n_vocabulary=planned.n_vocabulary if control else None)
-    scored = trainer.baselines(held)
-    facts = provenance(
-        **extraction.facts(),
-        corpus=corpus.facts(),
-        documents={name: drawn.documents(part) for part, name in enumerate(PARTS)} | {"too_short": drawn.short},
-        prefixes={name: len(trainer.rows(name)) for name in PARTS} | {"a_text": prefixes, "shortest": min_prefix},
-        classes={"n": len(classes.ids), "all": n_classes == ALL, "kept": classes.coverage(drawn)},
-        notes=notes_of(curves, len(trainer.rows("validation"))),
-        recipe=recipe.facts(),
-        device=str(model.device),
-        control=control,
+        recipe=Recipe() if recipe is None else recipe,
         seeds=seeds,
-        resamples=resamples,
+        control=control,
         seed=seed,
+        resamples=resamples,
     )
-    table = _table(curves, scored, held).assign(model=model.name, corpus=corpus.name)
-    table["depth"] = (table.layer / model.n_layers).astype("Float64")
-    return NextTokenResult(KIND, table[_COLUMNS], facts, _details(corpus, curves, scored, held))
-
-
-def examples(
-    model: Model,
-    corpus: Corpus,
-    *,
-    prefixes: int = 64,
-    min_prefix: int = 8,
-    max_tokens: int | None = None,
-    seed: int = 0,
-) -> Examples:
-    """The prefixes of a corpus that are probed, and the parts that they belong to."""
-    limit = token_limit(model, max_tokens)
-    return draw(model.tokenizer, corpus.texts, max_tokens=limit, prefixes=prefixes, min_prefix=min_prefix, seed=seed)
-
-
-@dataclass(frozen=True)
-class Planned:
-    """What is probed, on which prefixes, and what has to be read for it; made by `plan`."""
-
-    probed: tuple[Probed, ...]
-    drawn: Examples
-    classes: Classes
-    n_vocabulary: int
-    job: Job
-    """`Job.estimate` says what reading costs. `LT` is always read: it has the model's own prediction."""
-
-
-def plan(
-    model: Model,
-    corpus: Corpus,
-    representations: Sequence[Representation] = (VA, HS, LT),
-    *,
-    store: ActivationStore | str | Path,
-    layers: LayerSet | None = None,
-    sets: Sequence[LayerSet] = (),
-    n_classes: int | str | None = None,
-    prefixes: int = 64,
-    min_prefix: int = 8,
-    max_tokens: int | None = None,
-    seed: int = 0,
-) -> Planned:
-    """What `next_token` would probe; raises what that would raise for the same settings, and reads nothing."""
-    probed = probed_sites(model, representations, layers, sets)
-    drawn = examples(model, corpus, prefixes=prefixes, min_prefix=min_prefix, max_tokens=max_tokens, seed=seed)
-    n_vocabulary = len(Unembedding.of(model).weight)
-    classes = choose_classes(drawn, n_classes, n_vocabulary)
-    _check_coverage(classes.coverage(drawn))
-    job = _extraction(model, drawn, representations, store, max_tokens)
-    return Planned(tuple(probed), drawn, classes, n_vocabulary, job)
-
-
-def _extraction(
-    model: Model,
-    drawn: Examples,
-    representations: Sequence[Representation],
-    store: ActivationStore | str | Path,
-    max_tokens: int | None,
-) -> Job:
-    check_no_prompts(representations, "Prefixes are of plain text")
-    return extract.plan(
-        model,
-        drawn.tokens,
-        [*(made.reading for made in representations), LT.reading],
-        store=ActivationStore.of(store),
-        max_tokens=max_tokens,
-        prefixes=drawn.lengths,
-    )
-
-
-# --- tables ---------------------------------------------------------------------------------------------------------
-
-_COLUMNS = ["model", "corpus", "representation", "layers", "layer", "depth", "metric"]
-_COLUMNS += ["score", "low", "high", "between_seeds", "n", "prefixes"]
-
-
-def _table(
-    curves: Sequence[Curve], scored: Mapping[str, Float[np.ndarray, "metric document"]], held: Held
-) -> pd.DataFrame:
-    rows = [row for curve in curves for row in probe_rows(curve, held)]
-    rows += [row for name, sums in scored.items() for row in baseline_rows(name, sums, held)]
-    return pd.DataFrame(rows).astype({"layer": "Int64", "n": "Int64", "prefixes": "Int64"})
-
-
-def _details(
-    corpus: Corpus, curves: Sequence[Curve], scored: Mapping[str, Float[np.ndarray, "metric document"]], held: Held
-) -> dict[str, pd.DataFrame]:
-    by_step = pd.DataFrame([row for curve in curves for row in curve_rows(curve, held)]).astype({"layer": "Int64"})
-    names = [corpus.ids[place] for place in held.documents]
-    final = {curve.site: curve.final.mean(axis=1) for curve in curves}
-    final |= {Site(name, ""): sums for name, sums in scored.items()}
-    return {"curves": by_step, "documents": document_rows(final, names, held)}
+    return settings.plan(model, corpus, representations, store=store).run()
 
 
 def _check_coverage(coverage: dict[str, float]) -> None:

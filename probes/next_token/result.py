@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from probes.contract import PlottableResult
-from probes.next_token.scores import ACCURACY, VALIDATION, Site, compared
+from probes.next_token.comparison import compared
+from probes.next_token.names import ACCURACY, METRICS, VALIDATION
+from probes.next_token.scores import Site
+from probes.next_token.section import best_layer_lines, section_of
 from valens.errors import ResultError
-from valens.results.formatting import with_interval
+from valens.results.result import Result
+from valens.results.section import Figures, Section
+from valens.results.tables import records
 
 KIND = "next-token"
 
 
-class NextTokenResult(PlottableResult):
+class NextTokenResult(Result, kind=KIND):
     """Scores of every probe at the end of training, its learning curve, and the scores of every document.
 
     `table` has one row a number: model, corpus, representation, layers, layer, depth, metric, score, low, high, …, n,
@@ -65,7 +69,7 @@ class NextTokenResult(PlottableResult):
         if self._shared(first, second):
             yield "same layers", self.compare(first, second, metric=metric)
 
-    def figures(self) -> Mapping[str, Callable[[], Any]]:
+    def figures(self) -> Figures:
         """Figure 6, accuracy and loss over training steps at each one's best layers; and both by single layer."""
         from probes.next_token.figure import learning_curves, next_token_layers
 
@@ -78,15 +82,26 @@ class NextTokenResult(PlottableResult):
         """The files of both figures, though no single layer was probed: another result may have left the second."""
         return tuple(f"figure6{part}.{suffix}" for part in ("", "-layers") for suffix in ("pdf", "png"))
 
-    def findings(self) -> dict[str, str]:
+    def headlines(self) -> dict[str, str]:
         """Each representation's accuracy at its best layers."""
-        table = self.table[self.table.metric == ACCURACY]
-        rows = {(row.representation, row.layers): (row.score, row.low, row.high) for row in table.itertuples()}
-        sites = {name: self.best(name) for name in self.representations}
-        return {
-            f"best {name}": f"layer {at}, accuracy {with_interval(*rows[name, at])}; chosen on validation documents"
-            for name, at in sites.items()
-        }
+        return best_layer_lines(self)
+
+    def section(self) -> Section:
+        """How much each representation knows, at which layers, and how far they are apart."""
+        return section_of(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Scores and provenance; the best layers; the paired differences of the first representation to each other."""
+        first, *others = self.representations
+        compared = [
+            {"at": at} | row
+            for second in others
+            for metric in METRICS
+            for at, table in self.comparisons(first, second, metric)
+            for row in records(table)
+        ]
+        best = {name: self.best(name) for name in self.representations}
+        return super().to_json() | {"best": best, "compared": compared}
 
     def _probed(self, representation: str) -> pd.DataFrame:
         return self.table[(self.table.metric == VALIDATION) & (self.table.representation == representation)]

@@ -7,23 +7,18 @@ documents are averaged first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, Int, UInt16
 
-from valens.errors import ResultError
-from valens.statistics import bootstrap_means, holm, percentile_interval, resample_counts, sign_flip_test
+from valens.statistics import percentile_interval, resample_counts
 
-ACCURACY, TOP_5, LOSS = "accuracy", "top-5 accuracy", "cross-entropy"
-METRICS = (ACCURACY, TOP_5, LOSS)
-"""What is scored: shares of prefixes whose next token is ranked first, or among five; and nats."""
-
-CONTROL, SELECTIVITY, VALIDATION = "control accuracy", "selectivity", "validation cross-entropy"
+FEW = 30
+"""By fewer prefixes than this, which checkpoint and which layer is best is decided by little more than chance."""
 
 _TOP = 5
 _HELD_COUNTS = 2**22
@@ -52,7 +47,7 @@ class Held:
     def sums(
         self, losses: Float[np.ndarray, "*batch test"], ranks: Int[np.ndarray, "*batch test"]
     ) -> Float[np.ndarray, "metric *batch document"]:
-        """What each document adds to each of `METRICS`."""
+        """What each document adds to each of `names.METRICS`."""
         starts = np.searchsorted(np.sort(self.document), self.documents)
         order = np.argsort(self.document, kind="stable")
         single = np.stack([ranks == 1, ranks <= _TOP, losses]).astype(np.float64)
@@ -128,95 +123,20 @@ class Curve:
         return self.sums[:, np.arange(len(self.kept)), list(self.kept)]
 
 
-def probe_rows(curve: Curve, held: Held) -> Iterator[dict[str, Any]]:
-    """What a probe scores at the end, a row a metric."""
-    what = {"representation": curve.site.representation, "layers": curve.site.layers, "layer": curve.site.layer}
-    final = curve.final
-    for metric, by_seed in zip(METRICS, final, strict=True):
-        yield what | {"metric": metric} | held.numbers(by_seed.mean(axis=0)) | {"between_seeds": _spread(by_seed, held)}
-    loss = {"score": float(curve.validation.mean()), "low": np.nan, "high": np.nan}
-    yield what | {"metric": VALIDATION} | loss | {"between_seeds": _deviation(curve.validation)}
-    if curve.control is not None:  # learnt with the first seed alone: selectivity is the seeds' mean above it
-        yield what | {"metric": CONTROL} | held.numbers(curve.control)
-        yield what | {"metric": SELECTIVITY} | held.numbers(final[0].mean(axis=0) - curve.control)
-
-
-def baseline_rows(name: str, sums: Float[np.ndarray, "metric document"], held: Held) -> Iterator[dict[str, Any]]:
-    """What something that is not trained scores, a row a metric."""
-    for metric, by_document in zip(METRICS, sums, strict=True):
-        yield {"representation": name, "metric": metric} | held.numbers(by_document)
-
-
-def curve_rows(curve: Curve, held: Held) -> Iterator[dict[str, Any]]:
-    """What a probe scored at each checkpoint: `lowest` and `highest` are over the seeds."""
-    what = {"representation": curve.site.representation, "layers": curve.site.layers, "layer": curve.site.layer}
-    for metric, sums in zip(METRICS, curve.sums, strict=True):
-        by_seed, mean = held.score(sums), sums.mean(axis=0)
-        low, high = percentile_interval(held.replicates(mean))
-        for place, step in enumerate(curve.steps):
-            yield what | {
-                "metric": metric,
-                "step": step,
-                "score": by_seed[:, place].mean(),
-                "low": low[place],
-                "high": high[place],
-                "lowest": by_seed[:, place].min(),
-                "highest": by_seed[:, place].max(),
-            }
-
-
-def document_rows(
-    sites: Mapping[Site, Float[np.ndarray, "metric document"]], names: Sequence[str], held: Held
-) -> pd.DataFrame:
-    """One row a document and site: how many prefixes it has, and their mean score in each metric, over the seeds."""
-    parts = []
-    for site, sums in sites.items():
-        means = dict(zip(METRICS, sums / held.sizes, strict=True))
-        what = {"representation": site.representation, "layers": site.layers, "document": held.documents}
-        parts.append(pd.DataFrame(what | {"id": names, "prefixes": held.sizes} | means))
-    return pd.concat(parts, ignore_index=True)
-
-
-def compared(
-    documents: pd.DataFrame, pairs: Sequence[tuple[Site, Site]], metric: str, *, resamples: int, seed: int
-) -> pd.DataFrame:
-    """First − second for each pair of sites, with paired 95 % intervals, sign-flip p values, and Holm's over the pairs."""
-    sums = {(row.representation, row.layers): part for row, part in _by_site(documents, metric)}
-    sizes = documents.drop_duplicates("document").sort_values("document").prefixes.to_numpy()
-    differences = np.stack(
-        [sums[one.representation, one.layers] - sums[other.representation, other.layers] for one, other in pairs]
-    )
-    *drawn, prefixes_drawn = bootstrap_means(np.vstack([differences, sizes]), resamples=resamples, seed=seed)
-    low, high = percentile_interval(np.stack(drawn) / prefixes_drawn)
-    p = sign_flip_test(differences, seed=seed)
-    return pd.DataFrame(
-        {
-            "first": [one.representation for one, _ in pairs],
-            "second": [other.representation for _, other in pairs],
-            "first_layers": [one.layers for one, _ in pairs],
-            "second_layers": [other.layers for _, other in pairs],
-            "metric": metric,
-            "difference": differences.sum(axis=1) / sizes.sum(),
-            "low": low,
-            "high": high,
-            "p": p,
-            "p_holm": holm(p),
-        }
-    )
-
-
-def _by_site(documents: pd.DataFrame, metric: str) -> Iterator[tuple[Site, Float[np.ndarray, " document"]]]:
-    if metric not in METRICS:
-        raise ResultError(f"A metric is {', '.join(METRICS)}; {metric!r} was asked for.")
-    for (name, layers), part in documents.groupby(["representation", "layers"], sort=False):
-        ordered = part.sort_values("document")
-        yield Site(str(name), str(layers)), (ordered[metric] * ordered.prefixes).to_numpy()
-
-
-def _spread(by_seed: Float[np.ndarray, "seed document"], held: Held) -> float:
-    return _deviation(held.score(by_seed))
-
-
-def _deviation(by_seed: Float[np.ndarray, " seed"]) -> float:
-    """The standard deviation over the seeds; nan for one."""
-    return float(by_seed.std(ddof=1)) if len(by_seed) > 1 else np.nan
+def notes_of(curves: Sequence[Curve], n_validation: int) -> list[str]:
+    """Say what makes the numbers doubtful, a sentence for each thing; empty where all is well."""
+    notes = []
+    if n_validation < FEW:
+        notes.append(
+            f"{n_validation} prefixes decide when a probe stops and which layer is best, which leaves that to chance. Give "
+            "more or longer texts."
+        )
+    idle = [curve for curve in curves if float(curve.validation.max()) > curve.start]
+    if idle:
+        first = idle[0]
+        notes.append(
+            f"{len(idle)} of {len(curves)} probes have learnt less than how frequent the classes are, with one order of the "
+            f"rows at least: {first.site.representation} at {first.site.layers} ends at {first.validation.max():.2f} nats "
+            f"on the validation documents, and the frequencies alone have {first.start:.2f}. Try a lower --lr or more texts."
+        )
+    return notes

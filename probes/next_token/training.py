@@ -17,7 +17,8 @@ from jaxtyping import Float, Int
 from probes.layers import check_layers
 from probes.next_token import baselines
 from probes.next_token.examples import PARTS, Classes, Examples, control_classes
-from probes.next_token.scores import ACCURACY, METRICS, Curve, Held, Site
+from probes.next_token.names import ACCURACY, BIGRAM, METRICS, MODEL, MODEL_ALL, MOST_FREQUENT
+from probes.next_token.scores import Curve, Held, Site
 from valens.errors import SiteError
 from valens.extraction.extract import Extraction
 from valens.layers.layer_set import LayerSet
@@ -26,8 +27,6 @@ from valens.linear_probes.recipe import Recipe
 from valens.linear_probes.training import bytes_of, train
 from valens.model.model import Model
 from valens.representations.named import LT, Representation
-
-MOST_FREQUENT, BIGRAM, MODEL, MODEL_ALL = "most frequent token", "bigram", "model", "model, all tokens"
 
 _BUDGET_BYTES = 2 * 2**30
 """How much the probes that train at once may hold; more probes train one group after the other, with the same numbers."""

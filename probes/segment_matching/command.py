@@ -114,6 +114,7 @@ def segment_matching(
     tokens, and each segment is read alone. A second run with the same settings reads nothing.
     """
     from probes.segment_matching.probe import SegmentMatching
+    from valens.store.store import ActivationStore
 
     wanted = representations_named(representations)
     settings = SegmentMatching(
@@ -131,8 +132,7 @@ def segment_matching(
         ModelOptions(model, revision, device, dtype, attn_implementation),
         read_corpus(Console(stderr=as_json), corpus, data_root=data_root, field=field, limit=limit),
         wanted,
-        store=store,
-        check=check,
+        store=ActivationStore(store, check=check),
         out=out,
         dry_run=dry_run,
         as_json=as_json,

@@ -46,9 +46,6 @@ SELECTORS = {
     "all": "every layer",
 }
 ON_LONG = ("truncate", "error")
-SIMILARITIES = ("cosine", "dot", "centered-cosine")
-INTERVALS = ("percentile", "bca")
-SCHEDULES = ("cosine", "constant")
 
 
 def either(words: Iterable[str]) -> str:
@@ -88,7 +85,6 @@ models, devices, dtypes, attn_implementations = (
     one_of(ATTN_IMPLEMENTATIONS),
 )
 corpora, selectors, on_long = one_of(CORPORA), one_of(SELECTORS), one_of(ON_LONG)
-similarities, intervals, schedules = one_of(SIMILARITIES), one_of(INTERVALS), one_of(SCHEDULES)
 suites = several_of(SUITES | dict.fromkeys(TASKS, "a built-in task"), alone=SUITES)
 representations = several_of(REPRESENTATIONS | dict.fromkeys(READINGS, "a reading"))
 representation = one_of(REPRESENTATIONS | dict.fromkeys(READINGS, "a reading"))

@@ -12,7 +12,6 @@ from valens.terminal import choices
 from valens.terminal.choices import either
 
 if TYPE_CHECKING:
-    from valens.layers.layer_set import LayerSet
     from valens.representations.named import Representation
 
 INPUT, READING, CHOOSING, TRAINING, OUTPUT, HELP = PANELS = (
@@ -169,10 +168,3 @@ def representations_named(names: str) -> list[Representation]:
     from valens.representations.named import representation
 
     return list(dict.fromkeys(representation(name) for name in names.split(",")))
-
-
-def layer_set(text: str | None, n_layers: int) -> LayerSet | None:
-    """The layers of `--layers`, None for all; LayerSetError for what the model does not have."""
-    from valens.layers.layer_set import LayerSet
-
-    return None if text is None else LayerSet.parse(text, n_layers)

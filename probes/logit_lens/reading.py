@@ -1,0 +1,137 @@
+"""From texts to ranks: which texts need a pass, what that would cost, and each text's ranks, kept as they are computed.
+
+text ─tokens─▶ one packed pass ─▶ vectors [layer, prefix, offset, d], as they are and after the final norm ─unembedding, in
+chunks─▶ ranks. Vectors and logits of one text are gone before the next is read.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from probes.logit_lens.names import NAMES, NORMS
+from probes.logit_lens.prefixes import Continuations
+from probes.logit_lens.ranks import TextRanks, text_ranks
+from probes.logit_lens.restricted_pass import check_restrictable, pack
+from probes.logit_lens.tables import Ranks
+from valens.errors import CaptureError
+from valens.extraction.estimate import Estimate
+from valens.extraction.manifest import about_of
+from valens.model.model import Model
+from valens.progress import progress
+from valens.store.partial_results import PartialResults
+from valens.store.shards import row_of
+
+_RANK = np.dtype(np.int32)
+
+
+@dataclass(frozen=True)
+class RankExtraction:
+    """The ranks of all texts, and what they took."""
+
+    ranks: Ranks = field(repr=False)
+    passes: int
+    """How many texts a pass was made for."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RankReading:
+    """The texts whose ranks are wanted, and where they are kept."""
+
+    model: Model = field(repr=False)
+    continuations: Continuations
+    offsets: tuple[int, ...]
+    identity: dict[str, Any] = field(repr=False)
+    """All that could change a rank, besides the text."""
+    kept: PartialResults | None
+    """Where each text's ranks are kept as they are computed; None keeps them in memory alone."""
+
+    def facts(self, extraction: RankExtraction) -> dict[str, Any]:
+        """Where the ranks come from, for a result's provenance."""
+        return {
+            "model": about_of(self.model),
+            "how_read": self.identity,
+            "forward_passes": extraction.passes,
+            "seconds_reading": round(extraction.seconds, 1),
+        }
+
+    def pending(self) -> list[int]:
+        """The places of the documents that a pass is needed for."""
+        stored = self._stored()
+        return [place for place in range(len(self.continuations.texts)) if place not in stored]
+
+    def estimate(self) -> Estimate:
+        """What `run` would cost; computes one text to measure the speed, and keeps nothing."""
+        pending, texts = self.pending(), self.continuations.texts
+        self._check(pending)
+        start = time.monotonic()
+        for place in pending[:1]:
+            self.ranks_of(place)
+        return Estimate(
+            texts=len(texts),
+            different_texts=len(texts),
+            tokens=sum(map(len, texts)),
+            truncated=sum(text.truncated for text in texts),
+            passes=len(pending),
+            pass_tokens=self._n_tokens(pending),
+            padding=0.0,
+            stored_bytes=len(pending) * math.prod(self._shape) * _RANK.itemsize if self.kept is not None else 0,
+            seconds=(time.monotonic() - start) * len(pending),
+        )
+
+    def run(self) -> RankExtraction:
+        """Read the texts that are pending, one after the other, and give the ranks of all."""
+        if self.kept is not None:
+            self.kept.begin()
+        found, texts, start = self._stored(), self.continuations.texts, time.monotonic()
+        pending = [place for place in range(len(texts)) if place not in found]
+        self._check(pending)
+        title, n_tokens = f"Reading continuations, {self.model.name}", self._n_tokens(pending)
+        with progress(title, texts=len(pending), tokens=n_tokens) as advance:
+            for place in pending:
+                found[place] = self.ranks_of(place)
+                if self.kept is not None:
+                    self.kept.write(row_of(texts[place]), found[place])
+                advance(1, len(texts[place]))
+        ranks = np.stack([found[place] for place in range(len(texts))])
+        return RankExtraction(ranks, len(pending), time.monotonic() - start)
+
+    def ranks_of(self, place: int) -> TextRanks:
+        """The ranks of one text, by one pass; CaptureError naming the text if a vector is not finite."""
+        text, prefixes = self.continuations.texts[place], self.continuations.prefixes[place]
+        try:
+            return text_ranks(self.model, text, prefixes, self.offsets)
+        except CaptureError as error:
+            raise CaptureError(f"Text {self.continuations.documents[place]} (from 0): {error}") from error
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        """The axes of one text's ranks."""
+        n_prefixes = len(self.continuations.prefixes[0])
+        return len(NAMES), len(NORMS), self.model.n_layers, n_prefixes, len(self.offsets)
+
+    def _n_tokens(self, places: Sequence[int]) -> int:
+        return sum(len(self.continuations.texts[place]) for place in places)
+
+    def _check(self, pending: Sequence[int]) -> None:
+        """Refuse a model whose attention cannot be restricted, as the text with the longest prefix shows."""
+        if not pending:
+            return
+        longest = max(pending, key=lambda place: self.continuations.prefixes[place][-1])
+        ids = self.continuations.texts[longest].ids
+        packing = pack(ids, self.continuations.prefixes[longest], self.offsets)
+        check_restrictable(self.model, ids[:-1], row=len(packing.ids))
+
+    def _stored(self) -> dict[int, TextRanks]:
+        """The ranks of the texts for which no pass is needed, by their places."""
+        if self.kept is None:
+            return {}
+        rows = map(row_of, self.continuations.texts)
+        read = (self.kept.read(row, shape=self._shape, dtype=np.int32) for row in rows)
+        return {place: ranks for place, ranks in enumerate(read) if ranks is not None}
