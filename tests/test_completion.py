@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from shell import Shell, shell  # noqa: F401
 
+from probes.segment_matching import command as matching_command
+from probes.segment_matching.probe import INTERVALS
 from probes.segment_matching.recall import SIMILARITIES
 from valens import selectors
 from valens.corpora.named import CORPORA
@@ -39,7 +41,8 @@ def test_the_words_are_those_of_the_registries() -> None:
         suite_named("?")
     assert set(choices.STREAMS) == set(Stream) - {Stream.PATTERN}
     assert set(choices.POOLINGS) == {str(pooling) for pooling in Pooling}
-    assert (choices.SIMILARITIES, choices.SCHEDULES) == (SIMILARITIES, SCHEDULES)
+    assert (matching_command.SIMILARITIES, matching_command.INTERVALS) == (SIMILARITIES, INTERVALS)
+    assert choices.SCHEDULES == SCHEDULES
 
 
 @pytest.fixture

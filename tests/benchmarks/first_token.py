@@ -33,7 +33,7 @@ def main(store: str = "activations") -> None:
         for name, stream in (("VA", vl.Stream.VALUES), ("HS", vl.Stream.HIDDEN))
     ]
     readings = [vl.VA, vl.HS, *others]
-    sweep = probes.layer_sweep.probe(
+    sweep = probes.layer_sweep(
         vl.load("smollm2-135m"), vl.suite("builtin"), readings, store=store, select="best", compare=False
     )
     console = Console()
