@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from valens.layers.layer_set import LayerSet
 from valens.model import loading
 from valens.model.catalog import CATALOG
 from valens.model.model import Model
+from valens.results.formatting import at_layers
 from valens.selectors import SELECTORS
 
 DETAILS = (
@@ -60,23 +63,25 @@ class Said:
 Run = Callable[..., Said]
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Call the command as a shell would, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def call(*arguments: str | Path) -> Said:
-        monkeypatch.setattr(sys, "argv", ["valens", *map(str, arguments)])
-        capsys.readouterr()
+def called(*arguments: str | Path) -> Said:
+    """Call the command as a shell would, in the working folder."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["valens", *map(str, arguments)])
         try:
             cli.main()
             code = 0
         except SystemExit as done:
-            code = done.code or 0
-        return Said(code, *capsys.readouterr())
+            code = int(done.code or 0)
+    return Said(code, out.getvalue(), err.getvalue())
 
-    return call
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """The command, in an empty folder and on a narrow terminal."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return called
 
 
 @pytest.fixture(scope="module")
@@ -101,75 +106,101 @@ def sweep(run: Run, folder: Path, store: Path) -> Run:
 @pytest.fixture
 def without_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing is half the time of a sweep this small."""
-    monkeypatch.setattr("valens.plotting.save_figure", lambda *_: [])
+    monkeypatch.setattr("valens.plotting.style.save_figure", lambda *_: [])
 
 
 # --- what a sweep leaves and says -------------------------------------------------------------------------------------
 
 
-def test_a_sweep_writes_its_files_and_prints_its_tables(sweep: Run) -> None:
-    said = sweep("--out", "out")
-    assert (said.code, said.err) == (0, "")
-    assert {path.name for path in Path("out").iterdir()} == FILES
-    found = json.loads(Path("out/layers.json").read_text(encoding="utf-8"))
+@dataclass(frozen=True)
+class Swept:
+    """Three sweeps with one store, in folders that have a space in their names, and what each said."""
+
+    folder: Path
+    first: Said
+    as_json: Said
+    bare: Said
+    """Without what other rules would choose, and without an evaluation."""
+
+
+@pytest.fixture(scope="module")
+def swept(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swept]:
+    place = tmp_path_factory.mktemp("swept")
+    words = ("sweep-layers", "--model", folder, *SMALL, "--store", "my store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setenv("COLUMNS", "80")
+        first = called(*words, "--evaluation", "LeeSTS", "--out", "my out")
+        as_json = called(*words, "--evaluation", "LeeSTS", "--out", "as json", "--json")
+        yield Swept(place, first, as_json, called(*words, "--no-compare", "--out", "bare"))
+
+
+def test_a_sweep_writes_its_files_and_prints_its_tables(swept: Swept) -> None:
+    said, out = swept.first, swept.folder / "my out"
+    assert said.code == 0
+    assert {path.name for path in out.iterdir()} == FILES
+    assert "--out 'my out'" in read_result(out).provenance["command"]
+    found = json.loads((out / "layers.json").read_text(encoding="utf-8"))
     for name in ("VA", "HS"):
         assert f"{name}: score by layer" in said.out
-        chosen = LayerSet.of(found["representations"][name]["list"])
-        assert f"The `paper` rule chooses layer{'s' * (len(chosen) > 1)} {chosen}:" in said.out
+        chosen = at_layers(str(LayerSet.of(found["representations"][name]["list"])))
+        assert f"{name}: the `paper` rule chooses {chosen}:" in said.out
     for layer, reason in found["reasons"].items():
         if reason["in"]:
             assert f"  {layer}: {reason['why'][:30]}" in said.out
     assert "VA − HS, chosen sets" in said.out
     assert "TF-IDF" in said.out
-    assert said.out.rstrip().endswith("are in out")
+    *lines, last = said.out.rstrip().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert last.endswith(" are in my out")
 
 
-def test_a_second_sweep_says_that_it_read_nothing(sweep: Run, tmp_path: Path) -> None:
-    first = sweep("--out", "out", "--store", tmp_path / "fresh")
-    again = sweep("--out", "again", "--store", tmp_path / "fresh")
-    assert re.search(r"\d+ texts read in \d:\d\d:\d\d", first.out)
-    assert "No forward pass: the store had every text" in again.out
-    pd.testing.assert_frame_equal(read_result("out").table, read_result("again").table, check_exact=True)
-    assert Path("out/layers.json").read_bytes() == Path("again/layers.json").read_bytes()
+def test_a_second_sweep_says_that_it_read_nothing(swept: Swept) -> None:
+    assert re.search(r"\d+ texts read in \d:\d\d:\d\d", swept.first.out)
+    assert "No forward pass: all of it had been read before" in swept.bare.out
+    first, second, bare = (swept.folder / name for name in ("my out", "as json", "bare"))
+    for other in (second, bare):
+        pd.testing.assert_frame_equal(read_result(first).table, read_result(other).table, check_exact=True)
+    assert (first / "layers.json").read_bytes() == (second / "layers.json").read_bytes()
 
 
+@pytest.mark.usefixtures("without_figure")
 def test_texts_that_were_cut_are_counted(sweep: Run) -> None:
-    said = sweep("--out", "out", "--max-tokens", "16")
+    said = sweep("--out", "out", "--no-compare", "--max-tokens", "16")
     cut = read_result("out").provenance["texts_truncated"]
     assert cut > 0
     assert f"{cut} texts were cut at the limit of tokens" in said.out
 
 
-def test_every_rule_has_a_line_and_texts_shared_with_the_evaluation_a_note(sweep: Run) -> None:
-    said = sweep("--out", "out", "--evaluation", "LeeSTS")
-    assert said.code == 0
+def test_every_rule_has_a_line_and_texts_shared_with_the_evaluation_a_note(swept: Swept) -> None:
     for rule in SELECTORS:
-        assert re.search(rf"^(> )?{rule} +[\d,-]+ ", said.out, flags=re.MULTILINE)
-    assert said.err.startswith("Note: LeeSTS,WikiRetrieval and LeeSTS have texts in common")
-    assert "`valens overlap` shows which" in said.err
-    bare = sweep("--out", "out", "--no-compare")
-    assert "greedy" not in bare.out
-    assert bare.err == ""
+        assert re.search(rf"^(> )?{rule} +[\d,-]+ ", swept.first.out, flags=re.MULTILINE)
+    assert swept.first.err.startswith("Note: LeeSTS,WikiRetrieval and LeeSTS have texts in common")
+    assert "`valens overlap` shows which" in swept.first.err
+    assert "greedy" not in swept.bare.out
+    assert swept.bare.err == ""
 
 
-def test_json_is_one_object_with_all_of_it(sweep: Run) -> None:
-    said = sweep("--out", "out", "--json")
+def test_json_is_one_object_with_all_of_it(swept: Swept) -> None:
+    said, out = swept.as_json, swept.folder / "as json"
     found = said.json()
-    assert (said.code, said.err) == (0, "")
-    table = read_result("out").table
+    assert said.code == 0
+    table = read_result(out).table
     assert len(found["scores"]) == len(table)
     assert [row["score"] for row in found["scores"]] == [None if pd.isna(score) else score for score in table.score]
-    stored = json.loads(Path("out/layers.json").read_text(encoding="utf-8"))
+    stored = json.loads((out / "layers.json").read_text(encoding="utf-8"))
     assert (found["layers"], found["representations"]) == (stored["layers"], stored["representations"])
     assert found["comparisons"] == stored["comparisons"]
     assert found["provenance"]["model"]["model"] == "tiny-llama"
-    assert found["out"] == "out"
+    assert found["out"] == "as json"
+    assert [f"Note: {note}" for note in found["notes"]] == said.err.splitlines()
+    assert said.err == swept.first.err
 
 
 @pytest.mark.usefixtures("without_figure")
 @pytest.mark.parametrize("select", SELECTORS)
 def test_every_selector_can_be_asked_for(sweep: Run, select: str) -> None:
-    found = sweep("--out", "out", "--select", select, "--json").json()
+    found = sweep("--out", "out", "--select", select, "--no-compare", "--json").json()
     assert found["representations"]["VA"]["selector"] == select
     if select == "all":
         assert found["layers"] == "1-3"
@@ -179,7 +210,7 @@ def test_every_selector_can_be_asked_for(sweep: Run, select: str) -> None:
 def test_the_options_reach_the_sweep(sweep: Run) -> None:
     options = ("--representations", "hidden:norm/last, wmp,WMP", "--layers", "2-3", "--select", "all")
     reading = ("--dtype", "bfloat16", "--device", "cpu", "--max-tokens", "32", "--seed", "5")
-    found = sweep("--out", "out", "--json", *options, *reading).json()
+    found = sweep("--out", "out", "--no-compare", "--json", *options, *reading).json()
     assert list(found["representations"]) == ["hidden:norm/last", "WMP"]
     assert {row["layer"] for row in found["scores"]} == {None, 2, 3}
     assert found["layers"] == "2,3"
@@ -190,7 +221,7 @@ def test_the_options_reach_the_sweep(sweep: Run) -> None:
 
 @pytest.mark.usefixtures("without_figure")
 def test_limit_is_texts_a_task(sweep: Run) -> None:
-    found = sweep("--out", "out", "--json", "--limit", "8").json()
+    found = sweep("--out", "out", "--no-compare", "--json", "--limit", "8").json()
     sizes = found["provenance"]["suite"]["tasks"]
     assert sizes["LeeSTS"].endswith("of 8 texts")
     queries, documents = map(int, re.findall(r"\d+", sizes["WikiRetrieval"]))
@@ -199,7 +230,8 @@ def test_limit_is_texts_a_task(sweep: Run) -> None:
 
 @pytest.mark.usefixtures("without_figure")
 def test_the_whole_suite_has_five_task_types(run: Run, folder: Path, store: Path) -> None:
-    found = run("sweep-layers", "--model", folder, "--limit", "40", "--store", store, "--out", "out", "--json").json()
+    words = ("--limit", "40", "--store", store, "--out", "out", "--no-compare", "--json")
+    found = run("sweep-layers", "--model", folder, *words).json()
     assert {row["task_type"] for row in found["scores"]} == {
         "STS",
         "Retrieval",
@@ -208,13 +240,6 @@ def test_the_whole_suite_has_five_task_types(run: Run, folder: Path, store: Path
         "Classification",
     }
     assert all(0 <= row["low"] <= row["high"] <= 1 for row in found["scores"] if row["metric"] == "ndcg_at_10")
-
-
-def test_out_and_store_may_have_a_space_in_their_path(sweep: Run, tmp_path: Path) -> None:
-    said = sweep("--out", "my out", "--store", tmp_path / "my store")
-    assert said.code == 0
-    assert {path.name for path in Path("my out").iterdir()} == FILES
-    assert "--out 'my out'" in read_result("my out").provenance["command"]
 
 
 # --- a dry run --------------------------------------------------------------------------------------------------------
@@ -230,7 +255,7 @@ def test_a_dry_run_says_what_it_would_cost_and_leaves_nothing(sweep: Run, tmp_pa
 
 @pytest.mark.usefixtures("without_figure")
 def test_a_dry_run_counts_what_a_run_then_does(sweep: Run, tmp_path: Path) -> None:
-    settings = ("--store", tmp_path / "new", "--json")
+    settings = ("--store", tmp_path / "new", "--no-compare", "--json")
     before = sweep("--dry-run", *settings).json()
     made = sweep("--out", "out", *settings).json()["provenance"]
     after = sweep("--dry-run", *settings).json()
@@ -354,7 +379,7 @@ def test_a_store_that_is_something_else_is_refused(sweep: Run, tmp_path: Path) -
 
 @pytest.mark.usefixtures("without_figure")
 def test_a_collection_that_another_model_made_is_no_store(sweep: Run, tmp_path: Path) -> None:
-    sweep("--out", "first", "--store", tmp_path / "store")
+    sweep("--out", "first", "--no-compare", "--store", tmp_path / "store")
     (collection,) = [path.parent for path in (tmp_path / "store").glob("*/manifest.json")]
     said = sweep("--out", "out", "--store", collection)
     refused(said, f"one collection of a store, made by tiny-llama. Give the store's own folder: {tmp_path / 'store'}")
@@ -391,7 +416,7 @@ def test_ctrl_c_stops_with_a_sentence_and_keeps_what_was_read(
         run_body(self, ids, *rest)
 
     monkeypatch.setattr(Model, "run_body", interrupted)
-    larger = ("--limit", "60", "--out", "out", "--json")
+    larger = ("--limit", "60", "--out", "out", "--no-compare", "--json")
     said = sweep(*larger, "--store", tmp_path / "store")
     assert (said.code, said.out) == (130, "")
     assert " ".join(said.err.split()) == STOPPED

@@ -34,6 +34,12 @@ ONE_A_KIND = [next(folder for folder in STORED if folder.name.startswith(kind)) 
 SWEEP = FIGURES / "results" / "layer-sweep-smollm2-135m"
 
 
+@pytest.fixture(autouse=True)
+def beside_the_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Python runs a script: with the script's folder in front."""
+    monkeypatch.syspath_prepend(FIGURES)
+
+
 def module(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, FIGURES / f"{name}.py")
     found = importlib.util.module_from_spec(spec)
@@ -82,6 +88,7 @@ def test_every_script_draws_for_one_column_too(folder: Path) -> None:
 def test_the_scripts_draw_what_is_stored_by_default_and_load_no_model(tmp_path: Path) -> None:
     program = (
         "import runpy, sys\n"
+        f"sys.path.insert(0, {str(FIGURES)!r})\n"
         "for name, *words in (['figure6'], ['figure2', '--width', 'one']):\n"
         f"    sys.argv = [name, *words, '--out', {str(tmp_path)!r}]\n"
         f"    runpy.run_path({str(FIGURES)!r} + f'/{{name}}.py', run_name='__main__')\n"
@@ -164,7 +171,5 @@ def test_two_sweeps_are_drawn_side_by_side_each_with_its_own_set() -> None:
 
 
 def test_stored_results_of_a_kind_must_be_there(tmp_path: Path) -> None:
-    from figures.script import _jobs
-
     with pytest.raises(ResultError, match=r"has no folder next-token-…"):
-        list(_jobs([], None, "next-token", tmp_path))
+        list(module("script")._jobs([], None, "next-token", tmp_path))

@@ -7,26 +7,41 @@ import math
 import pandas as pd
 import pytest
 
-from valens.results.formatting import ahead_and_behind, at_layers, layers_named, p_value, with_interval
+from valens.layers.layer_set import LayerSet
+from valens.results.formatting import (
+    ahead_and_behind,
+    at_layers,
+    layers_named,
+    number,
+    p_value,
+    probability,
+    with_interval,
+)
 
 
 @pytest.mark.parametrize(
-    ("layers", "said"), [([], "no layer"), ([30], "layer 30"), ([31, 29, 30, 26], "layers 26,29-31"), ([0], "layer 0")]
+    ("layers", "said"), [([], "no layer"), ([30], "layer 30"), ([31, 29, 30, 26], "layers 26, 29–31"), ([0], "layer 0")]
 )
 def test_layers_are_named_by_their_number(layers: list[int], said: str) -> None:
     assert layers_named(layers) == said
     if layers:
-        assert at_layers(said.split()[1]) == said
+        assert at_layers(str(LayerSet.of(layers))) == said
 
 
 def test_an_interval_shares_digits_and_signs_with_its_number() -> None:
     assert with_interval(0.7884, 0.742, 0.8336) == "0.788 [0.742, 0.834]"
-    assert with_interval(0.046, -0.004, 0.082, digits=2, signed=True) == "+0.05 [-0.00, +0.08]"
+    assert with_interval(0.046, -0.004, 0.082, digits=2, signed=True) == "+0.05 [−0.00, +0.08]"
     assert with_interval(0.5, None, None) == with_interval(0.5, math.nan, math.nan) == "0.500"
 
 
 def test_a_p_value_is_never_said_to_be_nothing() -> None:
     assert (p_value(0.0), p_value(0.0005), p_value(0.0321)) == ("<0.001", "<0.001", "0.032")
+    assert (probability(0.0005), probability(0.0321)) == ("p < 0.001", "p = 0.032")
+
+
+def test_numbers_keep_what_a_reader_needs_of_them() -> None:
+    assert with_interval(-0.01, -0.02, -0.00025, signed=True) == "−0.010 [−0.020, −0.000]"
+    assert (number(2e-5), number(1234.5), number(7), number(0.0)) == ("2.0e−05", "1,234.5", "7", "0.000")
 
 
 def test_only_what_is_sure_after_correction_is_ahead_or_behind() -> None:

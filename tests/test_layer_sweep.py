@@ -16,7 +16,7 @@ import tiny
 import torch
 
 from probes.catalogue import read_result
-from probes.layer_sweep.probe import layer_sweep, plan
+from probes.layer_sweep.probe import LayerSweep, layer_sweep
 from probes.layer_sweep.result import LayerSweepResult
 from valens.errors import LayerSetError, PromptError, ResultError, SelectionError, SiteError, TaskError
 from valens.evaluation.bootstrap import Evaluation
@@ -603,7 +603,7 @@ def test_representations_of_one_prompt_are_swept(
     model: Model, tmp_path: Path, representations: list[Representation]
 ) -> None:
     with pytest.raises(SelectionError, match="representations of one prompt"):
-        plan(model, SUITE, representations, store=tmp_path / "new")
+        LayerSweep().plan(model, SUITE, representations, store=tmp_path / "new")
 
 
 def test_a_layer_set_above_the_model_is_refused_where_it_is_read() -> None:

@@ -14,6 +14,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from readable import assert_readable, drawn_texts
 
+from probes.layer_sweep.figure import TASK_TYPE_COLOURS, layer_curves
+from probes.logit_lens.figure import lens_by_layer, lens_by_offset, lens_map
+from probes.next_token.figure import learning_curves, next_token_layers
+from probes.segment_matching.figure import matching_curves
 from valens import plotting
 from valens.errors import ResultError
 from valens.plotting import labels, style
@@ -52,12 +56,12 @@ def without_layer(table: pd.DataFrame, **values: object) -> pd.DataFrame:
 def matching(world: str, width: str) -> Figure:
     table = rows(world, metric=["recall@1", "recall@10"]).assign(direction="prefix to suffix")
     table = without_layer(without_layer(table, representation="TF-IDF", score=0.95), representation="chance", score=0.0)
-    return plotting.matching_curves(table, width=width)
+    return matching_curves(table, width=width)
 
 
 def sweep(world: str, width: str) -> Figure:
-    table = rows(world, task_type=list(plotting.TASK_TYPE_COLOURS)).drop(columns="corpus")
-    return plotting.layer_curves(table.assign(task=table.task_type), width=width)
+    table = rows(world, task_type=list(TASK_TYPE_COLOURS)).drop(columns="corpus")
+    return layer_curves(table.assign(task=table.task_type), width=width)
 
 
 def probing(world: str) -> pd.DataFrame:
@@ -71,11 +75,11 @@ def probing(world: str) -> pd.DataFrame:
 
 def learning(world: str, width: str) -> Figure:
     curves = pd.concat([probing(world).assign(step=step) for step in (3, 50, 500)], ignore_index=True)
-    return plotting.learning_curves(probing(world), curves.assign(lowest=curves.low, highest=curves.high), width=width)
+    return learning_curves(probing(world), curves.assign(lowest=curves.low, highest=curves.high), width=width)
 
 
 def probed(world: str, width: str) -> Figure:
-    return plotting.next_token_layers(probing(world), width=width)
+    return next_token_layers(probing(world), width=width)
 
 
 def lens(world: str) -> pd.DataFrame:
@@ -86,18 +90,22 @@ def lens(world: str) -> pd.DataFrame:
 def by_offset(world: str, width: str) -> Figure:
     first = lens(world).drop_duplicates(["representation", "offset", "norm"])
     best = pd.concat([first.assign(choice="held out"), first.assign(choice="best layer", score=0.5)])
-    return plotting.lens_by_offset(best, width=width)
+    return lens_by_offset(best, width=width)
 
 
 def by_layer(world: str, width: str) -> Figure:
-    return plotting.lens_by_layer(lens(world), width=width)
+    return lens_by_layer(lens(world), width=width)
 
 
 def as_map(world: str, width: str) -> Figure:
-    return plotting.lens_map(lens(world), width=width)
+    return lens_map(lens(world), width=width)
 
 
-FIGURES = (matching, sweep, learning, probed, by_offset, by_layer, as_map)
+def generic(world: str, width: str) -> Figure:
+    return plotting.by_layer(rows(world, task=["a task", LONG]), heading=WORLDS[world][2], width=width)
+
+
+FIGURES = (matching, sweep, learning, probed, by_offset, by_layer, as_map, generic)
 SMALL = ("one layer", "two layers", "no score at all")
 ONE, TWO = style.WIDTHS
 CASES = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+import re
+from itertools import combinations, product
 from pathlib import Path
 
 import matplotlib as mpl
@@ -17,12 +18,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+import valens as vl
 from probes.layer_sweep.figure import TASK_TYPE_COLOURS, layer_curves
 from valens import tasks
 from valens.errors import ResultError
 from valens.layers.layer_set import LayerSet
 from valens.plotting import save_figure
-from valens.plotting.style import THIN
+from valens.plotting.style import REPRESENTATION_COLOURS, THIN
 
 TYPES = ("STS", "Retrieval", "Reranking", "Clustering", "Classification")
 
@@ -243,6 +245,81 @@ def test_undefined_scores_are_gaps_and_a_line_without_any_has_no_best() -> None:
 def test_a_table_without_layers_is_refused() -> None:
     with pytest.raises(ResultError, match="no single-layer scores to draw"):
         layer_curves(words())
+
+
+@pytest.mark.parametrize("lost", ["model", "depth", "task_type"])
+def test_a_table_that_is_no_sweep_s_is_refused_with_what_it_lacks(lost: str) -> None:
+    with pytest.raises(ResultError, match=rf"^The table has no column '{lost}'\. .*valens\.plotting\.by_layer.*\.$"):
+        layer_curves(scores().drop(columns=lost))
+
+
+# --- any scores by layer ----------------------------------------------------------------------------------------------
+
+
+def bare(representations: tuple[str, ...] = ("VA",), **others: tuple[object, ...]) -> pd.DataFrame:
+    keys = {"layer": (1, 2, 3), "representation": representations, **others}
+    table = pd.DataFrame(list(product(*keys.values())), columns=list(keys))
+    return table.assign(score=np.linspace(0.2, 0.8, len(table)))
+
+
+def test_a_line_a_representation_with_its_band() -> None:
+    table = bare(("VA", "HS"))
+    table = table.assign(depth=table.layer / 4, low=table.score - 0.1, high=table.score + 0.1)
+    (axis,) = panels(vl.plotting.by_layer(table.sample(frac=1, random_state=0), ylabel="score", heading="Mine"))
+    for name in ("VA", "HS"):
+        ours, colour = table[table.representation == name], REPRESENTATION_COLOURS[name]
+        (line,) = [line for line in axis.lines if line.get_color() == colour]
+        np.testing.assert_array_equal(line.get_xdata(), ours.layer)
+        np.testing.assert_array_equal(line.get_ydata(), ours.score)
+        np.testing.assert_allclose(bands(axis)[to_rgb(colour)], ours[["low", "high"]])
+    assert {text.get_text() for text in axis.texts} == {"VA", "HS"}
+    assert axis.child_axes[0].get_xlabel() == "depth (share of layers)"
+    assert plt.get_fignums() == []
+
+
+def test_a_table_may_leave_out_representation_band_and_depth_and_have_rows_without_a_layer() -> None:
+    table = bare().drop(columns="representation")
+    whole = pd.concat([table, pd.DataFrame({"score": [0.5]})]).astype({"layer": "Int64"})
+    (axis,) = panels(vl.plotting.by_layer(whole))
+    (line,) = axis.lines
+    np.testing.assert_array_equal(line.get_ydata(), table.score)
+    assert axis.child_axes == []
+
+
+@pytest.mark.parametrize(
+    ("others", "panel", "titles"),
+    [
+        ({"metric": ("recall@1", "MRR")}, None, ["recall@1", "MRR"]),
+        ({"metric": ("accuracy",), "task": ("A", "B")}, None, ["A", "B"]),
+        ({"offset": (1, 2)}, "offset", ["1", "2"]),
+    ],
+    ids=str,
+)
+def test_a_panel_each_metric_task_or_what_was_named(others: dict, panel: str | None, titles: list[str]) -> None:
+    figure = vl.plotting.by_layer(bare(**others), panel=panel)
+    assert [axis.get_title(loc="left") for axis in panels(figure)] == titles
+
+
+@pytest.mark.parametrize(
+    ("table", "panel", "said"),
+    [
+        (pd.DataFrame(), None, "no column 'layer'; it has none"),
+        (bare().drop(columns="layer"), None, "no column 'layer'; it has representation, score"),
+        (bare().drop(columns="score"), None, "no column 'score'"),
+        (bare(), "metric", "no column 'metric'"),
+        (bare().head(0), None, "no row with a layer"),
+        (words(), None, "no row with a layer"),
+        (bare(direction=("to", "fro")), None, "several scores for layer 1 of 'VA'. They differ in direction: keep one"),
+        (pd.concat([bare(), bare()]), None, "several scores for layer 1 of 'VA'. Keep one"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_table_that_has_no_scores_by_layer_is_refused_in_a_line(
+    table: pd.DataFrame, panel: str | None, said: str
+) -> None:
+    with pytest.raises(ResultError, match=re.escape(said)) as refused:
+        vl.plotting.by_layer(table, panel=panel)
+    assert "\n" not in str(refused.value)
 
 
 # --- that it can be read ----------------------------------------------------------------------------------------------

@@ -11,15 +11,31 @@ import pytest
 
 import probes.layer_sweep.probe
 import probes.layer_sweep.result
+from probes.catalogue import PROBES, Shipped
+from probes.contract import Probe
 from valens import probes as public
 from valens.errors import MissingPackageError
+from valens.results.result import Result
 
 
 def test_the_public_names_are_those_of_the_probes() -> None:
     assert public.layer_sweep is probes.layer_sweep.probe.layer_sweep
+    assert public.LayerSweep is probes.layer_sweep.probe.LayerSweep
     assert public.LayerSweepResult is probes.layer_sweep.result.LayerSweepResult
-    assert public.sweep_plan is probes.layer_sweep.probe.plan
-    assert all(hasattr(public, name) for name in public.__all__)
+    assert {name for shipped in PROBES for name in shipped.public} == set(dir(public))
+    with pytest.raises(AttributeError, match=r"no attribute 'sweep'; it has layer_sweep, LayerSweep, "):
+        _ = public.sweep
+
+
+@pytest.mark.parametrize("shipped", PROBES, ids=lambda shipped: shipped.name)
+def test_a_shipped_probe_is_settings_a_verb_a_result_and_a_command(shipped: Shipped) -> None:
+    settings = getattr(public, shipped.record)()
+    assert isinstance(settings, Probe)
+    assert settings.kind == shipped.kind
+    assert settings.question.endswith("?")
+    assert settings.result is shipped.result() is Result.CLASSES[shipped.kind]
+    assert callable(getattr(public, shipped.name))
+    assert callable(shipped.command())
 
 
 def test_a_stranger_s_file_beside_a_notebook_is_named(tmp_path: Path) -> None:
@@ -36,8 +52,8 @@ def test_a_stranger_s_file_beside_a_notebook_is_named(tmp_path: Path) -> None:
 def test_a_package_without_our_probes_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     origin = str(tmp_path / "probes" / "__init__.py")
     spec = spec_from_file_location("probes", origin, submodule_search_locations=[str(tmp_path / "probes")])
-    monkeypatch.setattr("importlib.util.find_spec", {"probes.layer_sweep.probe": None}.__getitem__)
+    monkeypatch.setattr("importlib.util.find_spec", {"probes.catalogue": None}.__getitem__)
     with pytest.raises(MissingPackageError, match=r"leads to .*__init__\.py, which is not the valens probes"):
-        public._check_package(spec)
+        public._check_ours(spec)
     with pytest.raises(MissingPackageError, match="leads to nothing"):
-        public._check_package(None)
+        public._check_ours(None)

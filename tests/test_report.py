@@ -14,8 +14,6 @@ import pytest
 from browser import Browser, browser
 from selenium.webdriver.common.keys import Keys
 from shell import Shell, shell
-from valens.report.kinds import section_of
-from valens.report.views import number, with_interval
 
 from probes.catalogue import read_result
 from probes.report import write_report
@@ -279,7 +277,7 @@ def test_a_sweep_tells_its_set_and_a_reason_for_every_layer(browser: Browser, sw
 
 def test_a_matching_tells_its_best_layers_and_the_paired_difference() -> None:
     found = read_result(MATCHING)
-    told = section_of(found)
+    told = found.section()
     said = " ".join(told.findings).replace("−", "-")
     forward = found.table[(found.table.direction == "prefix to suffix") & (found.table.metric == "recall@10")]
     for name in ("VA", "HS"):
@@ -295,20 +293,14 @@ def test_a_lens_and_a_probing_tell_what_they_measured() -> None:
     lens, probing = read_result(LENS), read_result(PROBING)
     top = lens.best().query("offset == 1").sort_values("score").iloc[-1]
     highest = f"{top.representation} is highest, MRR@100 is {top.score:.3f} [{top.low:.3f}, {top.high:.3f}]"
-    assert highest in section_of(lens).findings[0]
+    assert highest in lens.section().findings[0]
     gap = probing.compare_best("VA", "HS").iloc[0]
-    said = " ".join(section_of(probing).findings).replace("−", "-")
+    said = " ".join(probing.section().findings).replace("−", "-")
     assert f"VA - HS is {gap.difference:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]" in said
 
 
 def test_the_same_result_gives_the_same_bytes(sweep_page: Path, tmp_path: Path) -> None:
     assert write_report(SWEEP, tmp_path / "again.html").read_bytes() == sweep_page.read_bytes()
-
-
-def test_numbers_keep_what_a_reader_needs_of_them() -> None:
-    assert with_interval(-0.01, -0.02, -0.00025, signed=True) == "−0.010 [−0.020, −0.000]"
-    assert (number(2e-5), number(1234.5), number(7), number(0.0)) == ("2.0e−05", "1,234.5", "7", "0.000")
-    assert with_interval(0.5, float("nan"), float("nan")) == "0.500"
 
 
 def test_a_kind_of_ones_own_has_its_tables_and_says_that_no_command_was_typed(tmp_path: Path) -> None:

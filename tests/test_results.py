@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace as changed
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,14 +18,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from probes.catalogue import read_result
+import valens as vl
+from probes.catalogue import PROBES, read_result
 from probes.report import write_report
 from valens import probes
 from valens.errors import ResultError
 from valens.files.atomic import replace, writable_folder, write_json
 from valens.files.strict_json import to_json
 from valens.results import provenance
-from valens.results.result import CLASSES, Result
+from valens.results.result import Result
+from valens.results.section import Figures
 from valens.results.tables import records
 
 TABLE = pd.DataFrame(
@@ -294,7 +297,8 @@ def pixels(result: Result) -> bytes:
 
 
 def test_every_probe_has_its_class() -> None:
-    assert {name for name, _ in FOUR.values()} == set(CLASSES.values())
+    for shipped in PROBES:
+        assert shipped.result() is Result.CLASSES[shipped.kind] is getattr(probes, f"{shipped.record}Result")
     for folder, (name, _) in FOUR.items():
         assert type(read_result(STORED / folder)) is getattr(probes, name)
 
@@ -386,6 +390,36 @@ def test_a_result_of_one_s_own_kind_shows_its_origin_and_says_what_it_cannot_do(
         probes.LayerSweepResult.read(tmp_path)
 
 
+def test_a_class_of_ones_own_is_read_back_as_what_it_was_with_its_figure_on_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Result, "CLASSES", dict(Result.CLASSES))
+
+    def cell() -> type[vl.Result]:
+        class Spread(vl.Result, kind="spread"):
+            def figures(self) -> Figures:
+                return {"spread": partial(vl.plotting.by_layer, self.table, ylabel="of one’s own")}
+
+        return Spread
+
+    spread = cell()
+    folder = spread("spread", TABLE, {"model": {"model": "tiny"}}).save(tmp_path / "spread")
+    assert files(folder) == {"scores.parquet", "provenance.json", "spread.pdf", "spread.png"}
+    assert type(vl.read_result(folder)) is spread
+    assert type(spread.read(folder)) is spread
+    page = vl.write_report(folder).read_text(encoding="utf-8")
+    assert page.count("<figure") == 1
+    assert "The figure spread of this spread." in page
+    again = cell()  # as a notebook's cell that is run again
+    assert type(vl.read_result(folder)) is again is not spread
+    with pytest.raises(ResultError, match=r"'spread' are read as .*Spread already\. Name another kind for .*Other\."):
+
+        class Other(vl.Result, kind="spread"):
+            pass
+
+    assert type(vl.read_result(folder)) is again
+
+
 def test_a_save_that_is_stopped_leaves_no_figures_of_another_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -397,7 +431,7 @@ def test_a_save_that_is_stopped_leaves_no_figures_of_another_result(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("valens.plotting.save_figure", stopped)
+        patch.setattr("valens.plotting.style.save_figure", stopped)
         with pytest.raises(KeyboardInterrupt):
             sweep.save(tmp_path)
     assert not set(sweep.extra_files()) & files(tmp_path)

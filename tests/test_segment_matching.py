@@ -17,9 +17,10 @@ from tiny import one_thread  # noqa: F401
 
 from probes.segment_matching.figure import matching_curves
 from probes.segment_matching.metrics import CHANCE
-from probes.segment_matching.probe import cut_corpus, plan, segment_matching
+from probes.segment_matching.probe import SegmentMatching, segment_matching
 from probes.segment_matching.recall import DIRECTIONS
 from probes.segment_matching.result import SegmentMatchingResult
+from probes.segment_matching.segments import cut
 from valens.corpora import Corpus
 from valens.errors import CorpusError, PromptError, ResultError, SelectionError
 from valens.evaluation.tfidf import LEXICAL
@@ -62,7 +63,7 @@ def found(model: Model, tmp_path_factory: pytest.TempPathFactory) -> SegmentMatc
 
 def bare_ranks(model: Model, representation: Representation, layer: int, resplit: int) -> tuple[np.ndarray, np.ndarray]:
     """Ranks in both directions from each segment's own bare forward, in float64."""
-    segments = cut_corpus(model, corpus(), resplits=2)
+    segments = cut(model.tokenizer, corpus().texts, max_tokens=model.n_ctx, resplits=2)
     bare = tiny.network("llama")
     bare.set_attn_implementation("eager")
     stream, means = representation.reading.stream, []
@@ -286,4 +287,4 @@ class TestBadInput:
     def test_a_representation_with_a_prompt(self, model: Model, tmp_path: Path) -> None:
         asked = Representation("asked", VA.reading, Prompt("Say: {text}"))
         with pytest.raises(SelectionError, match="asked has a prompt"):
-            plan(model, cut_corpus(model, corpus()), [VA, asked], store=tmp_path)
+            SegmentMatching().plan(model, corpus(), [VA, asked], store=tmp_path)

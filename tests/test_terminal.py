@@ -7,14 +7,21 @@ import json
 import os
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 from shell import Shell, shell, tiny_folder  # noqa: F401
 from tiny import one_thread  # noqa: F401
 
+from valens.results.views import view
 from valens.terminal.console import say, say_labelled, waiting
+from valens.terminal.sections import view_table
 
 ODD = ("[/x]", "[red]a[x]", "a\\", "[", ":smile:", "[bold", "größer 🙂")
 
@@ -56,6 +63,86 @@ def test_what_is_not_utf8_is_spelt_out() -> None:
     assert printed(on).encode() == b"a\\udcff\n"
 
 
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+SCORES = pd.DataFrame(
+    {
+        "layer": [1, 2],
+        "VA": [0.12345, 0.5],
+        "VA_low": [0.1, 0.4],
+        "VA_high": [0.2, 0.6],
+        "difference": [-0.1, 0.25],
+        "low": [-0.2, 0.125],
+        "high": [0.01, 0.375],
+        "of": ["hidden:norm/weighted", "VA"],
+    }
+)
+
+
+def lines(table: pd.DataFrame, width: int) -> list[str]:
+    on = Console(file=io.StringIO(), width=width)
+    on.print(view_table(view(table, "Scores"), width=width))
+    return printed(on).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("width", "first"),
+    [
+        (100, "1 0.123 [0.100, 0.200] −0.100 [−0.200, +0.010] hidden:norm/weighted"),
+        (74, "1 0.123 [0.100, 0.200] −0.100 [−0.200, +0.010] hidden:norm/weighted"),
+        (73, "1 0.12 [0.10, 0.20] −0.10 [−0.20, +0.01] hidden:norm/weighted"),
+        (68, "1 0.12 [0.10, 0.20] −0.10 [−0.20, +0.01] hidden:norm/weighted"),
+        (67, "1 0.123 −0.100 [−0.200, +0.010] hidden:norm/weighted"),
+        (50, "1 0.123 −0.100 [−0.200, +0.010] hidden:norm/"),
+        (40, "1 0.123 −0.100 hidden:norm/weig"),
+    ],
+)
+def test_a_narrow_terminal_costs_decimals_first_and_then_intervals_those_of_differences_last(
+    width: int, first: str
+) -> None:
+    assert (
+        next(line for line in lines(SCORES, width) if line.startswith(" ") and " 1 " in f"{line} ").split()
+        == first.split()
+    )
+
+
+@given(st.integers(30, 200), st.integers(1, 6))
+def test_a_table_is_no_wider_than_the_terminal(width: int, columns: int) -> None:
+    table = SCORES[["layer", "of", "VA", "VA_low", "VA_high"]]
+    for number in range(1, columns):
+        table = table.assign(**{f"a rather long name of column {number}": ["[red]" * number, "人民日报" * number]})
+    found = lines(table, width)
+    assert max(map(cell_len, found)) <= width
+    if width > 120 and columns < 3:
+        assert len(found) == 3
+
+
+def test_a_table_without_rows_has_its_names() -> None:
+    assert lines(SCORES.head(0), 80)[0].split() == ["layer", "VA", "difference", "of"]
+
+
+def test_a_number_stays_with_its_interval_where_a_bound_never_changes() -> None:
+    table = pd.DataFrame({"layer": [1, 2], "score": [0.9, 0.95], "low": [0.8, 0.85], "high": [1.0, 1.0], "n": [5, 5]})
+    shown = view(table, "Scores")
+    assert [column.name for column in shown.columns] == ["layer", "score"]
+    assert [row[1].whole for row in shown.rows] == ["0.900 [0.800, 1.000]", "0.950 [0.850, 1.000]"]
+    assert shown.note == "In every row: n 5."
+    alike = view(table.assign(score=0.9, low=0.8), "Scores")
+    assert alike.note == "In every row: score 0.900 [0.800, 1.000], n 5."
+    assert [column.name for column in view(table, "Scores", constants_apart=False).columns] == ["layer", "score", "n"]
+
+
+def test_the_best_and_the_chosen_are_marked_and_the_others_keep_the_room() -> None:
+    plain = view(SCORES[["layer", "VA"]], "Scores")
+    rows = tuple((row[0], replace(row[1], best=best)) for row, best in zip(plain.rows, (False, True), strict=True))
+    on = Console(file=io.StringIO(), width=80)
+    on.print(view_table(replace(plain, rows=rows, chosen=frozenset({0})), width=80))
+    assert printed(on).splitlines()[1:] == ["  > 1  0.123 ", "    2  0.500*"]
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
 @pytest.fixture
 def oddly_named(shell: Shell, tiny_folder: Path) -> Shell:  # noqa: F811
     """Commands on a model, texts and a store whose names look like markup; the texts are in a field that does too."""
@@ -87,7 +174,7 @@ def test_extract_and_store_show_names_as_they_are(oddly_named: Shell) -> None:
 
 
 def test_logit_lens_shows_names_as_they_are(oddly_named: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("valens.plotting.save_figure", lambda *_: [])  # slow, and drawn elsewhere
+    monkeypatch.setattr("valens.plotting.style.save_figure", lambda *_: [])  # slow, and drawn elsewhere
     said = oddly_named("logit-lens", "--offsets", "1,2", "--resamples", 50, "--out", "o2/[/x]").out
     for line in ("[red]texts[x].jsonl: took the field `[/text]`", "texts of [red]texts[x].jsonl;", "are in o2/[/x]\n"):
         assert line in said

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
+import tiny
 import torch
 from jaxtyping import TypeCheckError
 from test_tasks import TASKS
 from tiny import one_thread  # noqa: F401
 
-from valens.errors import RepresentationError, ResultError, SelectionError, TaskError
+from valens.errors import ProbeError, RepresentationError, ResultError, SelectionError, TaskError
+from valens.extraction import extract
+from valens.extraction.estimate import Estimate
 from valens.layers.layer_set import LayerSet
 from valens.layers.sites import Stream
+from valens.model import loading
+from valens.model.model import Model
+from valens.representations.named import VA, Representation
 from valens.representations.poolings import CustomPooling, Pooling, pooling_weights
 from valens.representations.readings import Reading
 from valens.results.result import Result
+from valens.results.section import Section
 from valens.selectors import SELECTORS, Choice, LayerCurves, register, selector
-from valens.testing import check_pooling, check_result, check_selector, check_task
+from valens.store.store import ActivationStore
+from valens.testing import check_pooling, check_probe, check_result, check_selector, check_task
 
 
 def first(pooling_mask: torch.Tensor) -> torch.Tensor:
@@ -165,3 +174,81 @@ def test_a_result_that_keeps_its_promises() -> None:
 def test_a_result_that_breaks_one(broken: Result) -> None:
     with pytest.raises(ResultError):
         check_result(broken)
+
+
+# --- probes -----------------------------------------------------------------------------------------------------------
+
+
+class Spread(Result, kind="test-spread"):
+    def section(self) -> Section:
+        return Section("Spread", self.provenance["question"])
+
+
+class Plain(Result):
+    """Not what the probe says that it gives."""
+
+
+@dataclass(frozen=True)
+class Norms:
+    """How long the mean vectors are, or a probe that breaks a promise of a probe."""
+
+    fault: str = ""
+    kind: ClassVar[str] = "test-spread"
+    question: ClassVar[str] = "How long are the vectors?"
+    result: ClassVar[type[Result]] = Spread
+
+    def plan(
+        self, model: Model, data: Sequence[str], representations: Sequence[Representation], *, store: Any
+    ) -> NormsJob:
+        readings = [made.reading for made in representations]
+        reading = extract.plan(model, list(data), readings, store=ActivationStore.of(store))
+        if self.fault == "reads ahead":
+            reading.run()
+        return NormsJob(self.fault, reading)
+
+
+@dataclass(frozen=True)
+class NormsJob:
+    fault: str
+    reading: extract.Job
+    runs: ClassVar[list[str]] = []
+
+    def estimate(self) -> Estimate:
+        return self.reading.estimate()
+
+    def run(self) -> Result:
+        self.runs.append(self.fault)
+        found = self.reading.run()
+        norms = [float(np.linalg.norm(found.vectors(found_reading, 1))) for found_reading in self.reading.readings]
+        table = pd.DataFrame({"layer": 1, "score": norms}) + (len(self.runs) if self.fault == "moody" else 0)
+        facts = {"question": "What?" if self.fault == "asks another" else Norms.question}
+        facts |= {"forward_passes": found.passes + (self.fault == "reads again")}
+        made = Plain if self.fault == "another class" else Spread
+        return made("another" if self.fault == "another kind" else Norms.kind, table, facts)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return loading.wrap(tiny.network("llama"), tiny.tokenizer(), name="tiny")
+
+
+def test_a_probe_that_keeps_its_promises(model: Model) -> None:
+    result = check_probe(Norms(), model, ["w5 w6 w7", "w8"], [VA])
+    assert type(result) is Spread
+    check_result(result)
+
+
+@pytest.mark.parametrize(
+    ("fault", "what"),
+    [
+        ("reads ahead", "no forward pass before anything was read"),
+        ("another class", "is a Plain, not a Spread"),
+        ("another kind", "of kind 'another', not 'test-spread'"),
+        ("asks another", "does not ask its question"),
+        ("reads again", "a second run makes forward passes"),
+        ("moody", "a second run finds something else"),
+    ],
+)
+def test_a_probe_that_breaks_one(model: Model, fault: str, what: str) -> None:
+    with pytest.raises(ProbeError, match=f"^Norms: .*{what}"):
+        check_probe(Norms(fault), model, ["w5 w6 w7", "w8"], [VA])

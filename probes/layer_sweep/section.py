@@ -255,7 +255,8 @@ def _further_rows(result: Sweep, name: str, types: list[str]) -> Iterator[tuple[
     averaged, layers = _wide(ours, "set"), ours.drop_duplicates("set").set_index("set").layers
     for set_name, label in _SETS.items():
         if set_name in layers:
-            yield Cell(f"{label} ({layers[set_name]})"), *map(_score, averaged.loc[set_name, types])
+            named = "" if set_name == "chosen" else f" ({layers[set_name]})"  # the chosen layers are marked above
+            yield Cell(f"{label}{named}"), *map(_score, averaged.loc[set_name, types])
     words = result.table[result.table.representation == LEXICAL].groupby("task_type").score.mean()
     if len(words):
         yield Cell(f"{LEXICAL}, words only"), *map(_score, words[types])

@@ -25,7 +25,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from probes.segment_matching.recall import match_ranks
 from valens.corpora import Corpus
 from valens.model.loading import load
-from valens.probes import cut_corpus, matching_plan, segment_matching
+from valens.probes import SegmentMatching, segment_matching
 from valens.representations.named import HS, VA
 from valens.store.store import ActivationStore
 
@@ -52,28 +52,12 @@ def warm_probe(repeats: int) -> list[float]:
     """The whole probe of VA and HS, its store filled with random vectors for every segment."""
     chance = random.Random(0)
     model = load("smollm2-135m")
-    vocabulary = [
-        f" {word}"
-        for word in [
-            "time",
-            "year",
-            "people",
-            "way",
-            "day",
-            "man",
-            "thing",
-            "woman",
-            "life",
-            "child",
-            "world",
-            "school",
-        ]
-    ]
+    vocabulary = [f" {word}" for word in WORDS]
     texts = tuple("".join(chance.choices(vocabulary, k=chance.randint(200, 400))) for _ in range(DOCUMENTS))
     corpus = Corpus("made up", texts, tuple(map(str, range(DOCUMENTS))), "random words")
     with tempfile.TemporaryDirectory() as folder:
         store = ActivationStore(folder)
-        job = matching_plan(model, cut_corpus(model, corpus), [VA, HS], store=store)
+        job = SegmentMatching().plan(model, corpus, [VA, HS], store=store).reading
         job.collection.begin()
         for batch in job.batches:
             parts = [part for passage in batch for part in passage.parts]

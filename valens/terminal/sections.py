@@ -21,15 +21,17 @@ if TYPE_CHECKING:
     from valens.results.section import LayerSetSection, Section
     from valens.results.views import Cell, View
 
-_FORMS: tuple[Callable[[Cell], str], ...] = (
-    lambda cell: cell.whole,
-    lambda cell: cell.rounded(2),
-    lambda cell: cell.text,
-)
-"""How a cell is written, the longest form first."""
+_LONGEST_CELL, _NARROW_CELL = 60, 12
+"""A longer cell is folded over several lines; text beside numbers even a shorter one, where room is short."""
 
-_LONGEST_CELL = 60
-"""A longer cell is folded over several lines."""
+_FORMS: tuple[tuple[Callable[[Cell], str], int], ...] = (
+    (lambda cell: cell.whole, _LONGEST_CELL),
+    (lambda cell: cell.rounded(2), _LONGEST_CELL),
+    (lambda cell: cell.whole if cell.signed else cell.text, _LONGEST_CELL),
+    (lambda cell: cell.whole if cell.signed else cell.text, _NARROW_CELL),
+    (lambda cell: cell.text, _NARROW_CELL),
+)
+"""How a cell is written, and where its text is folded, the widest first: the interval of a difference goes last."""
 
 _LONGEST_WORD = len("Classification")
 """A longer word above a column may be folded where that makes room."""
@@ -88,10 +90,10 @@ def _show_view(console: Console, view: View) -> None:
 
 
 def view_table(view: View, *, width: int) -> Table:
-    """Return the table, with intervals and three decimals where there is room, else with two, else without."""
-    for form in _FORMS:
+    """Return the table: intervals with three decimals, where room is short with two, of differences alone, or none."""
+    for form, longest in _FORMS:
         cells = _cells(view, form)
-        widths = _widths(view, cells, width)
+        widths = _widths(view, cells, width, longest)
         if widths:
             break
     out = Table(box=None, pad_edge=False)
@@ -122,19 +124,24 @@ def _cells(view: View, form: Callable[[Cell], str]) -> list[list[str]]:
     ]
 
 
-def _widths(view: View, cells: list[list[str]], width: int) -> list[int] | None:
-    """How many letters each column gets, so that cells stay on a line and words above them whole; None if it cannot be."""
-    least, most = [], []
+def _widths(view: View, cells: list[list[str]], width: int, longest: int) -> list[int] | None:
+    """How many letters each column gets, so that numbers and the words above them are whole; None if it cannot be.
+
+    `longest` is where text is folded; not that of the first column, which names the row.
+    """
+    names = [column.name for column in view.columns]
+    whole = [max((cell_len(row[index]) for row in cells), default=0) for index in range(len(names))]
+    widths = []
     for index, column in enumerate(view.columns):
-        longest = [cell_len(row[index]) for row in cells]
+        most = _LONGEST_CELL if column.numeric or index == 0 else longest
         word = max(map(cell_len, column.name.split()), default=0)
-        least.append(max([min(word, _LONGEST_WORD), *(min(each, _LONGEST_CELL) for each in longest)]))
-        most.append(max([cell_len(column.name), *longest]))
-    room = width - sum(least) - _BETWEEN * (len(least) - 1)
+        widths.append(max(min(word, _LONGEST_WORD), min(whole[index], most)))
+    room = width - sum(widths) - _BETWEEN * (len(widths) - 1)
     if room < 0:
         return None
-    for index, wanted in enumerate(most):
-        more = min(room, wanted - least[index])
-        least[index] += more
-        room -= more
-    return least
+    for wanted in (whole, list(map(cell_len, names))):
+        for index, most in enumerate(wanted):
+            more = min(room, max(0, most - widths[index]))
+            widths[index] += more
+            room -= more
+    return widths
