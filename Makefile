@@ -19,8 +19,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := false
 
 # What is computed, rather than how it is told: the tests whose numbers hang on the processor.
-NUMERIC := capture crossfit dimension embedding evaluation extract halves kernels layer_sweep logit_lens metrics models \
-  mteb_tasks next_token recall restricted segment_matching softmax_probes statistics tokenwise
+NUMERIC := capture crossfit dimension embedding evaluation halves kernels layer_sweep logit_lens metrics models mteb_tasks \
+  next_token recall restricted segment_matching softmax_probes statistics tokenwise
 # Other processors, as far as environment variables can stand for them: numbers are summed in another order.
 # OpenBLAS counts for numpy and scikit-learn, ATen and oneDNN for PyTorch.
 KERNELS := sse avx2 one-thread
