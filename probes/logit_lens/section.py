@@ -85,8 +85,9 @@ def _highest(result: Lens) -> Iterator[str]:
         lines = here[here.representation != UNIGRAM]
         top, frequent = lines.loc[lines.score.idxmax()], here[here.representation == UNIGRAM]
         alone = f"; token frequencies alone reach {number(frequent.score.iloc[0])}" if len(frequent) else ""
+        score = with_interval(top.score, top.low, top.high)
         yield (
-            f"Offset {offset}: of all vectors {top.representation} is highest, {with_interval(top.score, top.low, top.high)} "
+            f"Offset {offset}: of all vectors {top.representation} is highest, {score} "
             f"({at_layers(str(top.layers))}, {_NORMS[bool(top.norm)]}){alone}."
         )
 
@@ -140,8 +141,8 @@ def _by_offset(result: Lens) -> View:
     ]
     title = f"{METRIC} of the true token by offset (* best)"
     note = (
-        f"Means over {number(int(best.n.max()))} documents, with 95 % intervals. A line’s layer was chosen on one half of "
-        "the documents and scored on the other, both ways. The paper’s formula has no final norm."
+        f"Means over {number(int(best.n.max()))} documents, with 95 % intervals where there is room. A line’s layer was "
+        "chosen on one half of the documents and scored on the other, both ways. The paper’s formula has no final norm."
     )
     plain = view(table.rename(columns={"representation": "of", "norm": "final norm"}), title, note=note, filtered=True)
     return replace(plain, rows=_best_marked(plain))
