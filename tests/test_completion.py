@@ -12,6 +12,7 @@ import pytest
 from shell import Shell, shell  # noqa: F401
 
 from probes.next_token import command as next_token
+from probes.next_token.examples import STARTS
 from probes.segment_matching import command as segment_matching
 from probes.segment_matching.probe import INTERVALS
 from probes.segment_matching.recall import SIMILARITIES
@@ -43,7 +44,7 @@ def test_the_words_are_those_of_the_registries() -> None:
     assert set(choices.STREAMS) == set(Stream) - {Stream.PATTERN}
     assert set(choices.POOLINGS) == {str(pooling) for pooling in Pooling}
     assert (segment_matching.SIMILARITIES, segment_matching.INTERVALS) == (SIMILARITIES, INTERVALS)
-    assert next_token.SCHEDULES == SCHEDULES
+    assert (next_token.SCHEDULES, next_token.STARTS) == (SCHEDULES, STARTS)
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def score(found: NextTokenResult, name: str, metric: str, layers: str | None = N
 
 
 class TestExamples:
-    def drawn(self, texts: tuple[str, ...] = TEXTS, **settings: int):
+    def drawn(self, texts: tuple[str, ...] = TEXTS, **settings: int | str):
         return draw(tiny.tokenizer(), texts, **({"max_tokens": 128, "prefixes": 6} | settings))
 
     def test_the_target_is_the_token_after_the_prefix(self) -> None:
@@ -109,6 +109,25 @@ class TestExamples:
         whole, fewer = self.drawn(), self.drawn(TEXTS[:20])
         assert whole.lengths[:20] == fewer.lengths
         assert self.drawn(seed=1).lengths != whole.lengths
+
+    def test_windows_begin_anywhere_in_their_text_whatever_is_beside_it(self) -> None:
+        whole = self.drawn().tokens
+        windows = self.drawn(start="random", max_tokens=12).tokens
+        begins = []
+        for text, window in zip(whole, windows, strict=True):
+            assert (len(window), window.ids[0], window.truncated) == (12, 2, True)
+            places = [n for n in range(1, len(text)) if text.ids[n : n + 11] == window.ids[1:]]
+            assert places
+            begins.append(places[0])
+        assert min(begins) < 5
+        assert 15 < max(begins) <= 31 - 11
+        assert self.drawn(TEXTS[:15], start="random", max_tokens=12).tokens == windows[:15]
+        assert self.drawn(start="random", max_tokens=12, seed=1).tokens != windows
+        assert self.drawn(start="random", max_tokens=128).tokens == whole  # texts that fit are read whole
+
+    def test_a_start_that_there_is_not_is_refused(self) -> None:
+        with pytest.raises(ProbeError, match="--start is beginning or random; 'middle' was asked for"):
+            NextToken(start="middle")
 
     def test_short_texts_give_all_they_have_or_are_counted(self) -> None:
         texts = (*TEXTS[:12], "w5 w6 w7 w8 w9 w10 w11 w12 w13", "w5 w6 w7 w8 w9 w10 w11")

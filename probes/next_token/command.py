@@ -39,7 +39,8 @@ from valens.terminal.options import (
 from valens.terminal.texts import read_corpus
 
 SCHEDULES = ("cosine", "constant")
-"""What the option takes, said here because what trains loads torch; a test holds it to that."""
+STARTS = ("beginning", "random")
+"""What the options take, said here because what draws and trains loads torch; a test holds these to that."""
 
 
 def next_token(
@@ -51,6 +52,15 @@ def next_token(
     data_root: DataRoot = None,
     limit: Limit = None,
     representations: Representations = "VA,HS,LT",
+    start: Annotated[
+        str,
+        typer.Option(
+            metavar="WORD",
+            help=f"Where prefixes begin in a text: {either(STARTS)} (drawn for each text).",
+            autocompletion=one_of(STARTS),
+            rich_help_panel=INPUT,
+        ),
+    ] = "beginning",
     prefixes: Annotated[
         int, typer.Option(metavar="N", help="At most this many prefixes of each text.", rich_help_panel=INPUT)
     ] = 64,
@@ -128,6 +138,7 @@ def next_token(
         layers=layers,
         sets=sets or (),
         n_classes=_classes(classes),
+        start=start,
         prefixes=prefixes,
         min_prefix=min_prefix,
         max_tokens=max_tokens,

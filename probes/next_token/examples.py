@@ -1,9 +1,11 @@
 """What next-token probes learn from: prefixes of texts, the token that follows each, and which texts are held out.
 
-A text of tokens x_1..x_n gives prefixes x_1..x_t, which the probe sees, with the target x_{t+1}. The lengths t are drawn
-for each text from the seed and the text alone, and so is the order in which texts are held out: other texts beside it change
-neither. Texts whose beginnings (as far as they are read) have the same letters and digits are one document, so that none
-is learnt from and scored on. A token that the tokenizer puts before every text counts as one of the prefix.
+A text of tokens x_1..x_n gives prefixes x_1..x_t, which the probe sees, with the target x_{t+1}. x_1 is the text's first
+token, or one drawn for each text: texts of one kind often begin alike, and a probe can learn such beginnings. The lengths t
+are drawn for each text from the seed and the text alone, and so is the order in which texts are held out: other texts beside
+it change neither. Texts that (as far as they are read, or wholly where prefixes begin anywhere) have the same letters and
+digits are one document, so that none is learnt from and scored on. A token that the tokenizer puts before every text counts
+as one of the prefix.
 """
 
 from __future__ import annotations
@@ -18,11 +20,16 @@ from jaxtyping import Int
 
 from valens.corpora.duplicates import identity
 from valens.errors import CorpusError, ProbeError
-from valens.representations.prompts import Tokens, tokenize
+from valens.representations.prompts import Tokens, tokenize, without_special
 from valens.store.shards import row_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+STARTS = ("beginning", "random")
+"""Where the prefixes of a text begin: at its first token, or at one that is drawn for each text."""
+
+_NO_LIMIT = 2**31 - 1
 
 PARTS = ("train", "validation", "test")
 SHARES = (0.7, 0.1, 0.2)
@@ -81,18 +88,24 @@ def draw(
     texts: Sequence[str],
     *,
     max_tokens: int,
+    start: str = "beginning",
     prefixes: int = 64,
     min_prefix: int = 8,
     seed: int = 0,
 ) -> Examples:
     """Draw up to `prefixes` different prefixes of each text, of `min_prefix` tokens or more, and split the documents.
 
-    Raises CorpusError for fewer than 10 documents that can be used.
+    `start` is one of STARTS: prefixes begin where the text does, or where a window of `max_tokens` tokens, drawn for each
+    text, begins. Raises CorpusError for fewer than 10 documents that can be used.
     """
-    everything = tokenize(tokenizer, texts, max_tokens=max_tokens)
+    if start == "random":
+        whole = tokenize(tokenizer, texts, max_tokens=_NO_LIMIT)
+        everything = [_window(tokenizer, text, max_tokens, seed) for text in whole]
+    else:
+        everything = whole = tokenize(tokenizer, texts, max_tokens=max_tokens)
     places = tuple(place for place, text in enumerate(everything) if len(text) > min_prefix)
     tokens = tuple(everything[place] for place in places)
-    said = [identity(str(tokenizer.decode(list(text.ids), skip_special_tokens=True))) for text in tokens]
+    said = [identity(str(tokenizer.decode(list(whole[place].ids), skip_special_tokens=True))) for place in places]
     _check_documents(len(set(said)), len(texts) - len(places), min_prefix)
     first: dict[bytes, int] = {}
     documents = [first.setdefault(key, place) for key, place in zip(said, places, strict=True)]
@@ -146,6 +159,21 @@ def control_classes(
     """
     chance = np.random.default_rng([seed, 2])
     return chance.choice(classes[train], size=max(n_vocabulary, int(last.max()) + 1))[last]
+
+
+def _window(tokenizer: PreTrainedTokenizerBase, text: Tokens, max_tokens: int, seed: int) -> Tokens:
+    """Cut `max_tokens` tokens out of a text, from a place that the seed and the text decide; a shorter text is whole.
+
+    What the tokenizer puts before any text stays before the window.
+    """
+    head, body, tail = without_special(tokenizer, text.ids)
+    room = max_tokens - len(head)
+    if len(body) + len(tail) <= room:
+        return text
+    chance = np.random.default_rng([seed, 3, int.from_bytes(row_of(text))])
+    begin = int(chance.integers(0, max(len(body) - room, 0), endpoint=True))
+    ids = (*head, *body[begin : begin + room])
+    return Tokens(ids, (True,) * len(ids), truncated=True)
 
 
 def _lengths(text: Tokens, prefixes: int, min_prefix: int, seed: int) -> tuple[int, ...]:

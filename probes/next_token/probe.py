@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from probes.layers import Layers, layers_of_model, sets_of_model
-from probes.next_token.examples import ALL, PARTS, Classes, Examples, choose_classes, draw
+from probes.next_token.examples import ALL, PARTS, STARTS, Classes, Examples, choose_classes, draw
 from probes.next_token.result import KIND, NextTokenResult
 from probes.next_token.scores import Held, notes_of
 from probes.next_token.section import QUESTION
@@ -49,6 +49,7 @@ class NextToken:
     layers: Layers = None
     sets: Sequence[LayerSet | str] = ()
     n_classes: int | str | None = None
+    start: str = "beginning"
     prefixes: int = 64
     min_prefix: int = 8
     max_tokens: int | None = None
@@ -69,6 +70,8 @@ class NextToken:
             raise ProbeError(
                 f"--prefixes and --min-prefix are 1 or more; {self.prefixes} and {self.min_prefix} were asked for."
             )
+        if self.start not in STARTS:
+            raise ProbeError(f"--start is {' or '.join(STARTS)}; {self.start!r} was asked for.")
         if isinstance(self.n_classes, str) and self.n_classes != ALL:
             raise ProbeError(f"--classes takes a whole number, or {ALL}; got {self.n_classes!r}.")
 
@@ -92,6 +95,7 @@ class NextToken:
             model.tokenizer,
             data.texts,
             max_tokens=token_limit(model, self.max_tokens),
+            start=self.start,
             prefixes=self.prefixes,
             min_prefix=self.min_prefix,
             seed=self.seed,
@@ -157,7 +161,8 @@ class ProbingJob:
         return {
             "corpus": self.corpus.facts(),
             "documents": documents | {"too_short": examples.short},
-            "prefixes": n_rows | {"a_text": settings.prefixes, "shortest": settings.min_prefix},
+            "prefixes": n_rows
+            | {"a_text": settings.prefixes, "shortest": settings.min_prefix, "start": settings.start},
             "classes": {
                 "n": len(classes.ids),
                 "all": settings.n_classes == ALL,
@@ -181,6 +186,7 @@ def next_token(
     layers: Layers = None,
     sets: Sequence[LayerSet | str] = (),
     n_classes: int | str | None = None,
+    start: str = "beginning",
     prefixes: int = 64,
     min_prefix: int = 8,
     max_tokens: int | None = None,
@@ -205,6 +211,8 @@ def next_token(
         sets: layer sets or their notations; each is probed as one average of its layers' vectors.
         n_classes: how many of the training part's most frequent next tokens are told apart; None: 1,000, or all of them;
             `all`: the whole vocabulary. Prefixes whose next token is none of them are left out.
+        start: where the prefixes of a text begin: at its `beginning`, or at a token drawn for each text (`random`), which
+            leaves less to learn from beginnings that are alike.
         prefixes: how many prefixes are drawn of a text, at most.
         min_prefix: how many tokens the shortest prefix has.
         max_tokens: how many tokens of a text are read; None: 512, or the model's context.
@@ -228,6 +236,7 @@ def next_token(
         layers=layers,
         sets=sets,
         n_classes=n_classes,
+        start=start,
         prefixes=prefixes,
         min_prefix=min_prefix,
         max_tokens=max_tokens,

@@ -78,6 +78,8 @@ def _about(facts: Mapping[str, Any]) -> Iterator[str]:
     documents, prefixes, classes = (facts[name] for name in ("documents", "prefixes", "classes"))
     parts = ", ".join(f"{documents[part]:,} {what} ({prefixes[part]:,} prefixes)" for part, what in _PARTS.items())
     yield f"Documents of {facts['corpus']['name']}: {parts}. Left out: {documents['too_short']:,} too short."
+    if prefixes.get("start") == "random":
+        yield "Prefixes begin at a random place inside each document."
     kind = "the whole vocabulary" if classes["all"] else "the most frequent next tokens"
     yield f"{classes['n']:,} classes, {kind}: {classes['kept']['test']:.1%} of the held-out prefixes are kept."
     orders = f"each in {facts['seeds']} orders of the rows" if facts["seeds"] > 1 else "in one order of the rows"

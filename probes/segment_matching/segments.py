@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from valens.corpora.duplicates import distinct
 from valens.errors import CorpusError
-from valens.representations.prompts import Tokens, tokenize
+from valens.representations.prompts import Tokens, tokenize, without_special
 from valens.statistics.seeds import check_seed
 from valens.store.shards import row_of
 
@@ -120,12 +119,7 @@ def cut(
 
 
 def _documents(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_tokens: int) -> list[_Document]:
-    special = set(tokenizer.all_special_ids)
-    documents = []
-    for place, tokens in enumerate(tokenize(tokenizer, texts, max_tokens=max_tokens)):
-        head = tuple(takewhile(special.__contains__, tokens.ids))
-        rest = tokens.ids[len(head) :]
-        tail = tuple(takewhile(special.__contains__, reversed(rest)))[::-1]
-        body = rest[: len(rest) - len(tail)]
-        documents.append(_Document(place, head, body, tail, tokens.truncated))
-    return documents
+    read = tokenize(tokenizer, texts, max_tokens=max_tokens)
+    return [
+        _Document(index, *without_special(tokenizer, tokens.ids), tokens.truncated) for index, tokens in enumerate(read)
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from valens.errors import PromptError
@@ -105,6 +106,26 @@ def tokenize(
         _fit(tokenizer, text, whole, prompt, max_tokens)
         for text, whole in zip(texts, _encode(tokenizer, texts, prompt), strict=True)
     ]
+
+
+def without_special(
+    tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Split token ids into what the tokenizer puts before any text, the text's own tokens, and what it puts after any text.
+
+    Args:
+        tokenizer: the tokenizer that made them.
+        ids: the ids of one text.
+
+    Returns:
+        Head, body and tail; head and tail are special tokens alone, and often empty.
+
+    """
+    special = set(tokenizer.all_special_ids)
+    head = tuple(takewhile(special.__contains__, ids))
+    rest = tuple(ids[len(head) :])
+    tail = tuple(takewhile(special.__contains__, reversed(rest)))[::-1]
+    return head, rest[: len(rest) - len(tail)], tail
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], prompt: Prompt) -> list[Tokens]:

@@ -77,5 +77,5 @@ def ahead_and_behind(compared: pd.DataFrame, *, at: str = "layer") -> tuple[list
 
 
 def _minus(text: str) -> str:
-    """With the sign that is as wide as a plus."""
-    return f"−{text[1:]}" if text.startswith("-") else text
+    """With the sign that is as wide as a plus, in an exponent too."""
+    return text.replace("-", "−")

@@ -36,6 +36,9 @@ _FORMS: tuple[tuple[Callable[[Cell], str], int], ...] = (
 _LONGEST_WORD = len("Classification")
 """A longer word above a column may be folded where that makes room."""
 
+_ROOM = "\N{FIGURE SPACE}"
+"""Stands behind a number in a column whose best has a `*`."""
+
 _BETWEEN = 2
 """Spaces from one column to the next."""
 
@@ -103,11 +106,20 @@ def view_table(view: View, *, width: int) -> Table:
             justify="right" if column.numeric else "left",
             overflow="fold",
             width=widths[index] if widths else None,
-            min_width=None if widths else min(len(column.name), 7),
         )
     for number, row in enumerate(cells):
-        out.add_row(*map(as_said, row), style="bold" if number in view.chosen else None)
+        texts = (_placed(text, widths[index] if widths else 0) for index, text in enumerate(row))
+        out.add_row(*texts, style="bold" if number in view.chosen else None)
     return out
+
+
+def _placed(text: str, width: int) -> Text:
+    """A cell; the room behind a number for the mark of the best, which setting it to the right would drop, is kept."""
+    if not text.endswith(_ROOM):
+        return as_said(text)
+    said = as_said(f"{text.removesuffix(_ROOM)} ".rjust(width))
+    said.justify = "left"
+    return said
 
 
 def _cells(view: View, form: Callable[[Cell], str]) -> list[list[str]]:
@@ -117,7 +129,7 @@ def _cells(view: View, form: Callable[[Cell], str]) -> list[list[str]]:
         [
             ("> " if number in view.chosen and index == 0 else "")
             + form(cell)
-            + ("*" if cell.best else " " if index in starred else "")
+            + ("*" if cell.best else _ROOM if index in starred else "")
             for index, cell in enumerate(row)
         ]
         for number, row in enumerate(view.rows)
