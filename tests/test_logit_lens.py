@@ -327,7 +327,8 @@ class TestFiles:
             pd.testing.assert_frame_equal(again.details[name], table, check_categorical=False)
         script = Path(__file__).resolve().parents[1] / "figures" / "figure8.py"
         program = (
-            f"import runpy, sys; sys.argv = ['figure8.py', {str(out)!r}, '--out', {str(tmp_path / 'new')!r}]\n"
+            f"import runpy, sys; sys.path.insert(0, {str(script.parent)!r})\n"
+            f"sys.argv = ['figure8.py', {str(out)!r}, '--out', {str(tmp_path / 'new')!r}]\n"
             f"runpy.run_path({str(script)!r}, run_name='__main__')\n"
             "assert not {'torch', 'transformers', 'transformer_lens'} & set(sys.modules)"
         )
@@ -396,29 +397,29 @@ class TestCommand:
         for offset in (1, 2, 4):
             lines = best[(best.offset == offset) & (best.representation != UNIGRAM)]
             top = lines.loc[lines.score.idxmax()]
-            assert said.count(f"Offset {offset}: {top.representation} is highest, {top.score:.3f}") == 1
+            assert said.count(f"Offset {offset}: of all vectors {top.representation} is highest, {top.score:.3f}") == 1
 
     @pytest.mark.parametrize(
         ("high", "p_holm", "verdict"),
         [
-            (-0.001, 0.049, "behind at offset 2, −0.020 [−0.040, −0.001]"),
-            (0.001, 0.051, "not told apart at offset 2, −0.020 [−0.040, +0.001]"),
+            (-0.001, 0.049, "behind at offsets {gaps}"),
+            (0.001, 0.051, "not told apart at offsets {gaps}"),
             (
                 -0.001,
                 0.051,
-                "undecided at offset 2, −0.020 [−0.040, −0.001]: the interval by itself excludes 0, the corrected test does "
-                "not call it (p = 0.051)",
+                "the interval by itself excludes 0, and the corrected test does not call it, at offsets {gaps}",
             ),
         ],
     )
     def test_who_is_ahead_is_said_after_the_correction(self, high, p_holm, verdict):
-        """And where the interval, which is not corrected, says more than the test, both are said."""
+        """And where the interval, which is not corrected, excludes 0 and the test does not call it, that is said."""
         numbers = {"difference": -0.02, "low": -0.04, "high": high, "p_holm": p_holm}
         result = replace(found(), details=found().details | {"differences": found().differences.assign(**numbers)})
         said = [line for line in result.section().findings if line.startswith("VA against LHS: ")]
-        assert len(said) == 1
-        parts = said[0].removeprefix("VA against LHS: ").removesuffix(".").split("; ")
-        assert parts == [verdict.replace("offset 2", f"offset {offset}") for offset in (1, 2, 4)]
+        tested = ", p = 0.051" if "by itself" in verdict else ""
+        gap = f"−0.020 [−0.040, {'−' if high < 0 else '+'}0.001]{tested}"
+        gaps = ", ".join(f"{offset} ({gap})" for offset in (1, 2, 4))
+        assert said == [f"VA against LHS: {verdict.format(gaps=gaps)}."]
 
     def test_the_best_of_each_offset_is_marked(self):
         table, *_ = found().section().tables
@@ -433,7 +434,7 @@ class TestCommand:
             (("--offsets", "five"), "--offsets takes whole numbers, as 1-5 or 1,2,8; got 'five'"),
             (("--prefix-tokens", "20-4"), "--prefix-tokens takes a range of whole numbers, as 50-150"),
             (("--prefix-tokens", "5,8,12"), "or one number; got '5,8,12'"),
-            (("--prefix-tokens", "200"), "the longest prefix and its farthest offset need 205"),
+            (("--prefix-tokens", "150-200"), "the longest prefix and its farthest offset need 205"),
             ((), "the longest prefix and its farthest offset need 155"),
         ],
     )

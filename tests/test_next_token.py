@@ -495,7 +495,8 @@ class TestWords:
             own = table[table.representation == "VA"]
             return pd.concat([own, own.assign(representation="TWIN")], ignore_index=True)
 
-        result = replace(found, table=twins(found.table), details={"documents": twins(found.detail("documents"))})
+        details = {name: twins(found.detail(name)) for name in ("curves", "documents")}
+        result = replace(found, table=twins(found.table), details=details)
         at = found.best("VA")
         said = result.section().findings
         level = "+0.000 [+0.000, +0.000]"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,6 +15,7 @@ from valens.results.views import Cell, View, view
 
 QUESTION = "What can be read of the tokens after the next one?"
 
+_DISAGREE = "the interval by itself excludes 0, and the corrected test does not call it, at"
 _NORMS = {True: "with the final norm", False: "without the final norm"}
 
 
@@ -84,8 +85,9 @@ def _highest(result: Lens) -> Iterator[str]:
         lines = here[here.representation != UNIGRAM]
         top, frequent = lines.loc[lines.score.idxmax()], here[here.representation == UNIGRAM]
         alone = f"; token frequencies alone reach {number(frequent.score.iloc[0])}" if len(frequent) else ""
+        score = with_interval(top.score, top.low, top.high)
         yield (
-            f"Offset {offset}: {top.representation} is highest, {with_interval(top.score, top.low, top.high)} "
+            f"Offset {offset}: of all vectors {top.representation} is highest, {score} "
             f"({at_layers(str(top.layers))}, {_NORMS[bool(top.norm)]}){alone}."
         )
 
@@ -94,24 +96,35 @@ def _compared(differences: pd.DataFrame) -> Iterator[str]:
     """Say of each pair, with the final norm, who is ahead at which offset."""
     normed = differences[differences.norm]
     for (first, second), rows in normed.groupby(["first", "second"], sort=False, observed=True):
-        yield f"{first} against {second}: {'; '.join(_verdict(row) for row in rows.itertuples())}."
+        yield f"{first} against {second}: {'; '.join(_verdicts(list(rows.itertuples())))}."
     yield (
         "Differences are paired by document, with the final norm; ahead and behind are p < "
         f"{LEVEL} after Holm’s correction over the offsets, and each 95 % interval stands by itself."
     )
 
 
-def _verdict(row: Any) -> str:
-    """Say what the corrected test decides; where it decides nothing and the interval excludes 0, say both."""
-    gap = with_interval(row.difference, row.low, row.high, signed=True)
-    if row.p_holm < LEVEL:
-        return f"{'ahead' if row.difference > 0 else 'behind'} at offset {row.offset}, {gap}"
-    if row.low > 0 or row.high < 0:
-        return (
-            f"undecided at offset {row.offset}, {gap}: the interval by itself excludes 0, the corrected test does not call "
-            f"it ({probability(row.p_holm)})"
-        )
-    return f"not told apart at offset {row.offset}, {gap}"
+def _verdicts(rows: Sequence[Any]) -> Iterator[str]:
+    """Say where the corrected test decides, where it does not though the interval excludes 0, and where neither does."""
+    told = {
+        "ahead at": [row for row in rows if _is_called(row) and row.difference > 0],
+        "behind at": [row for row in rows if _is_called(row) and row.difference < 0],
+        _DISAGREE: [row for row in rows if not _is_called(row) and (row.low > 0 or row.high < 0)],
+        "not told apart at": [row for row in rows if not _is_called(row) and row.low <= 0 <= row.high],
+    }
+    for verdict, group in told.items():
+        if group:
+            gaps = ", ".join(_gap(row, tested=verdict == _DISAGREE) for row in group)
+            yield f"{verdict} {'offsets' if len(group) > 1 else 'offset'} {gaps}"
+
+
+def _is_called(row: Any) -> bool:
+    return bool(row.p_holm < LEVEL)
+
+
+def _gap(row: Any, *, tested: bool) -> str:
+    """Return `3 (−0.086 [−0.170, −0.005])`, with the corrected p if `tested`."""
+    p = f", {probability(row.p_holm)}" if tested else ""
+    return f"{row.offset} ({with_interval(row.difference, row.low, row.high, signed=True)}{p})"
 
 
 def _by_offset(result: Lens) -> View:
@@ -128,8 +141,8 @@ def _by_offset(result: Lens) -> View:
     ]
     title = f"{METRIC} of the true token by offset (* best)"
     note = (
-        f"Means over {number(int(best.n.max()))} documents, with 95 % intervals. A line’s layer was chosen on one half of "
-        "the documents and scored on the other, both ways. The paper’s formula has no final norm."
+        f"Means over {number(int(best.n.max()))} documents, with 95 % intervals where there is room. A line’s layer was "
+        "chosen on one half of the documents and scored on the other, both ways. The paper’s formula has no final norm."
     )
     plain = view(table.rename(columns={"representation": "of", "norm": "final norm"}), title, note=note, filtered=True)
     return replace(plain, rows=_best_marked(plain))
