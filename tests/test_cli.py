@@ -329,7 +329,6 @@ def refused(said: Said, message: str) -> None:
         (["--suite", "LeeSTS,LeeSTS"], "tasks of different names"),
         (["--suite", "WikiRetrieval"], "`paper` chooses by what tasks agree on; one task was given.*--select top-k"),
         (["--suite", "WikiRetrieval", "--select", "greedy"], "`greedy` chooses by what tasks agree on"),
-        (["--suite", "mteb:STS51"], "STS51.*STS15"),
         (["--evaluation", "LeeST"], "no built-in task 'LeeST'. Did you mean LeeSTS"),
         (["--representations", "WPM"], "no representation 'WPM'. Did you mean WMP"),
         (["--representations", ""], "no representation ''"),

@@ -133,8 +133,8 @@ class LayerSweepResult(Result, kind=KIND):
         sets, facts = self.layer_sets(), self.provenance
         model = (
             model_facts(facts["model"], facts["how_read"], facts.get("rounded_weights_hash"))
-            if "model" in facts
-            else None
+            if "weights_hash" in facts.get("how_read", {})
+            else None  # older results do not say so much of their model
         )
         content = {"model": model, "representation": first, **sets[first], "representations": sets}
         replace(out / LAYERS, lambda path: write_json(path, content | {"comparisons": records(self.comparisons)}))
