@@ -179,7 +179,7 @@ def test_extract_and_store_show_names_as_they_are(oddly_named: Shell) -> None:
 def test_logit_lens_shows_names_as_they_are(oddly_named: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("valens.plotting.style.save_figure", lambda *_: [])  # slow, and drawn elsewhere
     said = oddly_named("logit-lens", "--offsets", "1,2", "--resamples", 50, "--out", "o2/[/x]").out
-    for line in ("[red]texts[x].jsonl: took the field `[/text]`", "texts of [red]texts[x].jsonl;", "are in o2/[/x]\n"):
+    for line in ("[red]texts[x].jsonl: took the field `[/text]`", "texts of [red]texts[x].jsonl,", "are in o2/[/x]\n"):
         assert line in said
 
 
