@@ -37,7 +37,18 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
-HEAVY = {"torch", "transformers", "transformer_lens", "pandas", "matplotlib", "sklearn", "datasets", "mteb"}
+HEAVY = {
+    "numpy",
+    "scipy",
+    "torch",
+    "transformers",
+    "transformer_lens",
+    "pandas",
+    "matplotlib",
+    "sklearn",
+    "datasets",
+    "mteb",
+}
 
 SOURCES = {
     path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
@@ -161,10 +172,12 @@ def test_valens_knows_no_probe(source: str) -> None:
     assert not {word for word in words for name in {*PROBES, *camel} if name in str(word)}
 
 
-def test_importing_valens_is_light() -> None:
-    command = [sys.executable, "-c", "import sys, valens; print(*sys.modules)"]
+@pytest.mark.parametrize("module", ["valens", "valens.cli"])
+def test_importing_it_is_light(module: str) -> None:
+    """The command line too: its help and its completion wait for no library."""
+    command = [sys.executable, "-c", f"import sys, {module}; print(*sys.modules)"]
     loaded = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.split()
-    assert "valens" in loaded
+    assert module in loaded
     assert not HEAVY.intersection(loaded)
 
 

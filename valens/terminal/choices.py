@@ -46,6 +46,7 @@ SELECTORS = {
     "all": "every layer",
 }
 ON_LONG = ("truncate", "error")
+LARGEST_SEED = 2**63 - 1
 
 
 def either(words: Iterable[str]) -> str:

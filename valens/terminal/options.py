@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from valens.statistics.seeds import LARGEST_SEED
 from valens.terminal import choices
 from valens.terminal.choices import either
 
@@ -139,7 +138,7 @@ Layers = Annotated[
 Seed = Annotated[
     int,
     typer.Option(
-        min=0, max=LARGEST_SEED, metavar="N", help="Draws everything that is left to chance.", rich_help_panel=CHOOSING
+        min=0, max=choices.LARGEST_SEED, metavar="N", help="Draws everything that is left to chance.", rich_help_panel=CHOOSING
     ),
 ]
 Resamples = Annotated[
