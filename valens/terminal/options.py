@@ -138,7 +138,11 @@ Layers = Annotated[
 Seed = Annotated[
     int,
     typer.Option(
-        min=0, max=choices.LARGEST_SEED, metavar="N", help="Draws everything that is left to chance.", rich_help_panel=CHOOSING
+        min=0,
+        max=choices.LARGEST_SEED,
+        metavar="N",
+        help="Draws everything that is left to chance.",
+        rich_help_panel=CHOOSING,
     ),
 ]
 Resamples = Annotated[
