@@ -41,10 +41,10 @@ TASK_TYPE_COLOURS = {
 }
 
 _BASELINE = 1.02, 1.08
-"""Where, in widths of the axes, the baseline stands: behind the last layer."""
+"""Where, in widths of the axes, the baseline stands: after the last layer."""
 
 _LABEL_INDENT = 16.0
-"""How far, in points, the names of the lines stand from the axes: behind the baseline."""
+"""How far, in points, the names of the lines stand from the axes: after the baseline."""
 
 _SHORT_DASHES = (0, (2, 1))
 
@@ -70,7 +70,7 @@ def layer_curves(
     type has several tasks, its line is their mean and each task has a thin one. The band of a mean is its own if there are
     `replicates` (a sweep's, with the model's name in `model`); otherwise its bounds are the means of the tasks', which is
     wider, and the axis says so. The best layer of each type is marked, the layers `chosen` for a model and representation
-    are shaded, and a short dashed line behind the last layer is what `baseline` (words alone) scores. The figure is the
+    are shaded, and a short dashed line after the last layer is what `baseline` (words alone) scores. The figure is the
     caller's alone: pyplot does not keep it. Raises ResultError for a table without layers.
     """
     lacking = [name for name in _COLUMNS if name not in table]

@@ -31,7 +31,7 @@ _QUICK_RUNS = 2
 """A quick score takes the first two of the ten runs of a clustering or a classification: hundreds of sets are scored."""
 
 _DIMENSION_TEXTS = 2000
-"""The dimension is estimated on so many texts at the most: neighbours are looked for among all pairs."""
+"""The dimension is estimated on this many texts at the most: neighbours are looked for among all pairs."""
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,7 @@ def logit_lens(
 
     Raises:
         CorpusError: settings, texts or the model's context leave no prefix.
-        ProbeError: an activation store for `store`, no resamples, or what is no seed.
+        ProbeError: an activation store for `store`, no resamples, or what is not a valid seed.
         CaptureError, ModelError: a model whose attention cannot be restricted to a prefix, or without an unembedding.
 
     """
@@ -243,8 +243,8 @@ _CONVENTIONS = {
     "WHS": "pools hidden@l, the states that leave block l, with the heads' mean attention at layer l",
     "norm": "whether the model's final norm is applied before the unembedding; LHS is compared with it",
     "rank": "1 + the number of tokens with a strictly greater logit, in float32",
-    "unigram": "tokens by their frequency in the other half of the documents, a begin-of-sequence token among them; 1 + the "
-    "number of others at least as frequent",
+    "unigram": "tokens by their frequency in the other split of the documents, a begin-of-sequence token among them; 1 + "
+    "the number of others at least as frequent",
     "score": "mean over a document's prefixes, then over documents; intervals resample documents",
     "held out": "the layer is chosen on one half of the documents and scored on the other, both ways",
 }

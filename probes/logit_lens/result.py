@@ -34,7 +34,7 @@ class LogitLensResult(Result, kind=KIND):
 
     @property
     def differences(self) -> pd.DataFrame:
-        """First − second, paired by document, at layers chosen on the other half of the documents."""
+        """First − second, paired by document, at layers chosen on documents that are not scored."""
         return self.detail("differences")
 
     def best(self, choice: str = HELD_OUT) -> pd.DataFrame:

@@ -32,7 +32,7 @@ class NextTokenResult(Result, kind=KIND):
 
     @property
     def curves(self) -> pd.DataFrame:
-        """One row a site, metric and checkpoint: the score after so many steps, its interval, and its range over seeds."""
+        """One row a site, metric and checkpoint: the score after that many steps, its interval, and its range over seeds."""
         return self.detail("curves")
 
     @property

@@ -1,4 +1,4 @@
-"""From segments' vectors to ranks: how high each document's own other half stands, at every layer and for words alone."""
+"""From segments' vectors to ranks: how high each document's own other segment ranks, at every layer and for words alone."""
 
 from __future__ import annotations
 

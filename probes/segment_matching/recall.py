@@ -1,4 +1,4 @@
-"""How high does each document's own other half stand? Ranks in both directions, for all layers in batched products."""
+"""How high does each document's own other segment rank? Ranks in both directions, for all layers in batched products."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def match_ranks(
     suffixes: Float[np.ndarray, "layer document d"],
     similarity: str = "cosine",
 ) -> Int[np.ndarray, "layer direction document"]:
-    """The rank, from 1, of each document's own other half among all halves, at every layer.
+    """The rank, from 1, of each document's own other segment among all segments, at every layer.
 
     Ties count against: the rank is 1 + the number of strictly more similar ones + the number of equal others. So where all
     vectors are equal, every rank is the number of documents. Computed in float64, in blocks of bounded memory:

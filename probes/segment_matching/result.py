@@ -20,7 +20,7 @@ KIND = "segment-matching"
 
 
 class SegmentMatchingResult(Result, kind=KIND):
-    """Scores by layer, and the rank of every document's own other half.
+    """Scores by layer, and the rank of every document's own other segment.
 
     `table` has one row a number: model, representation, layer, depth, corpus, direction, metric, score, low, high, …, n.
     `between_resplits` is the standard deviation of the score over the draws of the cuts (missing with one draw), and
@@ -29,7 +29,7 @@ class SegmentMatchingResult(Result, kind=KIND):
 
     @property
     def ranks(self) -> pd.DataFrame:
-        """One row a document, draw, direction, representation and layer: the rank, from 1, of its own other half."""
+        """One row a document, draw, direction, representation and layer: the rank, from 1, of its own other segment."""
         return self.detail("ranks")
 
     @property
@@ -84,7 +84,7 @@ class SegmentMatchingResult(Result, kind=KIND):
         return best_layer_lines(self)
 
     def section(self) -> Section:
-        """Who finds the other half, where, and how far representations are apart."""
+        """Who finds the other segment, where, and how far representations are apart."""
         return section_of(self)
 
     def to_json(self) -> dict[str, Any]:

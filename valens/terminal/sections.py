@@ -37,7 +37,7 @@ _LONGEST_WORD = len("Classification")
 """A longer word above a column may be folded where that makes room."""
 
 _ROOM = "\N{FIGURE SPACE}"
-"""Stands behind a number in a column whose best has a `*`."""
+"""Stands after a number in a column whose best has a `*`."""
 
 _BETWEEN = 2
 """Spaces from one column to the next."""
@@ -114,7 +114,7 @@ def view_table(view: View, *, width: int) -> Table:
 
 
 def _placed(text: str, width: int) -> Text:
-    """A cell; the room behind a number for the mark of the best, which setting it to the right would drop, is kept."""
+    """A cell; the room after a number for the mark of the best, which setting it to the right would drop, is kept."""
     if not text.endswith(_ROOM):
         return as_said(text)
     said = as_said(f"{text.removesuffix(_ROOM)} ".rjust(width))

@@ -22,7 +22,7 @@ TextFile = Annotated[Path, typer.Argument(metavar="TEXTS", help="A file of UTF-8
 
 
 def read_corpus(console: Console, name: str, *, data_root: Path | None, field: str | None, limit: int | None) -> Corpus:
-    """The corpus of `--corpus`, its notes told to whoever looks; CorpusError if it cannot be had."""
+    """The corpus of `--corpus`, its notes printed; CorpusError if it cannot be had."""
     from valens.corpora import corpus
 
     texts = corpus(name, data_root=data_root, field=field, limit=limit)
