@@ -106,19 +106,19 @@ def layer_curves(
 
 
 def _order(single: pd.DataFrame) -> list[Panel]:
-    """The panels as they are read: a row a representation, a model beside the other."""
+    """Return the panels as they are read: a row a representation, a model beside the other."""
     models, representations = (list(dict.fromkeys(single[column])) for column in ("model", "representation"))
     return [(model, name) for name in representations for model in models]
 
 
 def _several(table: pd.DataFrame) -> list[str]:
-    """The types that have several tasks."""
+    """Return the types that have several tasks."""
     n_tasks = table.groupby("task_type", sort=False).task.nunique()
     return [str(task_type) for task_type in n_tasks.index[n_tasks > 1]]
 
 
 def _by_type(table: pd.DataFrame, replicates: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The mean over the tasks of one type, and the interval of the mean; without replicates the mean of the bounds."""
+    """Return the mean over the tasks of one type, and its interval; without replicates the mean of the bounds."""
     keys = ["model", "representation", "layer", "depth", "task_type"]
     means = table.groupby(keys, dropna=False, sort=False)[["score", "low", "high"]].mean().reset_index()
     types = _several(table)
@@ -132,7 +132,7 @@ def _by_type(table: pd.DataFrame, replicates: pd.DataFrame | None = None) -> pd.
 
 
 def _bands(table: pd.DataFrame, replicates: pd.DataFrame) -> pd.DataFrame:
-    """The 95 % interval of the mean over each type's tasks: model, representation, layer, task_type, low, high."""
+    """Return the 95 % interval of the mean over each type's tasks: model, representation, layer, task_type, low, high."""
     tasks = table[["model", "representation", "task", "task_type"]].drop_duplicates()
     drawn = replicates.merge(tasks, on=["model", "representation", "task"])
     keys = ["model", "representation", "layer", "task_type"]

@@ -118,7 +118,7 @@ class LensJob:
     reading: RankReading
 
     def estimate(self) -> Estimate:
-        """What reading the texts would cost; reads one text to measure the speed, and keeps nothing."""
+        """Return what reading the texts would cost; reads one text to measure the speed, and keeps nothing."""
         drawn = self.reading.continuations
         notes = (
             f"left out: {drawn.short:,} too short, {drawn.repeated:,} repeated",
@@ -145,7 +145,7 @@ class LensJob:
         return LogitLensResult(KIND, tables.by_layer().assign(**named), facts, details)
 
     def _facts(self) -> dict[str, Any]:
-        """What provenance says of the texts and settings."""
+        """Return what provenance says of the texts and settings."""
         settings, drawn = self.settings, self.reading.continuations
         return {
             "corpus": self.corpus.facts(),
@@ -207,7 +207,7 @@ def logit_lens(
 
 
 def _limit(model: Model, prefix_tokens: tuple[int, int], offsets: Sequence[int]) -> int:
-    """How many tokens are read of a text; CorpusError for more than the model reads."""
+    """Return how many tokens are read of a text; CorpusError for more than the model reads."""
     limit = prefix_tokens[1] + offsets[-1]
     if limit > model.n_ctx:
         raise CorpusError(
@@ -226,7 +226,7 @@ def _check_number(drawn: Continuations, corpus: Corpus) -> None:
 
 
 def _folder_of_ranks(store: ActivationStore | str | Path) -> Path:
-    """The folder; ProbeError for an activation store, which no ranks belong in."""
+    """Return the folder; ProbeError for an activation store, which no ranks belong in."""
     folder = store.path if isinstance(store, ActivationStore) else Path(store).expanduser()
     if isinstance(store, ActivationStore) or any(folder.glob(f"*/*{SUFFIX}")):
         raise ProbeError(

@@ -120,7 +120,7 @@ class MatchingJob:
     max_tokens: int
 
     def estimate(self) -> Estimate:
-        """What reading the segments would cost; makes one small forward pass to measure the speed."""
+        """Return what reading the segments would cost; makes one small forward pass to measure the speed."""
         return replace(self.reading.estimate(), notes=(_left_out(self.segments),))
 
     def run(self) -> SegmentMatchingResult:

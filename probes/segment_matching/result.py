@@ -48,7 +48,7 @@ class SegmentMatchingResult(Result, kind=KIND):
         return tuple(dict.fromkeys(self.table.representation[self.table.layer.notna()]))
 
     def forward(self, metric: str) -> pd.DataFrame:
-        """The rows of a metric for each beginning looking for its end, the first of the directions."""
+        """Return the rows of a metric for each beginning looking for its end, the first of the directions."""
         return self.table[(self.table.direction == DIRECTIONS[0]) & (self.table.metric == metric)]
 
     def compare(
@@ -80,7 +80,7 @@ class SegmentMatchingResult(Result, kind=KIND):
         return {"figure2": partial(matching_curves, self.table)}
 
     def headlines(self) -> dict[str, str]:
-        """Each representation's best layer, in the first direction."""
+        """Return each representation's best layer, in the first direction."""
         return best_layer_lines(self)
 
     def section(self) -> Section:
@@ -99,7 +99,7 @@ class SegmentMatchingResult(Result, kind=KIND):
         return super().to_json() | {"compared": compared}
 
     def _scores(self, representation: str, metric: str, direction: str) -> pd.DataFrame:
-        """A document's score, [layer, document], the mean over the draws."""
+        """Return a document's score, [layer, document], the mean over the draws."""
         ranks = self.ranks
         part = ranks[(ranks.representation == representation) & (ranks.direction == direction) & ranks.layer.notna()]
         if part.empty:

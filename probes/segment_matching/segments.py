@@ -50,7 +50,7 @@ class Segments:
     """How many of the used documents go on beyond the limit of tokens."""
 
     def passages(self) -> list[tuple[Tokens, list[int]]]:
-        """What has to be read, and up to which tokens: one pass reads all the prefix segments of a document."""
+        """Return what has to be read, and up to which tokens: one pass reads all the prefix segments of a document."""
         found: list[tuple[Tokens, list[int]]] = []
         for pairs in zip(*self.resplits, strict=True):
             longest = max((pair.prefix for pair in pairs), key=len)
