@@ -136,7 +136,7 @@ def layer_sweep(
 
 
 def _cautions(suite: Suite, judging: Sequence[Suite]) -> list[str]:
-    """Return what a reader must know of the tasks: those left out, how they were made, texts shared with those that judge."""
+    """Return what a reader must know of the tasks: those left out, how they were made, texts shared with those judging."""
     said = [f"{missing.name} is left out of the selection. {missing.reason}" for missing in suite.left_out]
     return [*said, *suite.notes, *(line for judged in judging for line in _shared(suite, judged))]
 

@@ -71,7 +71,7 @@ class SelectorResults:
         return next(rule.choice for rule in self.rules if rule.name == self.select and rule.choice)
 
     def chosen_sets(self) -> dict[str, LayerSet]:
-        """Return the set of each rule that could choose, under its name, and first, as `chosen`, that of the rule asked for."""
+        """Return each rule's set, if it could choose, by its name, and first, as `chosen`, that of the rule asked for."""
         made = {rule.name: rule.choice.layers for rule in self.rules if rule.choice}
         return {"chosen": self.choice.layers} | made
 

@@ -38,7 +38,7 @@ class LogitLensResult(Result, kind=KIND):
         return self.detail("differences")
 
     def best(self, choice: str = HELD_OUT) -> pd.DataFrame:
-        """Return each line at its best layer, `held out` (chosen on documents that are not scored) or the `best layer` of all.
+        """Return each line at its best layer, `held out` (chosen on documents not scored) or the `best layer` of all.
 
         The first is what a layer is worth; the second is what the paper reports, and flatters. ResultError for another.
         """

@@ -123,7 +123,7 @@ def draw(
 
 
 def choose_classes(examples: Examples, n_classes: int | str | None, n_vocabulary: int) -> Classes:
-    """Return the `n_classes` most frequent next tokens of the training part; `all`: every token of the vocabulary is a class.
+    """Return the `n_classes` most frequent next tokens of the training part; `all`: every token is a class.
 
     None is `MOST` classes, or all next tokens that there are. Of equally frequent tokens the one with the smaller id comes
     first. Raises ProbeError for fewer than two classes, and for more than there are different next tokens in the training

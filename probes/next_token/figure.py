@@ -50,7 +50,7 @@ def learning_curves(table: pd.DataFrame, curves: pd.DataFrame, *, width: Width =
 
 
 def next_token_layers(table: pd.DataFrame, *, width: Width = "two") -> Figure:
-    """Return what each layer's probe reaches at the end: accuracy, cross-entropy and selectivity (if measured), with bands."""
+    """Return what each layer's probe reaches at the end: accuracy, cross-entropy, selectivity if measured, with bands."""
     best = _best(table)
     single = table[table.layer.notna()].sort_values("layer", kind="stable")
     if single.empty:

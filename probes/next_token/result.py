@@ -79,7 +79,7 @@ class NextTokenResult(Result, kind=KIND):
         return drawn
 
     def extra_files(self) -> tuple[str, ...]:
-        """Return the files of both figures, though no single layer was probed: another result may have left the second."""
+        """Return the files of both figures, even if no single layer was probed: another result may have left the second."""
         return tuple(f"figure6{part}.{suffix}" for part in ("", "-layers") for suffix in ("pdf", "png"))
 
     def headlines(self) -> dict[str, str]:

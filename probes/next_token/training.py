@@ -54,7 +54,7 @@ class Probed:
 def probed_sites(
     model: Model, representations: Sequence[Representation], layers: LayerSet | None, sets: Sequence[LayerSet]
 ) -> list[Probed]:
-    """Return what is probed, representation by representation: single layers first (all, if neither they nor sets are named).
+    """Return what is probed, representation by representation: single layers first (all if neither they nor sets are named).
 
     Raises SiteError for layers that the model, or a representation, does not have.
     """
