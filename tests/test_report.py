@@ -292,7 +292,7 @@ def test_a_matching_tells_its_best_layers_and_the_paired_difference() -> None:
 def test_a_lens_and_a_probing_tell_what_they_measured() -> None:
     lens, probing = read_result(LENS), read_result(PROBING)
     top = lens.best().query("offset == 1").sort_values("score").iloc[-1]
-    highest = f"{top.representation} is highest, MRR@100 is {top.score:.3f} [{top.low:.3f}, {top.high:.3f}]"
+    highest = f"{top.representation} is highest, {top.score:.3f} [{top.low:.3f}, {top.high:.3f}]"
     assert highest in lens.section().findings[0]
     gap = probing.compare_best("VA", "HS").iloc[0]
     said = " ".join(probing.section().findings).replace("−", "-")

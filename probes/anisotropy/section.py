@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
@@ -15,18 +15,19 @@ QUESTION = "Do all texts point the same way?"
 RAW, CENTRED = METRICS = ("mean cosine", "mean cosine, centred")
 
 
-@runtime_checkable
-class Measured(Protocol):
-    """What is asked of a result of the anisotropy probe."""
+if TYPE_CHECKING:
 
-    @property
-    def table(self) -> pd.DataFrame: ...  # noqa: D102
-    @property
-    def provenance(self) -> Mapping[str, Any]: ...  # noqa: D102
-    @property
-    def representations(self) -> tuple[str, ...]: ...  # noqa: D102
-    def compare(self, first: str, second: str, *, metric: str) -> pd.DataFrame: ...  # noqa: D102
-    def figures(self) -> Figures: ...  # noqa: D102
+    class Measured(Protocol):
+        """What is asked of a result of the anisotropy probe."""
+
+        @property
+        def table(self) -> pd.DataFrame: ...  # noqa: D102
+        @property
+        def provenance(self) -> Mapping[str, Any]: ...  # noqa: D102
+        @property
+        def representations(self) -> tuple[str, ...]: ...  # noqa: D102
+        def compare(self, first: str, second: str, *, metric: str) -> pd.DataFrame: ...  # noqa: D102
+        def figures(self) -> Figures: ...  # noqa: D102
 
 
 def section_of(result: Measured) -> Section:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
@@ -29,26 +29,27 @@ _RULE_NAMES = {"selector": "rule", "chosen_minus_this": "chosen − this"}
 _SCORES = ["score", "low", "high"]
 
 
-@runtime_checkable
-class Sweep(Protocol):
-    """What is asked of a result of the layer sweep."""
+if TYPE_CHECKING:
 
-    @property
-    def table(self) -> pd.DataFrame: ...  # noqa: D102
-    @property
-    def provenance(self) -> Mapping[str, Any]: ...  # noqa: D102
-    @property
-    def details(self) -> Mapping[str, pd.DataFrame]: ...  # noqa: D102
-    @property
-    def choices(self) -> dict[str, Choice]: ...  # noqa: D102
-    @property
-    def sets(self) -> pd.DataFrame: ...  # noqa: D102
-    @property
-    def rules(self) -> pd.DataFrame: ...  # noqa: D102
-    @property
-    def comparisons(self) -> pd.DataFrame: ...  # noqa: D102
-    def compare(self, first: str, second: str) -> pd.DataFrame: ...  # noqa: D102
-    def figures(self) -> Figures: ...  # noqa: D102
+    class Sweep(Protocol):
+        """What is asked of a result of the layer sweep."""
+
+        @property
+        def table(self) -> pd.DataFrame: ...  # noqa: D102
+        @property
+        def provenance(self) -> Mapping[str, Any]: ...  # noqa: D102
+        @property
+        def details(self) -> Mapping[str, pd.DataFrame]: ...  # noqa: D102
+        @property
+        def choices(self) -> dict[str, Choice]: ...  # noqa: D102
+        @property
+        def sets(self) -> pd.DataFrame: ...  # noqa: D102
+        @property
+        def rules(self) -> pd.DataFrame: ...  # noqa: D102
+        @property
+        def comparisons(self) -> pd.DataFrame: ...  # noqa: D102
+        def compare(self, first: str, second: str) -> pd.DataFrame: ...  # noqa: D102
+        def figures(self) -> Figures: ...  # noqa: D102
 
 
 def section_of(result: Sweep) -> Section:

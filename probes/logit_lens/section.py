@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
@@ -19,18 +19,19 @@ _DISAGREE = "the interval by itself excludes 0, and the corrected test does not 
 _NORMS = {True: "with the final norm", False: "without the final norm"}
 
 
-@runtime_checkable
-class Lens(Protocol):
-    """What is asked of a result of a logit lens."""
+if TYPE_CHECKING:
 
-    @property
-    def table(self) -> pd.DataFrame: ...  # noqa: D102
-    @property
-    def provenance(self) -> Mapping[str, Any]: ...  # noqa: D102
-    @property
-    def differences(self) -> pd.DataFrame: ...  # noqa: D102
-    def best(self) -> pd.DataFrame: ...  # noqa: D102
-    def figures(self) -> Figures: ...  # noqa: D102
+    class Lens(Protocol):
+        """What is asked of a result of a logit lens."""
+
+        @property
+        def table(self) -> pd.DataFrame: ...  # noqa: D102
+        @property
+        def provenance(self) -> Mapping[str, Any]: ...  # noqa: D102
+        @property
+        def differences(self) -> pd.DataFrame: ...  # noqa: D102
+        def best(self) -> pd.DataFrame: ...  # noqa: D102
+        def figures(self) -> Figures: ...  # noqa: D102
 
 
 def section_of(result: Lens) -> Section:

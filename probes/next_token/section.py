@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -24,21 +24,22 @@ _RESAMPLES = 2000
 """How many resamples of the documents tell layers from the best."""
 
 
-@runtime_checkable
-class Probing(Protocol):
-    """What is asked of a result of next-token probing."""
+if TYPE_CHECKING:
 
-    @property
-    def table(self) -> pd.DataFrame: ...  # noqa: D102
-    @property
-    def provenance(self) -> Mapping[str, Any]: ...  # noqa: D102
-    @property
-    def representations(self) -> tuple[str, ...]: ...  # noqa: D102
-    def detail(self, name: str) -> pd.DataFrame: ...  # noqa: D102
-    def best(self, representation: str) -> str: ...  # noqa: D102
-    def compare_best(self, first: str, second: str, *, metric: str) -> pd.DataFrame: ...  # noqa: D102
-    def comparisons(self, first: str, second: str, metric: str) -> Iterator[tuple[str, pd.DataFrame]]: ...  # noqa: D102
-    def figures(self) -> Figures: ...  # noqa: D102
+    class Probing(Protocol):
+        """What is asked of a result of next-token probing."""
+
+        @property
+        def table(self) -> pd.DataFrame: ...  # noqa: D102
+        @property
+        def provenance(self) -> Mapping[str, Any]: ...  # noqa: D102
+        @property
+        def representations(self) -> tuple[str, ...]: ...  # noqa: D102
+        def detail(self, name: str) -> pd.DataFrame: ...  # noqa: D102
+        def best(self, representation: str) -> str: ...  # noqa: D102
+        def compare_best(self, first: str, second: str, *, metric: str) -> pd.DataFrame: ...  # noqa: D102
+        def comparisons(self, first: str, second: str, metric: str) -> Iterator[tuple[str, pd.DataFrame]]: ...  # noqa: D102
+        def figures(self) -> Figures: ...  # noqa: D102
 
 
 def section_of(result: Probing) -> Section:
@@ -53,7 +54,7 @@ def section_of(result: Probing) -> Section:
         "Next-token probing",
         QUESTION,
         about=tuple(_about(result.provenance)),
-        notes=tuple(result.provenance["notes"]),
+        notes=tuple(result.provenance.get("notes", ())),
         findings=tuple(_findings(result)),
         pictures=pictures_of(result.figures(), captions),
         tables=(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
@@ -18,23 +18,24 @@ from valens.results.views import View, view
 QUESTION = "Does a text’s beginning find its own end?"
 
 
-@runtime_checkable
-class Matching(Protocol):
-    """What is asked of a result of segment matching."""
+if TYPE_CHECKING:
 
-    @property
-    def table(self) -> pd.DataFrame: ...  # noqa: D102
-    @property
-    def provenance(self) -> Mapping[str, Any]: ...  # noqa: D102
-    @property
-    def representations(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def metrics(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def main_metric(self) -> str: ...  # noqa: D102
-    def forward(self, metric: str) -> pd.DataFrame: ...  # noqa: D102
-    def compare(self, first: str, second: str, *, metric: str) -> pd.DataFrame: ...  # noqa: D102
-    def figures(self) -> Figures: ...  # noqa: D102
+    class Matching(Protocol):
+        """What is asked of a result of segment matching."""
+
+        @property
+        def table(self) -> pd.DataFrame: ...  # noqa: D102
+        @property
+        def provenance(self) -> Mapping[str, Any]: ...  # noqa: D102
+        @property
+        def representations(self) -> tuple[str, ...]: ...  # noqa: D102
+        @property
+        def metrics(self) -> tuple[str, ...]: ...  # noqa: D102
+        @property
+        def main_metric(self) -> str: ...  # noqa: D102
+        def forward(self, metric: str) -> pd.DataFrame: ...  # noqa: D102
+        def compare(self, first: str, second: str, *, metric: str) -> pd.DataFrame: ...  # noqa: D102
+        def figures(self) -> Figures: ...  # noqa: D102
 
 
 def section_of(result: Matching) -> Section:
