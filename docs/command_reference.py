@@ -19,7 +19,7 @@ _OPENING = """\
 
 Each command says this of itself with `--help`. `valens --install-completion` teaches your shell (bash, zsh or fish) their
 names, options and the words that options take; `valens --version` says which valens this is. What goes wrong in a way that
-you can mend is one line on standard error, with exit code 2. `--json` prints one JSON object on standard output, and nothing
+you can fix is one line on standard error, with exit code 2. `--json` prints one JSON object on standard output, and nothing
 else there.
 """
 

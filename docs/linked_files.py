@@ -22,7 +22,7 @@ _OUTSIDE = re.compile(r"(\]\()\.\./([^)#\s]+)")
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add the files that pages link to outside of this folder; one that is not there stays a broken link, and is told."""
+    """Add the files that pages link to outside of this folder; one that is missing stays a broken link, and is reported."""
     texts = [page.content_string for page in files.documentation_pages()]
     for target in sorted({match[2] for text in texts for match in _OUTSIDE.finditer(text)}):
         if (ROOT / target).is_file():

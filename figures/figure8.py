@@ -1,4 +1,4 @@
-"""Figure 8 and its companions, by layer and as a map: which vectors predict the tokens behind a prefix?"""
+"""Figure 8 and its companions, by layer and as a map: which vectors predict the tokens after a prefix?"""
 
 from __future__ import annotations
 

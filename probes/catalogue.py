@@ -65,12 +65,12 @@ class Shipped:
         }
 
     def result(self) -> type[Result]:
-        """The class of its results."""
+        """Return the class of its results."""
         name = f"{self.record}Result"
         return getattr(importlib.import_module(self.public[name]), name)
 
     def command(self) -> Callable[..., None]:
-        """What its command does, with the options in its signature."""
+        """Return what its command does, with the options in its signature."""
         return getattr(importlib.import_module(f"probes.{self.name}.command"), self.name)
 
 
@@ -84,7 +84,7 @@ PROBES = (
 
 
 def class_of(kind: str) -> type[Result]:
-    """The class that a kind of result is read as: a shipped probe's, a user's that named the kind, or Result."""
+    """Return the class that a kind of result is read as: a shipped probe's, a user's that named the kind, or Result."""
     from valens.results.result import class_of
 
     shipped = next((shipped for shipped in PROBES if shipped.kind == kind), None)
@@ -107,5 +107,5 @@ def public_names() -> dict[str, str]:
 
 
 def load(name: str) -> Any:
-    """The verb, settings or result of this public name."""
+    """Return the verb, settings or result of this public name."""
     return getattr(importlib.import_module(public_names()[name]), name)

@@ -25,7 +25,7 @@ class Job(Protocol):
     """A probe of one model on some data, planned; nothing of it has been read by the model yet."""
 
     def estimate(self) -> Estimate:
-        """What `run` would cost; reads as little as measuring the speed takes, and keeps nothing."""
+        """Return what `run` would cost; reads as little as measuring the speed takes, and keeps nothing."""
         ...
 
     def run(self) -> Result:

@@ -14,7 +14,7 @@ Layers = LayerSet | str | None
 
 
 def layers_of_model(model: Model, layers: Layers) -> LayerSet | None:
-    """The layers asked for of a model, None for all; LayerSetError for a notation that it cannot have."""
+    """Return the layers asked for of a model, None for all; LayerSetError for a notation that it cannot have."""
     return LayerSet.parse(layers, model.n_layers) if isinstance(layers, str) else layers
 
 
@@ -24,7 +24,7 @@ def sets_of_model(model: Model, sets: Sequence[LayerSet | str]) -> tuple[LayerSe
 
 
 def layers_asked(model: Model, representation: Representation, layers: LayerSet | None) -> tuple[int, ...]:
-    """Those of the layers that the representation has; all that it has, if none are named.
+    """Return those of the layers that the representation has; all that it has, if none are named.
 
     Raises SiteError where the model has fewer layers, and where nothing is left.
     """

@@ -39,7 +39,7 @@ def _folder(folder: str | Path) -> Path:
 
 
 def _walk(where: Path) -> list[tuple[Path, list[str]]]:
-    """Each folder that is not hidden, with the names in it, in order."""
+    """Return each folder that is not hidden, with the names in it, in order."""
     found = []
     for place, folders, files in os.walk(where, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

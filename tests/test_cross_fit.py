@@ -40,5 +40,5 @@ def test_the_best_layer_is_found_where_there_is_one():
 
 
 def test_one_unit_has_no_halves():
-    with pytest.raises(ResultError, match="Halves need 2 documents or more; got 1"):
+    with pytest.raises(ResultError, match="Splits need 2 documents or more; got 1"):
         score_held_out(np.ones((3, 1)), seed=0)

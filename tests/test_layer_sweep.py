@@ -395,7 +395,7 @@ def test_greedy_s_trials_are_not_mteb_s(model: Model, store: Path, monkeypatch: 
     settings = {"store": store, "select": "greedy", "compare": False, "exact": True, **SETTINGS}
     found = layer_sweep(model, Suite("two", (STS, RETRIEVAL)), [VA], **settings)
     assert sum(asked) == 2 * (N_LAYERS + found.sets.layers.nunique() + 1)
-    assert all(why.endswith("in trials") for why in found.choice.reasons.values())
+    assert all(why.endswith("in quick scores") for why in found.choice.reasons.values())
 
 
 def test_what_a_suite_lacks_is_in_the_provenance(model: Model, store: Path) -> None:

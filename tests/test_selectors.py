@@ -176,9 +176,9 @@ def test_greedy_adds_what_helps_the_average_and_not_what_is_good_alone() -> None
     choice = Greedy().select(scored([0.1, 0.6, 0.5], lambda layers: worth[str(layers)]))
     assert str(choice.layers) == "1,2"
     assert choice.reasons == {
-        2: "the best alone: average 0.600 in trials",
-        1: "number 2 to be added: average 0.600 to 0.700 in trials",
-        3: "with it the average would go from 0.700 to 0.650 in trials",
+        2: "the best alone: average 0.600 in quick scores",
+        1: "number 2 to be added: average 0.600 to 0.700 in quick scores",
+        3: "with it the average would go from 0.700 to 0.650 in quick scores",
     }
 
 

@@ -88,7 +88,7 @@ _add(LOOK, "overlap", overlap, "valens overlap paper mteb:STS15@test --data-root
 
 
 def main() -> None:
-    """Run the command line; what a user can mend is one line on standard error and exit code 2."""
+    """Run the command line; what a user can fix is one line on standard error and exit code 2."""
     errors = Console(stderr=True)
     try:
         code = app(prog_name="valens", standalone_mode=False)

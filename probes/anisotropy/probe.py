@@ -101,7 +101,7 @@ class AnisotropyJob:
     reading: extract.Job = field(repr=False)
 
     def estimate(self) -> Estimate:
-        """What reading the texts would cost; makes one small forward pass to measure the speed."""
+        """Return what reading the texts would cost; makes one small forward pass to measure the speed."""
         cost = self.reading.estimate()
         return replace(cost, notes=(f"{cost.different_texts:,} different texts are compared",))
 

@@ -55,11 +55,11 @@ class AnisotropyResult(Result, kind=KIND):
         return {"anisotropy": partial(anisotropy_curves, self.table)}
 
     def headlines(self) -> dict[str, str]:
-        """The layer at which each representation is spread over the most directions, and over the fewest."""
+        """Return the layer at which each representation is spread over the most directions, and over the fewest."""
         return lowest_lines(self)
 
     def section(self) -> Section:
-        """How alike different texts are at each layer, and how much of it is one shared direction."""
+        """Return how alike different texts are at each layer, and how much of it is one shared direction."""
         return section_of(self)
 
     def to_json(self) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class AnisotropyResult(Result, kind=KIND):
         return super().to_json() | {"compared": compared}
 
     def _curve(self, name: str, metric: str) -> tuple[pd.Series, pd.DataFrame]:
-        """The scores by layer, and the same in every resample, [layer, resample]."""
+        """Return the scores by layer, and the same in every resample, [layer, resample]."""
         rows = self.table[(self.table.representation == name) & (self.table.metric == metric)]
         if rows.empty:
             raise ResultError(

@@ -27,7 +27,7 @@ def compared(table: pd.DataFrame, replicates: pd.DataFrame, first: str, second: 
 
 
 def curve_of(single: pd.DataFrame, replicates: pd.DataFrame, name: str, layers: list[int], task_type: str) -> TaskCurve:
-    """The scores of a type of task, or over all types, at these layers."""
+    """Return the scores of a type of task, or over all types, at these layers."""
     rows = single[(single.representation == name) & single.layer.isin(layers)]
     drawn = replicates[(replicates.representation == name) & replicates.layer.isin(layers)]
     by_task = dict(iter(drawn.groupby("task", observed=True)))

@@ -41,10 +41,10 @@ TASK_TYPE_COLOURS = {
 }
 
 _BASELINE = 1.02, 1.08
-"""Where, in widths of the axes, the baseline stands: behind the last layer."""
+"""Where, in widths of the axes, the baseline stands: after the last layer."""
 
 _LABEL_INDENT = 16.0
-"""How far, in points, the names of the lines stand from the axes: behind the baseline."""
+"""How far, in points, the names of the lines stand from the axes: after the baseline."""
 
 _SHORT_DASHES = (0, (2, 1))
 
@@ -70,7 +70,7 @@ def layer_curves(
     type has several tasks, its line is their mean and each task has a thin one. The band of a mean is its own if there are
     `replicates` (a sweep's, with the model's name in `model`); otherwise its bounds are the means of the tasks', which is
     wider, and the axis says so. The best layer of each type is marked, the layers `chosen` for a model and representation
-    are shaded, and a short dashed line behind the last layer is what `baseline` (words alone) scores. The figure is the
+    are shaded, and a short dashed line after the last layer is what `baseline` (words alone) scores. The figure is the
     caller's alone: pyplot does not keep it. Raises ResultError for a table without layers.
     """
     lacking = [name for name in _COLUMNS if name not in table]
@@ -106,19 +106,19 @@ def layer_curves(
 
 
 def _order(single: pd.DataFrame) -> list[Panel]:
-    """The panels as they are read: a row a representation, a model beside the other."""
+    """Return the panels as they are read: a row a representation, a model beside the other."""
     models, representations = (list(dict.fromkeys(single[column])) for column in ("model", "representation"))
     return [(model, name) for name in representations for model in models]
 
 
 def _several(table: pd.DataFrame) -> list[str]:
-    """The types that have several tasks."""
+    """Return the types that have several tasks."""
     n_tasks = table.groupby("task_type", sort=False).task.nunique()
     return [str(task_type) for task_type in n_tasks.index[n_tasks > 1]]
 
 
 def _by_type(table: pd.DataFrame, replicates: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The mean over the tasks of one type, and the interval of the mean; without replicates the mean of the bounds."""
+    """Return the mean over the tasks of one type, and its interval; without replicates the mean of the bounds."""
     keys = ["model", "representation", "layer", "depth", "task_type"]
     means = table.groupby(keys, dropna=False, sort=False)[["score", "low", "high"]].mean().reset_index()
     types = _several(table)
@@ -132,7 +132,7 @@ def _by_type(table: pd.DataFrame, replicates: pd.DataFrame | None = None) -> pd.
 
 
 def _bands(table: pd.DataFrame, replicates: pd.DataFrame) -> pd.DataFrame:
-    """The 95 % interval of the mean over each type's tasks: model, representation, layer, task_type, low, high."""
+    """Return the 95 % interval of the mean over each type's tasks: model, representation, layer, task_type, low, high."""
     tasks = table[["model", "representation", "task", "task_type"]].drop_duplicates()
     drawn = replicates.merge(tasks, on=["model", "representation", "task"])
     keys = ["model", "representation", "layer", "task_type"]

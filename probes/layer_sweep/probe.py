@@ -114,7 +114,7 @@ class SweepJob:
     reading: extract.Job = field(repr=False)
 
     def estimate(self) -> Estimate:
-        """What reading the texts would cost; makes one small forward pass to measure the speed."""
+        """Return what reading the texts would cost; makes one small forward pass to measure the speed."""
         return self.reading.estimate()
 
     def run(self) -> LayerSweepResult:
@@ -225,7 +225,7 @@ def _details(results: Sequence[SelectorResults], model: Model) -> dict[str, pd.D
 
 
 def _described(suite: Suite) -> dict[str, Any]:
-    """What provenance says of a suite."""
+    """Return what provenance says of a suite."""
     left_out = {missing.name: missing.reason for missing in suite.left_out}
     tasks = {task.name: task.size for task in suite.tasks}
     cut = [] if suite.limit is None else [f"Each task is cut to at most {suite.limit:,} texts (--limit)."]

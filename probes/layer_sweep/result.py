@@ -102,15 +102,15 @@ class LayerSweepResult(Result, kind=KIND):
         return str(name)
 
     def replicates_of_model(self) -> pd.DataFrame | None:
-        """The detail `replicates` with the model's name, as a figure of several models takes it; None in older results."""
+        """Return the detail `replicates` with the model's name, for a figure of several models; None in older results."""
         return self.details["replicates"].assign(model=self.model) if "replicates" in self.details else None
 
     def headlines(self) -> dict[str, str]:
-        """Each representation's best layer and chosen set, with the mean score over task types."""
+        """Return each representation's best layer and chosen set, with the mean score over task types."""
         return chosen_lines(self)
 
     def section(self) -> Section:
-        """What each rule chooses and scores, why each layer is in or out, and every layer's scores."""
+        """Return what each rule chooses and scores, why each layer is in or out, and every layer's scores."""
         return section_of(self)
 
     def to_json(self) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class LayerSweepResult(Result, kind=KIND):
         }
 
     def extra_files(self) -> tuple[str, ...]:
-        """The files of the figure, and layers.json."""
+        """Return the files of the figure, and layers.json."""
         return (*super().extra_files(), LAYERS)
 
     def save(self, folder: str | Path) -> Path:
@@ -141,7 +141,7 @@ class LayerSweepResult(Result, kind=KIND):
         return out
 
     def layer_sets(self) -> dict[str, Any]:
-        """The layer sets, why each layer is in or out, and what the averaged embeddings score, those of other rules too."""
+        """Return the layer sets, why each layer is in or out, and what the averaged embeddings score, other rules' too."""
         return {
             name: {
                 "layers": str(choice.layers),
@@ -160,7 +160,7 @@ class LayerSweepResult(Result, kind=KIND):
         }
 
     def _rows(self, detail: str, representation: str) -> list[dict[str, Any]]:
-        """A representation's part of a table, if there is that table."""
+        """Return a representation's part of a table, if there is that table."""
         if detail not in self.details:
             return []
         table = self.details[detail]
@@ -168,7 +168,7 @@ class LayerSweepResult(Result, kind=KIND):
 
 
 def choice_table(choices: Mapping[str, Choice]) -> pd.DataFrame:
-    """The detail `choices`: representation, selector, layer, chosen, why; a row for every layer that could be chosen."""
+    """Return the detail `choices`: representation, selector, layer, chosen, why; a row a layer that could be chosen."""
     rows = [
         {
             "representation": name,

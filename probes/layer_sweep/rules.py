@@ -71,12 +71,12 @@ class SelectorResults:
         return next(rule.choice for rule in self.rules if rule.name == self.select and rule.choice)
 
     def chosen_sets(self) -> dict[str, LayerSet]:
-        """The set of each rule that could choose, under its name, and first under `chosen` that of the rule asked for."""
+        """Return each rule's set, if it could choose, by its name, and first, as `chosen`, that of the rule asked for."""
         made = {rule.name: rule.choice.layers for rule in self.rules if rule.choice}
         return {"chosen": self.choice.layers} | made
 
     def scores_of(self, layers: LayerSet) -> Scores:
-        """What the embedding averaged over one of the sets scores."""
+        """Return what the embedding averaged over one of the sets scores."""
         return self.averaged.row(self.sets[layers])
 
 
@@ -117,7 +117,7 @@ def _check_scores(representation: Representation, alone: Scores) -> None:
 
 
 def paired_differences(one: Scores, other: Scores) -> list[dict[str, Any]]:
-    """The difference of two embeddings with its paired interval, by task type and over all types."""
+    """Return the difference of two embeddings with its paired interval, by task type and over all types."""
     ours, theirs = one.curves(), other.curves()
     return [
         {"task_type": mine.task_type} | _difference(mine, yours)
@@ -126,7 +126,7 @@ def paired_differences(one: Scores, other: Scores) -> list[dict[str, Any]]:
 
 
 def rule_rows(result: SelectorResults) -> list[dict[str, Any]]:
-    """A row a rule: its set and what that scores as a mean over task types, on its own data and on other data."""
+    """Return a row a rule: its set and what that scores as a mean over task types, on its own data and on other data."""
     return [
         {"representation": result.representation.name, "selector": rule.name} | _row(result, rule)
         for rule in result.rules
@@ -134,7 +134,7 @@ def rule_rows(result: SelectorResults) -> list[dict[str, Any]]:
 
 
 def rule_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
-    """The rows of `rule_rows` of all representations."""
+    """Return the rows of `rule_rows` of all representations."""
     return pd.DataFrame([row for result in results for row in rule_rows(result)])
 
 
@@ -145,7 +145,7 @@ def _candidates(
     alone: Scores,
     dimension: Float[np.ndarray, " layer"],
 ) -> list[LayerCurves]:
-    """What a selector is given, on all units and on either split: the layers from 1, a block each."""
+    """Return what a selector is given, on all units and on either split: the layers from 1, a block each."""
     keep = [place for place, layer in enumerate(layers) if layer > 0]
     return [
         LayerCurves(
@@ -195,7 +195,7 @@ def _row(result: SelectorResults, rule: Rule) -> dict[str, Any]:
 
 
 def _nested(result: SelectorResults, rule: Rule) -> dict[str, Any]:
-    """The rule's sets chosen on one split: their mean score on that split, and on the held-out one with its interval."""
+    """Return the rule's sets chosen on one split: their mean score on it, and on the held-out one with its interval."""
     if not rule.splits:
         return {}
     first, second = (result.scores_of(layers) for layers in rule.splits)

@@ -31,7 +31,7 @@ _QUICK_RUNS = 2
 """A quick score takes the first two of the ten runs of a clustering or a classification: hundreds of sets are scored."""
 
 _DIMENSION_TEXTS = 2000
-"""The dimension is estimated on so many texts at the most: neighbours are looked for among all pairs."""
+"""The dimension is estimated on this many texts at the most: neighbours are looked for among all pairs."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,19 @@ class Scores:
     tasks: tuple[tuple[Task, Evaluation], ...]
 
     def curves(self, view: int = WHOLE) -> tuple[TaskCurve, ...]:
-        """The scores on all units or on either split; nan where a score is undefined."""
+        """Return the scores on all units or on either split; nan where a score is undefined."""
         parts = [(task, (found, *found.splits)[view]) for task, found in self.tasks]
         return tuple(TaskCurve(task.name, task.task_type, part.score, part.replicates) for task, part in parts)
 
     def comparable(self, view: int = WHOLE) -> tuple[TaskCurve, ...]:
-        """The same with 0 for nan: what cannot tell texts apart is worth nothing to whoever chooses."""
+        """Return the same with 0 for nan: what cannot tell texts apart is worth nothing to whoever chooses."""
         return tuple(
             replace(curve, score=np.nan_to_num(curve.score), replicates=np.nan_to_num(curve.replicates))
             for curve in self.curves(view)
         )
 
     def undefined(self) -> list[str]:
-        """The tasks that have a score in no row, as a correlation with cosines that are all equal has none."""
+        """Return the tasks that have a score in no row, as a correlation with cosines that are all equal has none."""
         return [task.name for task, found in self.tasks if np.isnan(found.score).all()]
 
     def row(self, place: int) -> Scores:
@@ -84,7 +84,7 @@ class LayerScorer:
         return self._scores(representation, [LayerSet.of([layer]) for layer in layers], resamples=self.resamples)
 
     def sets(self, representation: Representation, sets: Sequence[LayerSet]) -> Scores:
-        """The embedding averaged over each of these sets, one row each."""
+        """Return the embedding averaged over each of these sets, one row each."""
         return self._scores(representation, sets, resamples=self.resamples)
 
     @property
@@ -95,7 +95,7 @@ class LayerScorer:
     def quick_score(
         self, representation: Representation, view: int
     ) -> Callable[[Sequence[LayerSet]], Float[np.ndarray, " set"]]:
-        """What averaged embeddings score as a mean over task types, on all units or a split; a set is scored once for all.
+        """Return what averaged embeddings score as a mean over task types, on all units or a split; a set is scored once.
 
         Clusterings and classifications take fewer runs than `sets` makes, and never mteb's own evaluators: these
         scores compare with each other only.
@@ -115,13 +115,13 @@ class LayerScorer:
         return score
 
     def dimension(self, representation: Representation, layers: Sequence[int]) -> Float[np.ndarray, " layer"]:
-        """The intrinsic dimension of each layer's vectors, on the different texts of the suite or some of them."""
+        """Return the intrinsic dimension of each layer's vectors, on the different texts of the suite or some of them."""
         n = len(self.places)
         chosen = np.random.default_rng(self.seed).permutation(n)[:_DIMENSION_TEXTS].tolist()
         return np.array([two_nn(self.extraction.vectors(representation.reading, layer, chosen)) for layer in layers])
 
     def lexical(self) -> Scores:
-        """The baseline that knows words and nothing else, in one row."""
+        """Return the baseline that knows words and nothing else, in one row."""
         return Scores(
             tuple(
                 (task, self._evaluate(task, tfidf(task.texts)[None], resamples=self.resamples, resamples_of_splits=0))
@@ -157,7 +157,7 @@ class LayerScorer:
     def _chunks(
         self, task: Task, representation: Representation, sets: Sequence[LayerSet]
     ) -> Iterator[Float[np.ndarray, "set text d"]]:
-        """The averaged vectors of a task's texts, of as many sets at once as fit in memory."""
+        """Yield the averaged vectors of a task's texts, of as many sets at once as fit in memory."""
         width = self.model.sizes.width(representation.reading.stream)
         at_once = max(1, _CHUNK_BYTES // (4 * width * len(task.texts)))
         places = [self.places[text] for text in task.texts]
@@ -171,7 +171,7 @@ class LayerScorer:
 
 
 def text_places(suite: Suite) -> dict[str, int]:
-    """The different texts of a suite, and the place of each among them."""
+    """Return the different texts of a suite, and the place of each among them."""
     texts = dict.fromkeys(chain.from_iterable(task.texts for task in suite.tasks))
     return {text: place for place, text in enumerate(texts)}
 

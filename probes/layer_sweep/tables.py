@@ -29,7 +29,7 @@ def score_table(results: Sequence[SelectorResults], lexical: Scores, model: Mode
 
 
 def dimension_table(results: Sequence[SelectorResults], model: Model) -> pd.DataFrame:
-    """The intrinsic dimension of every layer of every representation: representation, layer, depth, dimension."""
+    """Return the intrinsic dimension of every layer of every representation: representation, layer, depth, dimension."""
     rows = [
         _origin(result.representation.name, model, layer) | {"dimension": float(dimension)}
         for result in results
@@ -39,7 +39,7 @@ def dimension_table(results: Sequence[SelectorResults], model: Model) -> pd.Data
 
 
 def sample_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
-    """What the scores of single layers are made of: representation, task, layer, what, sample (from 0), value."""
+    """Return what the scores of single layers are made of: representation, task, layer, what, sample (from 0), value."""
     parts = [
         pd.DataFrame(
             {
@@ -60,7 +60,7 @@ def sample_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
 
 
 def replicate_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
-    """Each single layer's score in every resample, in float32: representation, task, layer, resample (from 0), value.
+    """Return each single layer's score in every resample, in float32: representation, task, layer, resample (from 0), value.
 
     The resamples of a task are the same for all representations and layers, which is what pairs their differences.
     """
@@ -79,7 +79,7 @@ def replicate_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
 
 
 def set_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
-    """The averaged embedding over each rule's set, on each task."""
+    """Return the averaged embedding over each rule's set, on each task."""
     rows = [
         {"representation": result.representation.name, "set": name, "layers": str(layers)}
         | _numbers(task, found, place=0)
@@ -91,7 +91,7 @@ def set_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
 
 
 def paired_difference_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
-    """How far the chosen set is from each other rule's, paired, by task type and on average."""
+    """Return how far the chosen set is from each other rule's, paired, by task type and on average."""
     rows = [
         {"representation": result.representation.name, "against": name} | difference
         for result in results
@@ -103,7 +103,7 @@ def paired_difference_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
 
 
 def comparison_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
-    """How far the first representation is from the second, with the chosen sets and with the best single layers."""
+    """Return how far the first representation is from the second, with the chosen sets and with the best single layers."""
     rows = []
     for name in ("chosen", "best"):
         first, second = ((result, result.chosen_sets()[name]) for result in results[:2])

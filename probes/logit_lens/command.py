@@ -91,7 +91,7 @@ def logit_lens(
 
 
 def whole_numbers(text: str, option: str) -> list[int]:
-    """The numbers of `1-5` or `1,2,8`; CorpusError for what is none."""
+    """Return the numbers of `1-5` or `1,2,8`; CorpusError for what is none."""
     from valens.errors import CorpusError
 
     parts = [_PART.fullmatch(part.strip()) for part in text.split(",")]
@@ -105,7 +105,7 @@ def whole_numbers(text: str, option: str) -> list[int]:
 
 
 def whole_range(text: str, option: str) -> tuple[int, int]:
-    """The first and last number of `50-150`, or one number twice; CorpusError for what is neither."""
+    """Return the first and last number of `50-150`, or one number twice; CorpusError for what is neither."""
     from valens.errors import CorpusError
 
     part = _PART.fullmatch(text.strip())

@@ -123,13 +123,13 @@ def lens_map(table: pd.DataFrame, *, width: Width = "two") -> Figure:
 
 
 def _lines(table: pd.DataFrame, norm: bool) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each representation's rows in this setting of the norm."""
+    """Yield each representation's rows in this setting of the norm."""
     for name in dict.fromkeys(table.representation):
         yield name, table[(table.representation == name) & (table.norm == ONE_NORM.get(name, norm))]
 
 
 def _label(name: str, norm: bool) -> str:
-    """What a line is called where the others have this setting of the norm."""
+    """Return what a line is called where the others have this setting of the norm."""
     return f"{name} (with norm)" if ONE_NORM.get(name, norm) and not norm else name
 
 
@@ -189,7 +189,7 @@ def _edges(numbers: np.ndarray) -> np.ndarray:
 
 
 def _highest(table: pd.DataFrame) -> float:
-    """The highest score or bound; 1 where there is none."""
+    """Return the highest score or bound; 1 where there is none."""
     highest = table[["score", "high"]].max().max()
     return float(highest) if highest > 0 else 1.0
 

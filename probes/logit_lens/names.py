@@ -11,7 +11,7 @@ VA, VA_UNIFORM, WHS, LHS, VA_SUM = "VA", "VA-uniform", "WHS", "LHS", "VA-sum"
 NAMES = (VA, VA_UNIFORM, WHS, LHS, VA_SUM)
 
 UNIGRAM = "unigram"
-"""The baseline that knows how frequent tokens are, counted in the other half of the documents, and nothing else."""
+"""The baseline that knows how frequent tokens are, counted in the other split of the documents, and nothing else."""
 
 NORMS = (False, True)
 """Without and with the model's final norm before the unembedding."""

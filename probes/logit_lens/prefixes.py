@@ -103,7 +103,7 @@ def _lengths(text: Tokens, tokens: tuple[int, int], n: int, seed: int) -> tuple[
 
 
 def _beginnings(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], n_tokens: int) -> list[Tokens]:
-    """Each text's first `n_tokens` tokens, without tokenising all of a long text."""
+    """Return each text's first `n_tokens` tokens, without tokenising all of a long text."""
     limit = _LETTERS * n_tokens
     cuts = [text[:limit] if text[:limit].strip() else text for text in texts]
     found = [_first(text, n_tokens) for text in _tokenized(tokenizer, cuts, n_tokens)]

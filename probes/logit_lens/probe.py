@@ -118,7 +118,7 @@ class LensJob:
     reading: RankReading
 
     def estimate(self) -> Estimate:
-        """What reading the texts would cost; reads one text to measure the speed, and keeps nothing."""
+        """Return what reading the texts would cost; reads one text to measure the speed, and keeps nothing."""
         drawn = self.reading.continuations
         notes = (
             f"left out: {drawn.short:,} too short, {drawn.repeated:,} repeated",
@@ -145,7 +145,7 @@ class LensJob:
         return LogitLensResult(KIND, tables.by_layer().assign(**named), facts, details)
 
     def _facts(self) -> dict[str, Any]:
-        """What provenance says of the texts and settings."""
+        """Return what provenance says of the texts and settings."""
         settings, drawn = self.settings, self.reading.continuations
         return {
             "corpus": self.corpus.facts(),
@@ -192,7 +192,7 @@ def logit_lens(
 
     Raises:
         CorpusError: settings, texts or the model's context leave no prefix.
-        ProbeError: an activation store for `store`, no resamples, or what is no seed.
+        ProbeError: an activation store for `store`, no resamples, or what is not a valid seed.
         CaptureError, ModelError: a model whose attention cannot be restricted to a prefix, or without an unembedding.
 
     """
@@ -207,7 +207,7 @@ def logit_lens(
 
 
 def _limit(model: Model, prefix_tokens: tuple[int, int], offsets: Sequence[int]) -> int:
-    """How many tokens are read of a text; CorpusError for more than the model reads."""
+    """Return how many tokens are read of a text; CorpusError for more than the model reads."""
     limit = prefix_tokens[1] + offsets[-1]
     if limit > model.n_ctx:
         raise CorpusError(
@@ -226,7 +226,7 @@ def _check_number(drawn: Continuations, corpus: Corpus) -> None:
 
 
 def _folder_of_ranks(store: ActivationStore | str | Path) -> Path:
-    """The folder; ProbeError for an activation store, which no ranks belong in."""
+    """Return the folder; ProbeError for an activation store, which no ranks belong in."""
     folder = store.path if isinstance(store, ActivationStore) else Path(store).expanduser()
     if isinstance(store, ActivationStore) or any(folder.glob(f"*/*{SUFFIX}")):
         raise ProbeError(
@@ -243,8 +243,8 @@ _CONVENTIONS = {
     "WHS": "pools hidden@l, the states that leave block l, with the heads' mean attention at layer l",
     "norm": "whether the model's final norm is applied before the unembedding; LHS is compared with it",
     "rank": "1 + the number of tokens with a strictly greater logit, in float32",
-    "unigram": "tokens by their frequency in the other half of the documents, a begin-of-sequence token among them; 1 + the "
-    "number of others at least as frequent",
+    "unigram": "tokens by their frequency in the other split of the documents, a begin-of-sequence token among them; 1 + "
+    "the number of others at least as frequent",
     "score": "mean over a document's prefixes, then over documents; intervals resample documents",
     "held out": "the layer is chosen on one half of the documents and scored on the other, both ways",
 }

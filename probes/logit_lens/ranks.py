@@ -31,7 +31,7 @@ TextRanks = Int[np.ndarray, "representation norm layer prefix offset"]
 
 
 def text_ranks(model: Model, text: Tokens, prefixes: Sequence[int], offsets: Sequence[int]) -> TextRanks:
-    """The ranks of one text's subsequent tokens, for every representation, norm, layer, prefix and offset."""
+    """Return the ranks of one text's subsequent tokens, for every representation, norm, layer, prefix and offset."""
     packing = pack(text.ids, prefixes, offsets)
     read = read_restricted(model, packing)
     n_layers, n_prefixes, n_offsets, _ = read.attn_out.shape
@@ -54,7 +54,7 @@ def _ranked(
     *,
     shared: bool,
 ) -> list[Int[np.ndarray, "norm _layer prefix offset"]]:
-    """The ranks of each line of vectors, all of them in one product, as they are and after the final norm.
+    """Return the ranks of each line of vectors, all of them in one product, as they are and after the final norm.
 
     Lines are [layer, prefix, offset, d], or [layer, prefix, d] where one vector is `shared` by all offsets.
     """

@@ -53,7 +53,7 @@ class RankReading:
     """Where each text's ranks are kept as they are computed; None keeps them in memory alone."""
 
     def facts(self, extraction: RankExtraction) -> dict[str, Any]:
-        """Where the ranks come from, for a result's provenance."""
+        """Return where the ranks come from, for a result's provenance."""
         return {
             "model": about_of(self.model),
             "how_read": self.identity,
@@ -62,12 +62,12 @@ class RankReading:
         }
 
     def pending(self) -> list[int]:
-        """The places of the documents that a pass is needed for."""
+        """Return the places of the documents that a pass is needed for."""
         stored = self._stored()
         return [place for place in range(len(self.continuations.texts)) if place not in stored]
 
     def estimate(self) -> Estimate:
-        """What `run` would cost; computes one text to measure the speed, and keeps nothing."""
+        """Return what `run` would cost; computes one text to measure the speed, and keeps nothing."""
         pending, texts = self.pending(), self.continuations.texts
         self._check(pending)
         start = time.monotonic()
@@ -103,7 +103,7 @@ class RankReading:
         return RankExtraction(ranks, len(pending), time.monotonic() - start)
 
     def ranks_of(self, place: int) -> TextRanks:
-        """The ranks of one text, by one pass; CaptureError naming the text if a vector is not finite."""
+        """Return the ranks of one text, by one pass; CaptureError naming the text if a vector is not finite."""
         text, prefixes = self.continuations.texts[place], self.continuations.prefixes[place]
         try:
             return text_ranks(self.model, text, prefixes, self.offsets)
@@ -129,7 +129,7 @@ class RankReading:
         check_restrictable(self.model, ids[:-1], row=len(packing.ids))
 
     def _stored(self) -> dict[int, TextRanks]:
-        """The ranks of the texts for which no pass is needed, by their places."""
+        """Return the ranks of the texts for which no pass is needed, by their places."""
         if self.kept is None:
             return {}
         rows = map(row_of, self.continuations.texts)

@@ -167,7 +167,7 @@ class _Layer:
         self.seen: dict[str, Tensor] = {}
 
     def hooks(self, layer: int) -> Iterator[tuple[str, Callable[..., Any]]]:
-        """The hook points of the block, and what reads them; they fire in this order."""
+        """Yield the hook points of the block, and what reads them; they fire in this order."""
         yield Site(Stream.PATTERN, layer).hook, self.read_pattern
         yield Site(Stream.ATTN_OUT, layer).hook, self.read_attn_out
         yield Site(Stream.HIDDEN, layer).hook, self.read_hidden
@@ -203,7 +203,7 @@ def _run(model: Model, ids: Tensor, positions: Tensor, sees: Bool[Tensor, "token
 
 
 def _in_place(model: Model, ids: Sequence[int]) -> Float[Tensor, " d"]:
-    """The last token's last state, as the model reads the text by itself."""
+    """Return the last token's last state, as the model reads the text by itself."""
     seen: list[Tensor] = []
     with lent_hooks(model, [(_deepest(model), _keep_last(seen))], pattern=False), torch.inference_mode():
         model.run_body(torch.tensor([ids], device=model.device))
@@ -211,7 +211,7 @@ def _in_place(model: Model, ids: Sequence[int]) -> Float[Tensor, " d"]:
 
 
 def _packed_twin(model: Model, ids: Sequence[int], row: int) -> Float[Tensor, " d"]:
-    """The last token's last state, read at the end of a row that is filled with copies of it; none sees another."""
+    """Return the last token's last state, read at the end of a row that is filled with copies of it; none sees another."""
     n_before, seen = len(ids) - 1, list[Tensor]()
     n_copies = max(2, row - n_before)
     sees = torch.ones(n_before + n_copies, n_before + n_copies, dtype=torch.bool).tril()
@@ -231,7 +231,7 @@ def _keep_last(seen: list[Tensor]) -> Callable[..., None]:
 
 
 def _window(config: object) -> int | None:
-    """How many tokens the attention looks back over where that is limited, itself counted."""
+    """Return how many tokens the attention looks back over where that is limited, itself counted."""
     kinds = getattr(config, "layer_types", None) or getattr(config, "attention_layers", None) or list(_WINDOWS)
     widths = [getattr(config, name, None) for kind, name in _WINDOWS.items() if kind in kinds]
     return min((width for width in widths if width), default=None)

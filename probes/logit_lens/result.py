@@ -34,11 +34,11 @@ class LogitLensResult(Result, kind=KIND):
 
     @property
     def differences(self) -> pd.DataFrame:
-        """First − second, paired by document, at layers chosen on the other half of the documents."""
+        """First − second, paired by document, at layers chosen on documents that are not scored."""
         return self.detail("differences")
 
     def best(self, choice: str = HELD_OUT) -> pd.DataFrame:
-        """Each line at its best layer, `held out` (chosen on the documents that are not scored) or the `best layer` of all.
+        """Return each line at its best layer, `held out` (chosen on documents not scored) or the `best layer` of all.
 
         The first is what a layer is worth; the second is what the paper reports, and flatters. ResultError for another.
         """
@@ -72,11 +72,11 @@ class LogitLensResult(Result, kind=KIND):
         }
 
     def headlines(self) -> dict[str, str]:
-        """What each line scores at the first and the last offset."""
+        """Return what each line scores at the first and the last offset."""
         return score_lines(self)
 
     def section(self) -> Section:
-        """Which vector ranks the tokens after a prefix highest, offset by offset, and who is ahead of whom."""
+        """Return which vector ranks the tokens after a prefix highest, offset by offset, and who is ahead of whom."""
         return section_of(self)
 
     def to_json(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class LogitLensResult(Result, kind=KIND):
         return super().to_json() | {"best": records(self.detail("best")), "differences": records(self.differences)}
 
     def _scores(self, representation: str, *, norm: bool) -> Float[np.ndarray, "layer offset document"]:
-        """A document's score, the mean over its prefixes."""
+        """Return a document's score, the mean over its prefixes."""
         ranks = self.ranks
         part = ranks[(ranks.representation == representation) & (ranks.norm == norm)]
         if part.empty:

@@ -78,7 +78,7 @@ class LensTables:
         return table
 
     def best(self) -> pd.DataFrame:
-        """MRR@100 of each line's best layer, by how it was chosen; `layers` are one, or the two halves' if they differ."""
+        """MRR@100 of each line's best layer, by how it was chosen; `layers` are one, or the two splits' if they differ."""
         rows = []
         for curve, (place, offset) in product(self.curves, enumerate(self.offsets)):
             highest = first_highest(curve.scores[:, place].mean(axis=1))
@@ -93,7 +93,7 @@ class LensTables:
         return pd.DataFrame(rows)
 
     def differences(self) -> pd.DataFrame:
-        """How far lines are apart, paired by document, layers chosen on the other half; `p_holm` is over the offsets.
+        """Return how far lines are apart, paired by document, layers chosen on the other split; `p_holm` is over offsets.
 
         LHS has the final norm throughout, which is how the model itself reads it; the others have both settings.
         """
@@ -138,14 +138,14 @@ def curves_of(ranks: Ranks, unigram: Int[np.ndarray, "document prefix offset"]) 
 def scores_held_out(
     scores: Float[np.ndarray, "layer offset document"], *, seed: int
 ) -> Float[np.ndarray, "offset document"]:
-    """Each document's score at the layer that is best, offset by offset, on the half of the documents it is not in."""
+    """Return each document's score at the layer that is best, offset by offset, on the split that it is not in."""
     return np.stack([score_held_out(scores[:, place], seed=seed)[0] for place in range(scores.shape[1])])
 
 
 def unigram_ranks(
     continuations: Continuations, offsets: Sequence[int], *, vocabulary: int, seed: int
 ) -> Int[np.ndarray, "document prefix offset"]:
-    """Where the true tokens stand by their frequency in the other half of the documents; ties count against.
+    """Return where the true tokens stand by their frequency in the other split of the documents; ties count against.
 
     Every token of a text is counted, one that the tokenizer puts first as well, though none is ever a target.
     """

@@ -22,7 +22,7 @@ Scores = tuple[Float[np.ndarray, " _row"], Int[np.ndarray, " _row"]]
 
 
 def unigram(classes: Int[np.ndarray, " train"], n_classes: int) -> Float[np.ndarray, " class"]:
-    """The probability of each class, whatever the prefix: that of the training rows, mixed with all classes alike."""
+    """Return the probability of each class, whatever the prefix: that of the training rows, mixed with all classes alike."""
     return _interpolated(np.bincount(classes, minlength=n_classes), np.full(n_classes, 1 / n_classes))
 
 
@@ -54,7 +54,7 @@ def own(
     tokens: Int[np.ndarray, " test"],
     classes: Int[np.ndarray, " class"],
 ) -> tuple[Scores, Scores]:
-    """The model's own scores from what leaves its last block at the prefix's last token: among classes, and all tokens.
+    """Return the model's own scores from what leaves its last block at the prefix's last token: among classes, and tokens.
 
     `tokens` are the true next ones, each one of `classes`. Logits are those of the model, caps and scales included.
     """
@@ -76,7 +76,7 @@ def own(
 def _logits(
     model: Model, unembedding: Unembedding, vectors: Float[torch.Tensor, "row d"]
 ) -> Float[torch.Tensor, "row token"]:
-    """What the model makes of the last block's output; caps and scales are where its configuration names them."""
+    """Return what the model makes of the last block's output; caps and scales are where its configuration names them."""
     weight, config = unembedding.weight, _config(model)
     logits = (model.final_norm(vectors.to(weight)) @ weight.T).float()
     if unembedding.bias is not None:

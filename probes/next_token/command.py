@@ -161,5 +161,5 @@ def next_token(
 
 
 def _classes(text: str | None) -> int | str | None:
-    """A number where it is one; the probe refuses what is neither that nor `all`."""
+    """Return a number where it is one; the probe refuses what is neither that nor `all`."""
     return int(text) if text is not None and text.strip().isdecimal() else text

@@ -65,7 +65,7 @@ class Examples:
     """How many texts were left out because they have no prefix of the shortest length with a token after it."""
 
     def documents(self, part: int) -> int:
-        """How many documents a part has."""
+        """Return how many documents a part has."""
         return len(np.unique(self.document[self.part == part]))
 
 
@@ -79,7 +79,7 @@ class Classes:
     """The class of each prefix's next token; -1 where it is none, and the prefix is left out."""
 
     def coverage(self, examples: Examples) -> dict[str, float]:
-        """The share of each part's prefixes that is kept."""
+        """Return the share of each part's prefixes that is kept."""
         return {name: float((self.of_row[examples.part == part] >= 0).mean()) for part, name in enumerate(PARTS)}
 
 
@@ -123,7 +123,7 @@ def draw(
 
 
 def choose_classes(examples: Examples, n_classes: int | str | None, n_vocabulary: int) -> Classes:
-    """The `n_classes` most frequent next tokens of the training part; `all` makes every token of the vocabulary a class.
+    """Return the `n_classes` most frequent next tokens of the training part; `all`: every token is a class.
 
     None is `MOST` classes, or all next tokens that there are. Of equally frequent tokens the one with the smaller id comes
     first. Raises ProbeError for fewer than two classes, and for more than there are different next tokens in the training
@@ -152,7 +152,7 @@ def control_classes(
     n_vocabulary: int,
     seed: int,
 ) -> Int[np.ndarray, " row"]:
-    """The control task of Hewitt & Liang (2019): a class that each prefix's LAST token alone decides, drawn at random.
+    """Return the control task of Hewitt & Liang (2019): a class that each prefix's LAST token decides, drawn at random.
 
     Each token of the vocabulary is given one class for good, drawn from the classes of the training rows. A probe
     can only learn it by heart; what it scores above that (selectivity) is what its features made easy.
@@ -177,14 +177,14 @@ def _window(tokenizer: PreTrainedTokenizerBase, text: Tokens, max_tokens: int, s
 
 
 def _lengths(text: Tokens, prefixes: int, min_prefix: int, seed: int) -> tuple[int, ...]:
-    """How many tokens each prefix has, in increasing order, all different."""
+    """Return how many tokens each prefix has, in increasing order, all different."""
     chance = np.random.default_rng([seed, int.from_bytes(row_of(text))])
     possible = np.arange(min_prefix, len(text))
     return tuple(np.sort(chance.permutation(possible)[:prefixes]).tolist())
 
 
 def _parts(documents: Iterable[bytes], seed: int) -> dict[bytes, int]:
-    """The part of each document: all in an order that the seed and each one's hash decide, the first are held out."""
+    """Return the part of each document: all in an order that the seed and each one's hash decide, the first are held out."""
     order = sorted(documents, key=lambda key: hashlib.sha256(seed.to_bytes(8, "little") + key).digest())
     _, validation, test = (max(1, round(share * len(order))) for share in SHARES)
     sizes = {"test": test, "validation": validation, "train": len(order) - test - validation}

@@ -50,7 +50,7 @@ def learning_curves(table: pd.DataFrame, curves: pd.DataFrame, *, width: Width =
 
 
 def next_token_layers(table: pd.DataFrame, *, width: Width = "two") -> Figure:
-    """What each layer's probe reaches at the end: accuracy, cross-entropy and, if measured, selectivity, with 95 % bands."""
+    """Return what each layer's probe reaches at the end: accuracy, cross-entropy, selectivity if measured, with bands."""
     best = _best(table)
     single = table[table.layer.notna()].sort_values("layer", kind="stable")
     if single.empty:
@@ -81,7 +81,7 @@ def next_token_layers(table: pd.DataFrame, *, width: Width = "two") -> Figure:
 
 
 def _best(table: pd.DataFrame) -> dict[str, str]:
-    """Each representation's best layers, by the loss on the validation documents."""
+    """Return each representation's best layers, by the loss on the validation documents."""
     rows = table[table.metric == VALIDATION]
     if rows.empty:
         raise ResultError(
@@ -101,7 +101,7 @@ def _of(table: pd.DataFrame, name: str, layers: str, metric: str) -> pd.DataFram
 
 
 def _with_seeds(line: pd.DataFrame) -> pd.DataFrame:
-    """The line with its interval widened to hold what each seed gave."""
+    """Return the line with its interval widened to hold what each seed gave."""
     return line.assign(low=line[["low", "lowest"]].min(axis=1), high=line[["high", "highest"]].max(axis=1))
 
 
@@ -111,7 +111,7 @@ def _named(lines: Mapping[str, tuple[pd.DataFrame, str]]) -> Labels:
 
 
 def _untrained(table: pd.DataFrame, metric: str) -> dict[str, float]:
-    """What needs no probe, by name: counts of tokens, and the model itself."""
+    """Return what needs no probe, by name: counts of tokens, and the model itself."""
     rows = table[table.layers.isna() & (table.metric == metric) & table.score.notna()]
     return {_SHORT.get(row.representation, row.representation): float(row.score) for row in rows.itertuples()}
 

@@ -129,7 +129,7 @@ class ProbingJob:
     """Reads `LT` in any case, which has the model's own prediction."""
 
     def estimate(self) -> Estimate:
-        """What reading the texts would cost, training not counted; makes one small forward pass to measure the speed."""
+        """Return what reading the texts would cost, training not counted; one small forward pass measures the speed."""
         n_prefixes = len(self.examples.last)
         notes = (
             f"left out: {self.examples.short:,} too short",
@@ -155,7 +155,7 @@ class ProbingJob:
         return NextTokenResult(KIND, score_table(self.model, self.corpus, curves, baselines, held), facts, details)
 
     def _facts(self, n_rows: dict[str, int]) -> dict[str, Any]:
-        """What provenance says of the texts and settings."""
+        """Return what provenance says of the texts and settings."""
         settings, examples, classes = self.settings, self.examples, self.classes
         documents = {name: examples.documents(part) for part, name in enumerate(PARTS)}
         return {

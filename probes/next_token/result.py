@@ -32,7 +32,7 @@ class NextTokenResult(Result, kind=KIND):
 
     @property
     def curves(self) -> pd.DataFrame:
-        """One row a site, metric and checkpoint: the score after so many steps, its interval, and its range over seeds."""
+        """One row a site, metric and checkpoint: the score after that many steps, its interval, and its range over seeds."""
         return self.detail("curves")
 
     @property
@@ -41,7 +41,7 @@ class NextTokenResult(Result, kind=KIND):
         return tuple(dict.fromkeys(self.table.representation[self.table.metric == VALIDATION]))
 
     def best(self, representation: str) -> str:
-        """The layers at which a representation has the lowest loss on the VALIDATION documents, never the scored ones."""
+        """Return the layers at which a representation has the lowest loss on VALIDATION documents, never on scored ones."""
         rows = self._probed(representation)
         if rows.empty:
             raise ResultError(f"{representation!r} was not probed; there are {', '.join(self.representations)}.")
@@ -59,7 +59,7 @@ class NextTokenResult(Result, kind=KIND):
     def compare_best(
         self, first: str, second: str, *, metric: str = ACCURACY, resamples: int = 10_000, seed: int = 0
     ) -> pd.DataFrame:
-        """The same for the best layers of each, as the validation documents have them: one row."""
+        """Return the same for the best layers of each, as the validation documents have them: one row."""
         pair = Site(first, self.best(first)), Site(second, self.best(second))
         return compared(self.detail("documents"), [pair], metric, resamples=resamples, seed=seed)
 
@@ -79,15 +79,15 @@ class NextTokenResult(Result, kind=KIND):
         return drawn
 
     def extra_files(self) -> tuple[str, ...]:
-        """The files of both figures, though no single layer was probed: another result may have left the second."""
+        """Return the files of both figures, even if no single layer was probed: another result may have left the second."""
         return tuple(f"figure6{part}.{suffix}" for part in ("", "-layers") for suffix in ("pdf", "png"))
 
     def headlines(self) -> dict[str, str]:
-        """Each representation's accuracy at its best layers."""
+        """Return each representation's accuracy at its best layers."""
         return best_layer_lines(self)
 
     def section(self) -> Section:
-        """How much each representation knows, at which layers, and how far they are apart."""
+        """Return how much each representation knows, at which layers, and how far they are apart."""
         return section_of(self)
 
     def to_json(self) -> dict[str, Any]:

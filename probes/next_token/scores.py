@@ -47,22 +47,22 @@ class Held:
     def sums(
         self, losses: Float[np.ndarray, "*batch test"], ranks: Int[np.ndarray, "*batch test"]
     ) -> Float[np.ndarray, "metric *batch document"]:
-        """What each document adds to each of `names.METRICS`."""
+        """Return what each document adds to each of `names.METRICS`."""
         starts = np.searchsorted(np.sort(self.document), self.documents)
         order = np.argsort(self.document, kind="stable")
         single = np.stack([ranks == 1, ranks <= _TOP, losses]).astype(np.float64)
         return np.add.reduceat(single[..., order], starts, axis=-1)
 
     def score(self, sums: Float[np.ndarray, "*batch document"]) -> Float[np.ndarray, "*batch"]:
-        """The mean over all prefixes."""
+        """Return the mean over all prefixes."""
         return np.asarray(sums.sum(axis=-1) / self.sizes.sum())
 
     def replicates(self, sums: Float[np.ndarray, "*batch document"]) -> Float[np.ndarray, "*batch resample"]:
-        """The score in each resample of the documents."""
+        """Return the score in each resample of the documents."""
         return self._resampled(sums) / self._prefixes_drawn
 
     def numbers(self, sums: Float[np.ndarray, " document"]) -> dict[str, Any]:
-        """A score with its 95 % interval."""
+        """Return a score with its 95 % interval."""
         low, high = percentile_interval(self.replicates(sums))
         return {"score": float(self.score(sums)), "low": float(low), "high": float(high)} | self.size
 
@@ -76,7 +76,7 @@ class Held:
         return self._resampled(self.sizes.astype(np.float64))
 
     def _resampled(self, sums: Float[np.ndarray, "*batch document"]) -> Float[np.ndarray, "*batch resample"]:
-        """The sum over the documents of each resample, some resamples at a time."""
+        """Return the sum over the documents of each resample, some resamples at a time."""
         rows = max(1, _HELD_COUNTS // len(self.sizes))
         parts = np.split(self._counts, range(rows, self.resamples, rows))
         return np.concatenate([sums @ counts.T.astype(np.float64) for counts in parts], axis=-1)

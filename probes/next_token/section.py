@@ -21,7 +21,7 @@ _SHORT = {MOST_FREQUENT: "most frequent", MODEL_ALL: "model, all", TOP_5: "top 5
 """Names that leave room for the numbers on a terminal of 80 columns."""
 
 _RESAMPLES = 2000
-"""By so many resamples of the documents layers are told from the best."""
+"""How many resamples of the documents tell layers from the best."""
 
 
 if TYPE_CHECKING:

@@ -46,7 +46,7 @@ def document_table(corpus: Corpus, curves: Sequence[Curve], baselines: BaselineS
 
 
 def _probe_rows(curve: Curve, held: Held) -> Iterator[dict[str, Any]]:
-    """What a probe scores at the end, a row a metric."""
+    """Yield what a probe scores at the end, a row a metric."""
     what = {"representation": curve.site.representation, "layers": curve.site.layers, "layer": curve.site.layer}
     final = curve.final
     for metric, by_seed in zip(METRICS, final, strict=True):
@@ -59,13 +59,13 @@ def _probe_rows(curve: Curve, held: Held) -> Iterator[dict[str, Any]]:
 
 
 def _baseline_rows(name: str, sums: Float[np.ndarray, "metric document"], held: Held) -> Iterator[dict[str, Any]]:
-    """What something that is not trained scores, a row a metric."""
+    """Yield what something that is not trained scores, a row a metric."""
     for metric, by_document in zip(METRICS, sums, strict=True):
         yield {"representation": name, "metric": metric} | held.numbers(by_document)
 
 
 def _curve_rows(curve: Curve, held: Held) -> Iterator[dict[str, Any]]:
-    """What a probe scored at each checkpoint: `lowest` and `highest` are over the seeds."""
+    """Yield what a probe scored at each checkpoint: `lowest` and `highest` are over the seeds."""
     what = {"representation": curve.site.representation, "layers": curve.site.layers, "layer": curve.site.layer}
     for metric, sums in zip(METRICS, curve.sums, strict=True):
         by_seed, mean = held.score(sums), sums.mean(axis=0)
@@ -99,5 +99,5 @@ def _spread(by_seed: Float[np.ndarray, "seed document"], held: Held) -> float:
 
 
 def _deviation(by_seed: Float[np.ndarray, " seed"]) -> float:
-    """The standard deviation over the seeds; nan for one."""
+    """Return the standard deviation over the seeds; nan for one."""
     return float(by_seed.std(ddof=1)) if len(by_seed) > 1 else np.nan

@@ -54,7 +54,7 @@ class Probed:
 def probed_sites(
     model: Model, representations: Sequence[Representation], layers: LayerSet | None, sets: Sequence[LayerSet]
 ) -> list[Probed]:
-    """What is probed, representation by representation: single layers first (all, if neither they nor sets are given).
+    """Return what is probed, representation by representation: single layers first (all if neither they nor sets are named).
 
     Raises SiteError for layers that the model, or a representation, does not have.
     """
@@ -87,7 +87,7 @@ class ProbeTrainer:
     seed: int
 
     def rows(self, part: str) -> Int[np.ndarray, " row"]:
-        """The prefixes of a part whose next token is a class."""
+        """Return the prefixes of a part whose next token is a class."""
         return np.flatnonzero((self.drawn.part == PARTS.index(part)) & (self.classes.of_row >= 0))
 
     def curves(self, sites: Sequence[Probed], seeds: int, held: Held, *, n_vocabulary: int | None) -> list[Curve]:
@@ -105,7 +105,7 @@ class ProbeTrainer:
         return [found[probed.site] for probed in sites]
 
     def baselines(self, held: Held) -> dict[str, Float[np.ndarray, "metric document"]]:
-        """What needs no probe, on the same prefixes."""
+        """Return what needs no probe, on the same prefixes."""
         train_rows, test = self.rows("train"), self.rows("test")
         of_row, n = self.classes.of_row, len(self.classes.ids)
         last = self.drawn.last
@@ -135,7 +135,7 @@ class ProbeTrainer:
         return self.model.sizes.width(probed.representation.reading.stream)
 
     def _groups(self, sites: Sequence[Probed]) -> Iterator[list[Probed]]:
-        """The probes in groups that fit into memory, in order."""
+        """Yield the probes in groups that fit into memory, in order."""
         group: list[Probed] = []
         held = 0
         for probed in sites:
@@ -148,11 +148,11 @@ class ProbeTrainer:
         yield group
 
     def _in_blocks(self, group: Sequence[Probed]) -> list[Probed]:
-        """The probes of a group in the order of its blocks: by width."""
+        """Return the probes of a group in the order of its blocks: by width."""
         return sorted(group, key=self._width)
 
     def _blocks(self, group: Sequence[Probed]) -> list[Block]:
-        """The features of a group, those of one width together."""
+        """Return the features of a group, those of one width together."""
         return [self._block(width, list(part)) for width, part in groupby(self._in_blocks(group), key=self._width)]
 
     def _block(self, width: int, part: Sequence[Probed]) -> Block:

@@ -13,7 +13,7 @@ CHANCE = "chance"
 
 
 def score_of(ranks: Int[np.ndarray, "*batch"], metric: str) -> Float[np.ndarray, "*batch"]:
-    """What each rank counts: 1 / rank for MRR, whether it is k or less for recall@k."""
+    """Return what each rank counts: 1 / rank for MRR, whether it is k or less for recall@k."""
     if metric == MRR:
         return 1 / ranks
     name, _, k = metric.partition("@")

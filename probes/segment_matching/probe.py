@@ -2,7 +2,7 @@
 
 Section 3.2 of arXiv 2602.01572. Every document is cut in two, each segment is read alone, and at each layer the prefix
 segments look for their suffix segments among those of all documents, and the other way round. What is kept of each
-document is the rank of its own other half; recall@k, MRR, their intervals and every paired test follow from the ranks.
+document is the rank of its own other segment; recall@k, MRR, their intervals and every paired test follow from the ranks.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class MatchingJob:
     max_tokens: int
 
     def estimate(self) -> Estimate:
-        """What reading the segments would cost; makes one small forward pass to measure the speed."""
+        """Return what reading the segments would cost; makes one small forward pass to measure the speed."""
         return replace(self.reading.estimate(), notes=(_left_out(self.segments),))
 
     def run(self) -> SegmentMatchingResult:
@@ -190,7 +190,7 @@ def segment_matching(
         interval: `percentile` or `bca`, at 95 %.
 
     Returns:
-        Scores in [0, 1] by layer with 95 % intervals, and the rank of every document's own other half.
+        Scores in [0, 1] by layer with 95 % intervals, and the rank of every document's own other segment.
 
     Raises:
         CorpusError: too few documents, or a `k` that exceeds their number.

@@ -1,4 +1,4 @@
-"""From segments' vectors to ranks: how high each document's own other half stands, at every layer and for words alone."""
+"""From segments' vectors to ranks: how high each document's own other segment ranks, at every layer and for words alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def matched_ranks(
     wanted: Mapping[Representation, Sequence[int]],
     similarity: str,
 ) -> Ranks:
-    """The ranks of every representation at its wanted layers."""
+    """Return the ranks of every representation at its wanted layers."""
     found: Ranks = {}
     rows = {row: place for place, row in enumerate(extraction.rows)}
     with steps("Matching segments", len(wanted) * len(segments.resplits)) as step:
@@ -68,7 +68,7 @@ def _by_group(
 
 
 def word_ranks(model: Model, segments: Segments) -> Ranks:
-    """The ranks that words alone give, without a model's vectors; TaskError if the texts have no word."""
+    """Return the ranks that words alone give, without a model's vectors; TaskError if the texts have no word."""
     return {(LEXICAL, None): np.stack(list(_lexical(model, segments)))}
 
 

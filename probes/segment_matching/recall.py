@@ -1,4 +1,4 @@
-"""How high does each document's own other half stand? Ranks in both directions, for all layers in batched products."""
+"""How high does each document's own other segment rank? Ranks in both directions, for all layers in batched products."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def match_ranks(
     suffixes: Float[np.ndarray, "layer document d"],
     similarity: str = "cosine",
 ) -> Int[np.ndarray, "layer direction document"]:
-    """The rank, from 1, of each document's own other half among all halves, at every layer.
+    """Return the rank, from 1, of each document's own other segment among all segments, at every layer.
 
     Ties count against: the rank is 1 + the number of strictly more similar ones + the number of equal others. So where all
     vectors are equal, every rank is the number of documents. Computed in float64, in blocks of bounded memory:
@@ -39,7 +39,7 @@ def match_ranks(
 
 
 def lexical_ranks(prefixes: csr_array, suffixes: csr_array) -> Int[np.ndarray, "one direction document"]:
-    """The same for sparse vectors of length 1 [document, word], as the words-only baseline has them."""
+    """Return the same for sparse vectors of length 1 [document, word], as the words-only baseline has them."""
     first, second = prefixes.astype(np.float64), suffixes.astype(np.float64)
     own = np.asarray(first.multiply(second).sum(axis=1)).reshape(1, -1)
     targets = second.T.tocsr()
@@ -66,7 +66,7 @@ def _prepared(
 def _centred(
     vectors: Float[np.ndarray, "layer document d"], centre: Float[np.ndarray, "layer one d"]
 ) -> Float[np.ndarray, "layer document d"]:
-    """What is left of the vectors; nothing of those that are the centre but for rounding."""
+    """Return what is left of the vectors; nothing of those that are the centre but for rounding."""
     rest = vectors - centre
     size = np.linalg.norm(vectors, axis=-1, keepdims=True)
     rest[np.linalg.norm(rest, axis=-1) <= _TIE * size[..., 0]] = 0
@@ -78,7 +78,7 @@ def _counted(
     block: Callable[[slice], Float[np.ndarray, "layer row document"]],
     tie: Float[np.ndarray, " layer"],
 ) -> Int[np.ndarray, "layer direction document"]:
-    """How many are as similar as the own half or more, itself counted: along each row and down each column."""
+    """Return how many are as similar as the own half or more, itself counted: along each row and down each column."""
     enough = own - tie[:, None]
     ranks = np.zeros((len(own), len(DIRECTIONS), own.shape[1]), dtype=np.int64)
     for rows in _blocks(*own.shape):

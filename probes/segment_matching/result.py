@@ -20,7 +20,7 @@ KIND = "segment-matching"
 
 
 class SegmentMatchingResult(Result, kind=KIND):
-    """Scores by layer, and the rank of every document's own other half.
+    """Scores by layer, and the rank of every document's own other segment.
 
     `table` has one row a number: model, representation, layer, depth, corpus, direction, metric, score, low, high, …, n.
     `between_resplits` is the standard deviation of the score over the draws of the cuts (missing with one draw), and
@@ -29,7 +29,7 @@ class SegmentMatchingResult(Result, kind=KIND):
 
     @property
     def ranks(self) -> pd.DataFrame:
-        """One row a document, draw, direction, representation and layer: the rank, from 1, of its own other half."""
+        """One row a document, draw, direction, representation and layer: the rank, from 1, of its own other segment."""
         return self.detail("ranks")
 
     @property
@@ -48,7 +48,7 @@ class SegmentMatchingResult(Result, kind=KIND):
         return tuple(dict.fromkeys(self.table.representation[self.table.layer.notna()]))
 
     def forward(self, metric: str) -> pd.DataFrame:
-        """The rows of a metric for each beginning looking for its end, the first of the directions."""
+        """Return the rows of a metric for each beginning looking for its end, the first of the directions."""
         return self.table[(self.table.direction == DIRECTIONS[0]) & (self.table.metric == metric)]
 
     def compare(
@@ -80,11 +80,11 @@ class SegmentMatchingResult(Result, kind=KIND):
         return {"figure2": partial(matching_curves, self.table)}
 
     def headlines(self) -> dict[str, str]:
-        """Each representation's best layer, in the first direction."""
+        """Return each representation's best layer, in the first direction."""
         return best_layer_lines(self)
 
     def section(self) -> Section:
-        """Who finds the other half, where, and how far representations are apart."""
+        """Who finds the other segment, where, and how far representations are apart."""
         return section_of(self)
 
     def to_json(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class SegmentMatchingResult(Result, kind=KIND):
         return super().to_json() | {"compared": compared}
 
     def _scores(self, representation: str, metric: str, direction: str) -> pd.DataFrame:
-        """A document's score, [layer, document], the mean over the draws."""
+        """Return a document's score, [layer, document], the mean over the draws."""
         ranks = self.ranks
         part = ranks[(ranks.representation == representation) & (ranks.direction == direction) & ranks.layer.notna()]
         if part.empty:

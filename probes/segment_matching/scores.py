@@ -51,7 +51,7 @@ class Measured:
         return table[_COLUMNS]
 
     def _numbers(self, found: Mapping[int | None, Float[np.ndarray, "_resplit document"]]) -> Iterator[dict[str, Any]]:
-        """The rows of one representation, metric and direction: one a layer."""
+        """Yield the rows of one representation, metric and direction: one a layer."""
         scores = np.stack(list(found.values()))
         by_document, resplits = scores.mean(axis=1), scores.mean(axis=2)
         mean = by_document.mean(axis=1)
@@ -72,7 +72,7 @@ class Measured:
             }
 
     def _chance(self, n: int) -> Iterator[dict[str, Any]]:
-        """What ranks drawn at random score: k / n, and the mean of 1 / rank."""
+        """Yield what ranks drawn at random score: k / n, and the mean of 1 / rank."""
         ranks = np.arange(1, n + 1)
         for metric, direction in product((*self.recalls, MRR), DIRECTIONS):
             score = score_of(ranks, metric).mean()

@@ -1,4 +1,4 @@
-"""What a segment matching says: who finds the other half, where, and how far representations are apart."""
+"""What a segment matching says: who finds the other segment, where, and how far representations are apart."""
 
 from __future__ import annotations
 

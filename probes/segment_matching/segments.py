@@ -50,7 +50,7 @@ class Segments:
     """How many of the used documents go on beyond the limit of tokens."""
 
     def passages(self) -> list[tuple[Tokens, list[int]]]:
-        """What has to be read, and up to which tokens: one pass reads all the prefix segments of a document."""
+        """Return what has to be read, and up to which tokens: one pass reads all the prefix segments of a document."""
         found: list[tuple[Tokens, list[int]]] = []
         for pairs in zip(*self.resplits, strict=True):
             longest = max((pair.prefix for pair in pairs), key=len)
@@ -96,8 +96,9 @@ def cut(
 ) -> Segments:
     """Cut the first `max_tokens` tokens of every document in two, `resplits` times over.
 
-    `segment_tokens` keeps so many tokens on each side of the cut (None: whole segments, as in the paper). Raises
-    CorpusError for settings that leave no segment, ProbeError for what is no seed, PromptError for texts without tokens.
+    `segment_tokens` keeps that number of tokens on each side of the cut (None: whole segments, as in the paper). Raises
+    CorpusError for settings that leave no segment, ProbeError for what is not a valid seed, PromptError for a text without
+    tokens.
     """
     check_seed(seed)
     if segment_tokens is not None and segment_tokens < 1:

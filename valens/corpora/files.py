@@ -1,4 +1,4 @@
-"""Texts of one's own: a folder of .txt files, or one file of records as .jsonl, .jsonl.gz, .json or .parquet."""
+"""A user's texts: a folder of .txt files, or one file of records as .jsonl, .jsonl.gz, .json or .parquet."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Evaluation:
     sample: str = ""
     """What one of `samples` is, as in `nDCG@10 of a query`."""
     splits: tuple[Evaluation, ...] = ()
-    """The same of two halves of the units, each with resamples of its own; empty unless they were asked for."""
+    """The same of two splits of the units, each with resamples of its own; empty unless they were asked for."""
 
     def interval(self, confidence: float = 0.95) -> tuple[Float[np.ndarray, " layer"], Float[np.ndarray, " layer"]]:
         """Return the percentile interval of each layer's score."""

@@ -16,7 +16,7 @@ was fitted (clusters, classifiers) is held. What is resampled, by type of task:
   pairs share a text (STSBenchmark), that would draw each pair twice over, and intervals would be 1.7 times too wide:
   there, groups of pairs that share texts, directly or through others, are resampled as wholes.
 
-Where `resamples_of_splits` is above 0, the units are split at random into two halves, and the task is scored on either as
+Where `resamples_of_splits` is above 0, the units are split at random into two parts, and the task is scored on either as
 well: a layer set can then be chosen on one split and judged on the other. What is fitted (clusters, classifiers) is shared
 by the splits.
 """

@@ -25,7 +25,7 @@ class Recipe:
     l2: float = 1e-2
     """The penalty, in the gradient (not decoupled from it): the optimum is that of the penalised loss."""
     patience: int = 3
-    """A probe stops after so many checkpoints without a lower validation loss; 0 never stops."""
+    """A probe stops after this many checkpoints without a lower validation loss; 0 never stops."""
     checkpoints: int = 12
     """How often the probes are scored; the distances grow, as less and less changes."""
 

@@ -1,4 +1,4 @@
-"""mteb as a guest: it is asked for when it is needed, and leaves no trace."""
+"""mteb, imported when it is needed; it changes no state of the process."""
 
 from __future__ import annotations
 

@@ -80,13 +80,13 @@ def _complete(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _panel_column(rows: pd.DataFrame) -> str | None:
-    """What gets a panel each: the first column of which there are several values, and one score a layer."""
+    """Return what gets a panel each: the first column of which there are several values, and one score a layer."""
     several = [name for name in ("metric", "task") if name in rows and rows[name].nunique() > 1]
     return next((name for name in several if not _repeated(rows, name).any()), several[0] if several else None)
 
 
 def _repeated(rows: pd.DataFrame, column: str | None) -> pd.Series:
-    """Which rows give a layer of a line a score that it has already."""
+    """Return which rows give a layer of a line a score that it has already."""
     return rows.duplicated(["representation", "layer", *([column] if column else [])])
 
 

@@ -28,7 +28,7 @@ _HINTED = 1.05
 """How much wider letters may become where they are fitted to coarser dots than they were measured with."""
 
 _BREAKS = " /_-:."
-"""Behind which a name may be broken."""
+"""After which a name may be broken."""
 
 
 def label_ends(axis: Axes, labels: Mapping[str, tuple[float, str]], *, room: float, indent: float = 0.0) -> None:

@@ -18,7 +18,7 @@ _DROPPED = ("metadata", "style")
 
 
 def inline_svg(figure: Figure, *, prefix: str) -> str:
-    """The figure as an SVG element for an HTML page; `prefix` begins every id in it.
+    """Return the figure as an SVG element for an HTML page; `prefix` begins every id in it.
 
     Its own width, in points, is the custom property `--width`; the page decides what becomes of it. The same figure gives
     the same text each time.

@@ -24,18 +24,18 @@ def facts_of(provenance: Mapping[str, Any]) -> tuple[Fact, ...]:
 
 
 def command_of(provenance: Mapping[str, Any]) -> tuple[str, bool]:
-    """The command that made a result, and whether there was one; otherwise what is said instead."""
+    """Return the command that made a result, and whether there was one; otherwise what is said instead."""
     command = provenance.get("command")
     return (str(command), True) if command else (_NO_COMMAND, False)
 
 
 def model_of(provenance: Mapping[str, Any]) -> str:
-    """The model's name, empty where none is recorded."""
+    """Return the model's name, empty where none is recorded."""
     return _named(provenance.get("model"), "model")
 
 
 def texts_of(provenance: Mapping[str, Any]) -> str:
-    """The name of the corpus or suite, empty where none is recorded."""
+    """Return the name of the corpus or suite, empty where none is recorded."""
     return _named(provenance.get("corpus"), "name") or _named(provenance.get("suite"), "name")
 
 

@@ -60,7 +60,7 @@ class PageSection:
 
 
 def page_of(folder: Path, results: Mapping[Path, Result]) -> str:
-    """The page about results, by their paths below a folder; ResultError for one that lacks what its kind has."""
+    """Return the page about results, by their paths below a folder; ResultError for one that lacks what its kind has."""
     return _page(folder.expanduser().resolve().name, list(_sections(folder, results)))
 
 
@@ -141,5 +141,5 @@ def _asset(name: str) -> str:
 
 
 def _sum(script: str) -> str:
-    """What the page's policy says of its script, so that no other can run."""
+    """Return what the page's policy says of its script, so that no other can run."""
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

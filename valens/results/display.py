@@ -30,7 +30,7 @@ _TITLE = "text-align: left; font-weight: bold; padding: 0.15em 0"
 
 
 def plain(title: str, facts: Facts) -> str:
-    """A title and a line a fact, longer ones folded; no line is longer than WIDTH."""
+    """Return a title and a line a fact, longer ones folded; no line is longer than WIDTH."""
     names = [_one_line(name)[:_NAME_LENGTH] for name in facts]
     margin = 4 + max(map(len, names), default=0)
     lines = [_one_line(title)[:WIDTH]]
@@ -43,7 +43,7 @@ def plain(title: str, facts: Facts) -> str:
 
 
 def html(title: str, facts: Facts) -> str:
-    """The same as a table of HTML. It takes its colours and letters from the page, and has no script and no id."""
+    """Return the same as a table of HTML. It takes its colours and letters from the page, and has no script and no id."""
     rows = "".join(
         f'<tr style="background: none"><th scope="row" style="{_NAME}">{_safe(name)}</th>'
         f'<td style="{_VALUE}">{_safe(value)}</td></tr>'
@@ -54,7 +54,7 @@ def html(title: str, facts: Facts) -> str:
 
 
 def basics(table: pd.DataFrame, provenance: Mapping[str, Any]) -> dict[str, str]:
-    """What any result can say of its origin, as far as its table and provenance have it: model, texts, layers."""
+    """Return what any result can say of its origin, as far as its table and provenance have it: model, texts, layers."""
     told = {
         "model": _model(table, provenance),
         **_texts(table, provenance),
@@ -94,7 +94,7 @@ def _different(table: pd.DataFrame, column: str) -> str:
 
 
 def _layers(table: pd.DataFrame) -> str:
-    """Which layers were measured, by representation where they differ."""
+    """Return which layers were measured, by representation where they differ."""
     found = dict(_layer_sets(table))
     if len(set(found.values())) > 1:
         return ", ".join(f"{name} {layers}" for name, layers in found.items())

@@ -26,7 +26,7 @@ __version__ = _own_version()
 
 
 def provenance(**facts: Any) -> dict[str, Any]:
-    """What was run, where and when, with the facts that the caller knows (model, suite, seed, …)."""
+    """Return what was run, where and when, with the facts that the caller knows (model, suite, seed, …)."""
     import torch
 
     return {
@@ -46,14 +46,14 @@ def provenance(**facts: Any) -> dict[str, Any]:
 
 
 def _command() -> str | None:
-    """The command line, if valens was called from one (`python -m valens` too), as a shell would read it again."""
+    """Return the command line, if valens was called from one (`python -m valens` too), as a shell would read it again."""
     program = Path(*sys.argv[:1])
     called = program.stem == "valens" or program.parts[-2:] == ("valens", "__main__.py")
     return shlex.join(["valens", *sys.argv[1:]]) if called else None
 
 
 def commit_of(folder: Path) -> str | None:
-    """The commit that a checkout is at, `-dirty` behind it if files were changed; None where that cannot be told.
+    """Return the commit that a checkout is at, `-dirty` behind it if files were changed; None where that cannot be told.
 
     `folder` is asked for alone: an installed valens is not the repository that its environment may stand in.
     """

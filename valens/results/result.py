@@ -69,11 +69,11 @@ class Result:
         Result.CLASSES[kind] = cls
 
     def __repr__(self) -> str:
-        """The summary in plain text, no line longer than 96 letters."""
+        """Return the summary in plain text, no line longer than 96 letters."""
         return display.plain(self._title, self.summary())
 
     def _repr_html_(self) -> str:
-        """The summary as a table for a notebook."""
+        """Return the summary as a table for a notebook."""
         return display.html(self._title, self.summary())
 
     @property
@@ -82,18 +82,18 @@ class Result:
         return f"{name} ({self.kind})" if type(self) is Result else name
 
     def summary(self) -> dict[str, str]:
-        """What to know first, by name: model, texts, representations and layers, what was found, and when."""
+        """Return what to know first, by name: model, texts, representations and layers, what was found, and when."""
         rows = f"table ({len(self.table):,} rows)"
         tables = ", ".join([rows, *(f"{name} ({len(self.details[name]):,})" for name in sorted(self.details))])
         headlines = display.basics(self.table, self.provenance) | self.headlines()
         return headlines | {"tables": tables} | display.origin(self.provenance)
 
     def headlines(self) -> dict[str, str]:
-        """What was found, in a line or two for each name; nothing where the kind has no summary."""
+        """Return what was found, in a line or two for each name; nothing where the kind has no summary."""
         return {}
 
     def section(self) -> Section:
-        """What a terminal and a page say of it; of a kind that says nothing of its own, its tables and figures."""
+        """Return what a terminal and a page say of it; of a kind that says nothing of its own, its tables and figures."""
         tables = tuple(
             view(table, name.capitalize(), folded=len(table) > _OPEN, filtered=True)
             for name, table in {"scores": self.table, **self.details}.items()
@@ -105,11 +105,11 @@ class Result:
         return Section(self.kind.replace("-", " ").capitalize(), pictures=pictures, tables=tables)
 
     def to_json(self) -> dict[str, Any]:
-        """The result as plain values: scores, what was found, provenance; a kind adds what else it knows."""
+        """Return the result as plain values: scores, what was found, provenance; a kind adds what else it knows."""
         return {"kind": self.kind, "scores": records(self.table), "provenance": dict(self.provenance)}
 
     def to_pandas(self) -> pd.DataFrame:
-        """A copy of the table."""
+        """Return a copy of the table."""
         return self.table.copy()
 
     def detail(self, name: str) -> pd.DataFrame:
@@ -123,11 +123,11 @@ class Result:
         return self.details[name]
 
     def figures(self) -> Figures:
-        """What draws each figure, by the name that its files have, from the tables alone; the main one first."""
+        """Return what draws each figure, by the name that its files have, from the tables alone; the main one first."""
         return {}
 
     def plot(self) -> Any:
-        """The main figure, as a matplotlib figure; ResultError for a kind that has none."""
+        """Return the main figure, as a matplotlib figure; ResultError for a kind that has none."""
         for draw in self.figures().values():
             return draw()
         raise ResultError(
@@ -136,14 +136,14 @@ class Result:
         )
 
     def compare(self, first: str, second: str) -> pd.DataFrame:
-        """How far the first representation is ahead of the second, paired; ResultError for a kind that cannot say."""
+        """Return how far the first representation is ahead of the second, paired; ResultError for a kind that cannot say."""
         raise ResultError(
             f"A result of kind {self.kind!r} does not know what pairs {first!r} and {second!r}. Take the scores of the same "
             "units from .table or .details, and give them to valens.statistics.compare_paired."
         )
 
     def extra_files(self) -> tuple[str, ...]:
-        """The names of the further files that `save` makes from the tables: figures and documents."""
+        """Return the names of the further files that `save` makes from the tables: figures and documents."""
         return tuple(f"{name}.{suffix}" for name in self.figures() for suffix in ("pdf", "png"))
 
     def save(self, folder: str | Path) -> Path:
@@ -183,7 +183,7 @@ class Result:
 
 
 def class_of(kind: str) -> type[Result]:
-    """The class that a kind of result is read as: the one that named it, or Result."""
+    """Return the class that a kind of result is read as: the one that named it, or Result."""
     return Result.CLASSES.get(kind, Result)
 
 

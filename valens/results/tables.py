@@ -28,7 +28,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def read_table(path: Path, sums: Mapping[str, str] | None) -> pd.DataFrame:
-    """The table in a file whose bytes have the sum that the provenance notes, if it notes any."""
+    """Return the table in a file whose bytes have the sum that the provenance notes, if it notes any."""
     content = path.read_bytes()
     if sums is not None and sums.get(path.name) != sha256_of(content):
         raise ResultError(
@@ -54,7 +54,7 @@ def parquet(table: pd.DataFrame) -> Callable[[Path], None]:
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """A table's rows as plain values; None for what is missing or NaN."""
+    """Return a table's rows as plain values; None for what is missing or NaN."""
     return [
         {name: None if pd.isna(value) else value for name, value in row.items()}
         for row in table.astype(object).to_dict(orient="records")

@@ -44,7 +44,7 @@ class Cell:
         return f"{self.text} {self.interval}".strip()
 
     def rounded(self, digits: int) -> str:
-        """The number and its interval with so many decimals, for a line that is short of room; other text as it is."""
+        """Return the number and its interval with this many decimals, for a narrow line; other text as it is."""
         if self.key is None or self.bounds is None or pd.isna(self.bounds[0]):
             return self.text
         return with_interval(self.key, *self.bounds, digits=digits, signed=self.signed)
@@ -101,7 +101,7 @@ def view(
 
 
 def _constants(table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
-    """What all rows share, in words, and the rest; of one row, or none, nothing is said apart."""
+    """Return what all rows share, in words, and the rest; of one row, or none, nothing is said apart."""
     if len(table) < 2:  # noqa: PLR2004
         return "", table
     same = {name for name in table.columns if table[name].nunique(dropna=False) == 1}

@@ -1,4 +1,4 @@
-"""From single-layer scores to a layer set: one rule a file, all of them in the table below; `register` adds one's own."""
+"""From single-layer scores to a layer set: one rule a file, all of them in the table below; `register` adds a user's."""
 
 from __future__ import annotations
 

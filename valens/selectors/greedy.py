@@ -23,7 +23,7 @@ class Greedy:
 
     It stops when no layer raises the mean score over task types, by however little (but more than rounding), and at
     `max_layers`. So in the trials that it makes, it is never below the layer that it began with, and flattered more than any
-    other rule. A trial may be rougher than the scores of the tasks; the reasons give what the trials scored.
+    other rule. A quick score may be rougher than the scores of the tasks; the reasons give the quick scores.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -41,7 +41,7 @@ class Greedy:
             )
         chosen = [curves.layers[first_highest(curves.average().score)]]
         score = float(curves.score_sets([LayerSet.of(chosen)])[0])
-        reasons = {chosen[0]: f"the best alone: average {score:.3f} in trials"}
+        reasons = {chosen[0]: f"the best alone: average {score:.3f} in quick scores"}
         while others := [layer for layer in curves.layers if layer not in chosen]:
             if len(chosen) == self.max_layers:
                 reasons |= dict.fromkeys(others, f"{self.max_layers} layers are taken already")
@@ -50,11 +50,11 @@ class Greedy:
             best = first_highest(scores)
             if scores[best] <= score + ROUNDING:
                 reasons |= {
-                    layer: f"with it the average would go from {score:.3f} to {trial:.3f} in trials"
+                    layer: f"with it the average would go from {score:.3f} to {trial:.3f} in quick scores"
                     for layer, trial in zip(others, scores, strict=True)
                 }
                 break
-            gain = f"average {score:.3f} to {scores[best]:.3f} in trials"
+            gain = f"average {score:.3f} to {scores[best]:.3f} in quick scores"
             reasons[others[best]] = f"number {len(chosen) + 1} to be added: {gain}"
             chosen, score = [*chosen, others[best]], float(scores[best])
         return Choice(self.name, LayerSet.of(chosen), reasons)

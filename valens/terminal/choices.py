@@ -50,7 +50,7 @@ LARGEST_SEED = 2**63 - 1
 
 
 def either(words: Iterable[str]) -> str:
-    """The words as a sentence has them: `a, b or c`."""
+    """Return the words as a sentence has them: `a, b or c`."""
     *first, last = words
     return f"{', '.join(first)} or {last}" if first else last
 

@@ -39,7 +39,7 @@ def say_labelled(console: Console, label: str, text: str, *, style: str) -> None
 
 
 def waiting(console: Console, what: str) -> Status:
-    """A turning wheel and what is done meanwhile, inside `with`, where somebody looks."""
+    """Return a turning wheel and what is done meanwhile, inside `with`, where somebody looks."""
     return console.status(Text(escape_surrogates(what)))
 
 

@@ -16,17 +16,17 @@ HELP_NAMES = {"help_option_names": ["--help", "-h"]}
 
 
 def examples(*lines: str) -> str:
-    """The lines as an epilog, indented; `examples_of` reads them again."""
+    """Return the lines as an epilog, indented; `examples_of` reads them again."""
     return "\n".join(["Example:" if len(lines) == 1 else "Examples:", *(f"[bold]  {line}[/bold]" for line in lines)])
 
 
 def examples_of(command: Any) -> list[str]:
-    """The example lines at the end of a command's help, each as a shell takes it."""
+    """Return the example lines at the end of a command's help, each as a shell takes it."""
     return [Text.from_markup(line).plain.strip() for line in (command.epilog or "").splitlines()[1:]]
 
 
 def paragraphs(text: str) -> list[str]:
-    """The paragraphs of a help text, each on one line, whatever the width of the source."""
+    """Return the paragraphs of a help text, each on one line, whatever the width of the source."""
     return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
 
 
@@ -34,7 +34,7 @@ class Command(TyperCommand):
     """A command of `valens`."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """The arguments, then the options by panel."""
+        """Return the arguments, then the options by panel."""
         return sorted(map(_shown, super().get_params(ctx)), key=_place)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -52,7 +52,7 @@ class Group(TyperGroup):
     """`valens`, and what in it has commands of its own; alone it shows its help."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """The options, `--help` among the others."""
+        """Return the options, `--help` among the others."""
         params = list(map(_shown, super().get_params(ctx)))
         for param in params:
             param.rich_help_panel = None
@@ -64,7 +64,7 @@ class Group(TyperGroup):
             return super().parse_args(ctx, args or ([] if ctx.resilient_parsing else ["--help"]))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """The command that the first word names; UsageError, with the nearest names, if there is none."""
+        """Return the command that the first word names; UsageError, with the nearest names, if there is none."""
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
             raise UsageError(
                 f"{ctx.command_path} has no command {args[0]!r}. {did_you_mean(args[0], self.commands)}"
@@ -74,7 +74,7 @@ class Group(TyperGroup):
 
 
 def _shown(param: Any) -> Any:
-    """The option or argument, shown without what typer would add: `<bool>` to a flag, `<path>` to a name that says it."""
+    """Return the option or argument, without what typer would add: `<bool>` to a flag, `<path>` to a name that says it."""
     if getattr(param, "is_flag", False) and param.metavar is None:
         param.metavar = ""
     if param.param_type_name == "argument":

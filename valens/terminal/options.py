@@ -167,7 +167,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and 
 
 
 def representations_named(names: str) -> list[Representation]:
-    """The different representations of `--representations`; RepresentationError for one that is none."""
+    """Return the different representations of `--representations`; RepresentationError for one that is none."""
     from valens.representations.named import representation
 
     return list(dict.fromkeys(representation(name) for name in names.split(",")))

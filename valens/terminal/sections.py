@@ -37,7 +37,7 @@ _LONGEST_WORD = len("Classification")
 """A longer word above a column may be folded where that makes room."""
 
 _ROOM = "\N{FIGURE SPACE}"
-"""Stands behind a number in a column whose best has a `*`."""
+"""Stands after a number in a column whose best has a `*`."""
 
 _BETWEEN = 2
 """Spaces from one column to the next."""
@@ -114,7 +114,7 @@ def view_table(view: View, *, width: int) -> Table:
 
 
 def _placed(text: str, width: int) -> Text:
-    """A cell; the room behind a number for the mark of the best, which setting it to the right would drop, is kept."""
+    """Return a cell; the room after a number for the mark of the best, which setting it to the right would drop, is kept."""
     if not text.endswith(_ROOM):
         return as_said(text)
     said = as_said(f"{text.removesuffix(_ROOM)} ".rjust(width))
@@ -123,7 +123,7 @@ def _placed(text: str, width: int) -> Text:
 
 
 def _cells(view: View, form: Callable[[Cell], str]) -> list[list[str]]:
-    """The text of every cell; the best of a column has a `*`, and room is left for it in the others."""
+    """Return the text of every cell; the best of a column has a `*`, and room is left for it in the others."""
     starred = {index for row in view.rows for index, cell in enumerate(row) if cell.best}
     return [
         [
@@ -137,7 +137,7 @@ def _cells(view: View, form: Callable[[Cell], str]) -> list[list[str]]:
 
 
 def _widths(view: View, cells: list[list[str]], width: int, longest: int) -> list[int] | None:
-    """How many letters each column gets, so that numbers and the words above them are whole; None if it cannot be.
+    """Return how many letters each column gets, so that numbers and the words above them are whole; None if it cannot be.
 
     `longest` is where text is folded; not that of the first column, which names the row.
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> Table:
-    """A table of strings; the columns named in `right` are set to the right."""
+    """Return a table of strings; the columns named in `right` are set to the right."""
     out = Table(box=None, pad_edge=False)
     for column in columns:
         least = min(len(column), 7)
@@ -36,7 +36,7 @@ def pairs_table(pairs: Mapping[str, str]) -> Table:
 
 
 def differences_table(differences: pd.DataFrame) -> Table:
-    """How far apart readings are that should be equal: the largest difference over texts and layers, and its layer."""
+    """Return how far apart equal readings are: the largest difference over texts and layers, and its layer."""
     columns = ("comparison", "reading", "layer", "relative", "cosine gap")
     rows = [
         (row.comparison, row.reading, str(row.layer), f"{row.relative:.1e}", f"{row.cosine_gap:.1e}")
@@ -46,5 +46,5 @@ def differences_table(differences: pd.DataFrame) -> Table:
 
 
 def as_said(text: str, style: str = "") -> Text:
-    """A cell that shows the text as it is: neither brackets nor `:smile:` mean anything in it."""
+    """Return a cell that shows the text as it is: neither brackets nor `:smile:` mean anything in it."""
     return Text(escape_surrogates(text), style=style)

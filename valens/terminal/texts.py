@@ -22,7 +22,7 @@ TextFile = Annotated[Path, typer.Argument(metavar="TEXTS", help="A file of UTF-8
 
 
 def read_corpus(console: Console, name: str, *, data_root: Path | None, field: str | None, limit: int | None) -> Corpus:
-    """The corpus of `--corpus`, its notes told to whoever looks; CorpusError if it cannot be had."""
+    """Return the corpus of `--corpus`, its notes printed; CorpusError if it cannot be had."""
     from valens.corpora import corpus
 
     texts = corpus(name, data_root=data_root, field=field, limit=limit)
@@ -32,7 +32,7 @@ def read_corpus(console: Console, name: str, *, data_root: Path | None, field: s
 
 
 def read_suites(names: Sequence[str], *, data_root: Path | None, strict: bool) -> list[Suite]:
-    """The suites of a command line. `--data-root` is for those of mteb's tasks; TaskError if none is of them."""
+    """Return the suites of a command line. `--data-root` is for those of mteb's tasks; TaskError if none is of them."""
     from valens.suites.named import from_mteb, suite
 
     mirrored = [name for name in names if from_mteb(name)] or names
@@ -40,7 +40,7 @@ def read_suites(names: Sequence[str], *, data_root: Path | None, strict: bool) -
 
 
 def read_lines(path: Path) -> list[str]:
-    """The texts of a file, one a line; lines without text are left out."""
+    """Return the texts of a file, one a line; lines without text are left out."""
     texts = [line for line in _decoded(path).splitlines() if line.strip()]
     if not texts:
         raise CorpusError(f"{path} has no text in it. Give a file with one text a line.")
@@ -48,7 +48,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_every_line(path: Path | None) -> list[str]:
-    """The lines of a file, or of standard input, so that line i is text i; CorpusError for a line without text."""
+    """Return the lines of a file, or of standard input, so that line i is text i; CorpusError for a line without text."""
     lines = [line.removesuffix("\r") for line in _decoded(path).removesuffix("\n").split("\n")]
     empty = [number for number, line in enumerate(lines, start=1) if not line.strip()]
     if empty:
@@ -59,7 +59,7 @@ def read_every_line(path: Path | None) -> list[str]:
 
 
 def _decoded(path: Path | None) -> str:
-    """The text, without the mark that some editors put first."""
+    """Return the text, without the mark that some editors put first."""
     try:
         return (sys.stdin.buffer.read() if path is None else path.read_bytes()).decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -26,7 +26,7 @@ def reading_for(ctx: Any) -> Iterator[None]:
 
 
 def usage_message(error: Any) -> str:
-    """A `Misuse` in one line."""
+    """Return a `Misuse` in one line."""
     ctx, param = error.ctx, getattr(error, "param", None)
     path = ctx.command_path
     ask = f"`{path} --help` says what it takes."
@@ -42,7 +42,7 @@ def usage_message(error: Any) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A sentence with the names nearest to a word, and the space after it; empty if none is near."""
+    """Return a sentence with the names nearest to a word, and the space after it; empty if none is near."""
     names = {name.lstrip("-"): name for name in known}
     bare = word.lstrip("-")
     near = [name for name in names if bare and name.startswith(bare)] or nearest(bare, names, n=2, cutoff=0.5)
@@ -54,7 +54,7 @@ def _name(param: Any) -> str:
 
 
 def _found(error: Any) -> str:
-    """The value that was refused, if the library that checked it tells."""
+    """Return the value that was refused, if the library that checked it tells."""
     tell = getattr(error.__cause__, "errors", None)
     return repr(tell()[0]["input"]) if tell is not None else "that"
 
