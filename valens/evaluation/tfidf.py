@@ -35,7 +35,7 @@ def sparse_tfidf(texts: Sequence[str]) -> csr_array:
         TaskError: no text has a word.
 
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer  # results know the name of the baseline and compute none
+    from sklearn.feature_extraction.text import TfidfVectorizer  # here: results name the baseline and compute none
 
     try:
         return csr_array(TfidfVectorizer(sublinear_tf=True, dtype=np.float32).fit_transform(texts))
