@@ -29,7 +29,7 @@ from valens.selectors import SELECTORS
 ROOT = Path(__file__).resolve().parents[1]
 GENERATED = {"commands.md"}  # made from the command line itself, and tested by tests/test_command_reference.py
 DOCUMENTS = [ROOT / "README.md", *(path for path in sorted((ROOT / "docs").glob("*.md")) if path.name not in GENERATED)]
-MOST_LINES = {"README.md": 199}
+MOST_LINES = {"README.md": 120, "extending.md": 190}
 WIDEST = 130
 
 NOT_HERE = {
