@@ -1,1 +1,1 @@
-"""The questions put to stored vectors, one file each; public as `valens.probes`."""
+"""The questions put to stored vectors, one folder each; public as `valens.probes`."""

@@ -70,7 +70,7 @@ def run_probe(
         show_estimate(console, job.estimate(), as_json=as_json)
         return
     result = job.run()
-    result.save(out)
+    written = result.save(out)
     section = result.section()
     if as_json:
         for note in section.notes:
@@ -78,7 +78,7 @@ def run_probe(
         write_json(result.to_json() | {"notes": [*notes, *section.notes], "out": str(out)})
         return
     show_section(console, section)
-    say(console, f"{what_was_read(result)} {_files(result, out)} are in {out}", soft_wrap=True)
+    say(console, f"{what_was_read(result)} {_files(result, written)} are in {out}", soft_wrap=True)
 
 
 def what_was_read(result: Result) -> str:

@@ -60,5 +60,8 @@ class Probe(Protocol[Data_contra]):
         *,
         store: ActivationStore | str | Path,
     ) -> Job:
-        """Plan the probe of a model on a corpus or suite; ValensError for settings that these do not allow."""
+        """Plan the probe of a model on a corpus or suite; ValensError for settings that these do not allow.
+
+        A probe with vectors of its own (the logit lens) takes no representations, and as `store` a folder for its ranks.
+        """
         ...

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from valens.errors import SiteError
+from valens.errors import SelectionError, SiteError
 from valens.layers.layer_set import LayerSet
 from valens.model.model import Model
 from valens.representations.named import Representation
+from valens.representations.prompts import Prompt
+
+RESERVED = frozenset(
+    {"layer", "layers", "metric", "representation", "score", "TF-IDF", "chance", "unigram", "best layer"}
+)
+"""Names of columns and baselines, which no representation may have."""
 
 Layers = LayerSet | str | None
 """A layer set, its notation (`20-27`, `half`), or None for every layer that there is."""
@@ -34,6 +40,32 @@ def layers_asked(model: Model, representation: Representation, layers: LayerSet 
     if not wanted:
         raise SiteError(f"{representation} has no layer {layers}; it has {has[0]}..{has[-1]}. Ask for some of those.")
     return wanted
+
+
+def check_names(representations: Sequence[Representation]) -> None:
+    """Raise SelectionError for representations that a table cannot tell apart, or that are called as a column or baseline.
+
+    Two of one name would be one line of a figure, and one called `layer` or `TF-IDF` somebody else's.
+    """
+    names = [made.name for made in dict.fromkeys(representations)]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    reserved = [name for name in names if name in RESERVED]
+    if repeated or reserved:
+        raise SelectionError(
+            f"The name {(repeated or reserved)[0]!r} is taken, by another representation, a column or a baseline. Give each "
+            "representation a name of its own."
+        )
+
+
+def shared_prompt(representations: Sequence[Representation], what: str) -> Prompt:
+    """Return the one prompt that representations share; SelectionError (`what` begins it) for several, or none."""
+    prompts = {made.prompt for made in representations}
+    if len(prompts) != 1:
+        raise SelectionError(
+            f"{what} representations of one prompt; {len(representations)} representations of {len(prompts)} prompts were "
+            "given. Give one or more that share their prompt."
+        )
+    return prompts.pop()
 
 
 def check_layers(model: Model, layers: Iterable[int]) -> None:

@@ -92,6 +92,8 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name in _HOMES:
+        if _HOMES[name].startswith("probes."):
+            importlib.import_module("valens.probes")  # says so if that name leads to somebody else's
         return getattr(importlib.import_module(_HOMES[name]), name)
     if name in __all__:
         return importlib.import_module(f"valens.{name}")

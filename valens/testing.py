@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def check_task(task: Task, *, seed: int = 0) -> None:
         raise TaskError(f"{task.name}: a layer scores {both.score[1]} beside another and {second.score[0]} alone.")
     half = max(len(task.texts) // 2, 4)
     cut = task.limited(half)
-    if len(cut.texts) > max(half, 1) or not set(cut.texts) <= set(task.texts):
+    if len(cut.texts) > half or not set(cut.texts) <= set(task.texts):
         raise TaskError(f"{task.name}: cut to {half} texts it has {len(cut.texts)}, or others than before.")
 
 
@@ -120,15 +121,20 @@ def check_probe(probe: Probe[Any], model: Model, data: Any, representations: Seq
     """
     with tempfile.TemporaryDirectory(prefix="valens-") as folder:
         cost = probe.plan(model, data, representations, store=folder).estimate()
+        kept = [path for path in Path(folder).rglob("*") if path.suffix not in {"", ".json"}]
         first = probe.plan(model, data, representations, store=folder).run()
         second = probe.plan(model, data, representations, store=folder).run()
     broken = {
         "its estimate counts no forward pass before anything was read": cost.passes == 0,
+        "its estimate keeps what it reads": bool(kept),
         f"its result is a {type(first).__name__}, not a {probe.result.__name__}": type(first) is not probe.result,
         f"its result is of kind {first.kind!r}, not {probe.kind!r}": first.kind != probe.kind,
         "its result's section does not ask its question": first.section().question != probe.question,
         "a second run makes forward passes": second.provenance.get("forward_passes") != 0,
-        "a second run finds something else": not first.table.equals(second.table),
+        "a second run finds something else": not all(
+            table.equals(second.details.get(name, second.table))
+            for name, table in {"": first.table, **first.details}.items()
+        ),
     }
     for what, holds in broken.items():
         if holds:

@@ -22,9 +22,9 @@ from jaxtyping import Float, Int
 
 from probes.anisotropy.result import KIND, AnisotropyResult
 from probes.anisotropy.section import CENTRED, METRICS, QUESTION
-from probes.layers import Layers, layers_asked, layers_of_model
+from probes.layers import Layers, check_names, layers_asked, layers_of_model, shared_prompt
 from valens.corpora import Corpus
-from valens.errors import CorpusError, ResultError, SelectionError
+from valens.errors import CorpusError, ResultError
 from valens.extraction import extract
 from valens.extraction.estimate import Estimate
 from valens.layers.layer_set import LayerSet
@@ -33,6 +33,7 @@ from valens.progress import steps
 from valens.representations.named import HS, VA, Representation
 from valens.results.provenance import provenance
 from valens.statistics import percentile_interval, resample_counts
+from valens.statistics.seeds import check_seed
 from valens.store.store import ActivationStore
 
 FEWEST = 3
@@ -54,6 +55,7 @@ class Anisotropy:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured, before a model is loaded for it."""
+        check_seed(self.seed)
         if self.resamples < 1:
             raise ResultError(f"--resamples is 1 or more; {self.resamples} was asked for.")
 
@@ -68,18 +70,13 @@ class Anisotropy:
         """Plan what has to be read; CorpusError for fewer than three different texts, SiteError for layers beyond L."""
         layers = layers_of_model(model, self.layers)
         asked = {made: layers_asked(model, made, layers) for made in dict.fromkeys(representations)}
-        prompts = {made.prompt for made in asked}
-        if len(prompts) != 1:
-            raise SelectionError(
-                f"The same texts are read once, with one prompt; representations of {len(prompts)} were given. Give one or "
-                "more that share their prompt."
-            )
+        check_names(representations)
         reading = extract.plan(
             model,
             data.texts,
             [made.reading for made in asked],
             store=ActivationStore.of(store),
-            prompt=prompts.pop(),
+            prompt=shared_prompt(list(asked), "Anisotropy compares"),
             max_tokens=self.max_tokens,
         )
         rows = list(dict.fromkeys(row for passage in reading.passages for row in passage.rows))

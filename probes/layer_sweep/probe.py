@@ -28,8 +28,8 @@ from probes.layer_sweep.tables import (
     score_table,
     set_table,
 )
-from probes.layers import Layers, layers_asked, layers_of_model
-from valens.errors import SelectionError, SiteError
+from probes.layers import Layers, check_names, layers_asked, layers_of_model, shared_prompt
+from valens.errors import ResultError, SiteError
 from valens.extraction import extract
 from valens.extraction.estimate import Estimate
 from valens.extraction.layers_file import rounded_weights_hash
@@ -38,6 +38,7 @@ from valens.model.model import Model
 from valens.representations.named import HS, VA, Representation
 from valens.results.provenance import provenance
 from valens.selectors import SELECTORS, check_tasks, selector
+from valens.statistics.seeds import check_seed
 from valens.store.store import ActivationStore
 from valens.tasks import Suite
 
@@ -66,8 +67,11 @@ class LayerSweep:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a selector that does not exist, before a model is loaded for it."""
+        """Refuse what cannot be chosen or measured, before a model is loaded for it."""
         selector(self.select)
+        check_seed(self.seed)
+        if self.resamples < 1:
+            raise ResultError(f"--resamples is 1 or more; {self.resamples} was asked for.")
 
     def plan(
         self,
@@ -85,18 +89,13 @@ class LayerSweep:
         layers = layers_of_model(model, self.layers)
         asked = {made: layers_asked(model, made, layers) for made in representations}
         _check_choosable(model, asked, layers)
-        prompts = {made.prompt for made in asked}
-        if len(prompts) != 1:
-            raise SelectionError(
-                f"A sweep compares representations of one prompt; {len(asked)} representations of {len(prompts)} prompts "
-                "were given. Sweep one or more that share their prompt."
-            )
+        check_names(representations)
         reading = extract.plan(
             model,
             list(text_places(data)),
             [made.reading for made in asked],
             store=ActivationStore.of(store),
-            prompt=prompts.pop(),
+            prompt=shared_prompt(list(asked), "A sweep compares"),
             max_tokens=self.max_tokens,
             on_long=self.on_long,
         )

@@ -122,8 +122,9 @@ def _findings(result: Sweep) -> Iterator[str]:
             )
     yield from _compared(result.comparisons)
     if len(result.choices) > 1 and "replicates" in result.details:
-        first, second, *_ = result.choices
-        yield layer_by_layer(result.compare(first, second), first, second, "paired by resample")
+        first, *others = result.choices
+        for second in others:
+            yield layer_by_layer(result.compare(first, second), first, second, "paired by resample")
     words = result.table[result.table.representation == LEXICAL]
     if len(words):
         yield f"Words alone ({LEXICAL}) score {number(words.groupby('task_type').score.mean().mean())}."

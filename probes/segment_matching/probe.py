@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
-from probes.layers import Layers, layers_asked, layers_of_model
+from probes.layers import Layers, check_names, layers_asked, layers_of_model
 from probes.segment_matching.ranks import matched_ranks, rank_table, word_ranks
 from probes.segment_matching.recall import SIMILARITIES
 from probes.segment_matching.result import KIND, SegmentMatchingResult
@@ -28,6 +28,7 @@ from valens.layers.layer_set import LayerSet
 from valens.model.model import Model
 from valens.representations.named import HS, VA, Representation, check_no_prompts
 from valens.results.provenance import provenance
+from valens.statistics.seeds import check_seed
 from valens.store.store import ActivationStore
 
 MAX_TOKENS = 2000
@@ -68,6 +69,9 @@ class SegmentMatching:
             raise ResultError(f"A similarity is {', '.join(SIMILARITIES)}; {self.similarity!r} was asked for.")
         if self.interval not in INTERVALS:
             raise ResultError(f"An interval is percentile or bca; {self.interval!r} was asked for.")
+        check_seed(self.seed)
+        if self.resamples < 1:
+            raise ResultError(f"--resamples is 1 or more; {self.resamples} was asked for.")
 
     def plan(
         self,
@@ -84,6 +88,7 @@ class SegmentMatching:
         """
         layers = layers_of_model(model, self.layers)
         asked = {name: layers_asked(model, name, layers) for name in dict.fromkeys(representations)}
+        check_names(representations)
         check_no_prompts(representations, "Segments are cut from plain text")
         limit = token_limit(model, min(MAX_TOKENS, model.n_ctx) if self.max_tokens is None else self.max_tokens)
         segments = cut(

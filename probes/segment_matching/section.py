@@ -14,6 +14,7 @@ from valens.layers.layer_set import LayerSet
 from valens.results.formatting import layers_named, number, probability, with_interval
 from valens.results.section import Figures, Section, as_good, layer_by_layer, pictures_of
 from valens.results.views import View, view
+from valens.statistics.ties import first_highest
 
 QUESTION = "Does a text’s beginning find its own end?"
 
@@ -100,8 +101,10 @@ def _best_rows(result: Matching, metric: str) -> Iterator[Any]:
     scores = result.forward(metric)
     for name in result.representations:
         curve = scores[(scores.representation == name) & scores.layer.notna()]
+        if (curve.layer > 0).any():  # what enters the first block is there to compare with
+            curve = curve[curve.layer > 0]
         among = curve.layer[curve.among_best.fillna(False).astype(bool)].astype(int).tolist()
-        best = curve.loc[[curve.score.idxmax()]].assign(among=[among])
+        best = curve.iloc[[first_highest(curve.score.to_numpy(dtype=float))]].assign(among=[among])
         yield next(best.astype({"layer": int}).itertuples(index=False))
 
 

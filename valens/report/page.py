@@ -82,7 +82,7 @@ def _section_of(result: Result) -> Section:
     """Ask a result for its section; ResultError for a table that lacks what its kind has."""
     try:
         return result.section()
-    except (KeyError, AttributeError, IndexError) as error:
+    except (KeyError, AttributeError, IndexError, TypeError, ValueError) as error:
         raise ResultError(
             f"This result of {result.kind} lacks what such a result has ({error!r}). Run the probe again."
         ) from error

@@ -31,7 +31,7 @@ def provenance(**facts: Any) -> dict[str, Any]:
 
     return {
         "valens": __version__,
-        "commit": commit_of(Path(__file__).parents[1]),
+        "commit": commit_of(Path(__file__).parents[2]),
         "command": _command(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {

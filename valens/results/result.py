@@ -7,6 +7,7 @@ another interval or another test needs no model and no store.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,9 @@ from valens.results.views import view
 
 Read = TypeVar("Read", bound="Result")
 
+_DETAIL = re.compile(r"[\w-]+")
+"""The names of further tables, which are names of files."""
+
 _OPEN, _MOST = 100, 2000
 """Tables with more rows are folded, and left to their files, in the section of a kind that has none of its own."""
 
@@ -51,6 +55,19 @@ class Result:
     table: pd.DataFrame
     provenance: Mapping[str, Any]
     details: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse names that its files need for themselves: ResultError for a detail or a fact of such a name."""
+        taken = [name for name in self.details if not _DETAIL.fullmatch(name) or file_of(name) == TABLE]
+        if taken:
+            raise ResultError(
+                f"A further table cannot be called {taken[0]!r}: it is a file beside {TABLE}. Use letters, digits, - and _."
+            )
+        reserved = sorted({"kind", "details", "files"} & set(self.provenance))
+        if reserved:
+            raise ResultError(
+                f"Provenance cannot have a fact {reserved[0]!r}: a result's file says that itself. Rename it."
+            )
 
     CLASSES: ClassVar[dict[str, type[Result]]] = {}
     """The subclasses that are known, by the kind that they named."""
@@ -176,7 +193,7 @@ class Result:
     @classmethod
     def read(cls: type[Read], folder: str | Path) -> Read:
         """Read what `save` wrote; ResultError if the folder has no result, or one of another class."""
-        result = read_folder(folder, class_of=lambda kind: cls if Result.CLASSES.get(kind) is cls else class_of(kind))
+        result = read_folder(folder)
         if isinstance(result, cls):
             return result
         raise ResultError(f"{folder} holds a result of {result.kind}, not a {cls.__name__}. Use valens.read_result.")
@@ -197,8 +214,12 @@ def read_folder(folder: str | Path, *, class_of: Callable[[str], type[Result]] =
     try:
         path = path.expanduser()
         facts = read_json_object(path / PROVENANCE)
-        sums = facts.pop("files", None)  # older results have none
-        details = {name: read_table(path / file_of(name), sums) for name in facts.pop("details", ())}
+        sums, names = facts.pop("files", None), facts.pop("details", [])  # older results have no sums
+        if not (isinstance(names, list) and all(isinstance(name, str) and _DETAIL.fullmatch(name) for name in names)):
+            raise ValueError(f"the details in {PROVENANCE} are not names of tables")
+        if not (sums is None or isinstance(sums, dict)):
+            raise ValueError(f"the files in {PROVENANCE} are not names with their sums")
+        details = {name: read_table(path / file_of(name), sums) for name in names}
         kind = str(facts.pop("kind"))
         table = read_table(path / TABLE, sums)
     except (OSError, RuntimeError, ValueError, KeyError) as error:

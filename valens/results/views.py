@@ -120,7 +120,8 @@ def _constants(table: pd.DataFrame) -> tuple[str, pd.DataFrame]:
 
 
 def _bounds(name: str, table: pd.DataFrame) -> tuple[str, str] | None:
-    for pair in ((f"{name}_low", f"{name}_high"), *([("low", "high")] if name in {"score", "difference"} else [])):
+    main = next((column for column in ("score", "difference") if column in table.columns), None)
+    for pair in ((f"{name}_low", f"{name}_high"), *([("low", "high")] if name == main else [])):
         if set(pair) <= set(table.columns):
             return pair
     return None

@@ -79,7 +79,7 @@ def _show_set(console: Console, chosen: LayerSetSection) -> None:
         say(console, f"  {layer}: {why}")
     n_outside = len(chosen.reasons.rows) - len(chosen.why)
     if n_outside:
-        say(console, f"  The other {n_outside} are out; layers.json says why for each.")
+        say(console, f"  The other {n_outside} are out; the files have the reason for each.")
     _show_view(console, chosen.rules)
 
 
