@@ -24,7 +24,7 @@ site.addsitedir(sys.argv[1])
 sys.path.append(sys.argv[2])
 import valens as vl
 from valens import probes as _
-from valens.results import Result
+from valens.results.result import Result
 import probes
 print(vl.__file__, probes.__file__, vl.Result is Result, sep="\\n")
 """

@@ -56,8 +56,8 @@ class Result:
     provenance: Mapping[str, Any]
     details: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        """Refuse names that its files need for themselves: ResultError for a detail or a fact of such a name."""
+    def _check_names(self) -> None:
+        """Raise ResultError for a detail or a fact whose name the files need for themselves."""
         taken = [name for name in self.details if not _DETAIL.fullmatch(name) or file_of(name) == TABLE]
         if taken:
             raise ResultError(
@@ -170,6 +170,7 @@ class Result:
         that is there already stays whole until all of the new one is written; while the files change places the folder has
         no `provenance.json`. Old figures and documents made from the tables, and a report, are gone by then.
         """
+        self._check_names()
         out = writable_folder(folder)
         tables = {TABLE: self.table} | {file_of(name): table for name, table in self.details.items()}
         with contextlib.ExitStack() as files:
