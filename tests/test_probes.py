@@ -13,8 +13,10 @@ import probes.layer_sweep.probe
 import probes.layer_sweep.result
 from probes.catalogue import PROBES, Shipped
 from probes.contract import Probe
+from probes.layers import check_names
 from valens import probes as public
-from valens.errors import MissingPackageError
+from valens.errors import MissingPackageError, ProbeError, ResultError, SelectionError
+from valens.representations.named import Representation
 from valens.results.result import Result
 
 
@@ -57,3 +59,19 @@ def test_a_package_without_our_probes_is_named(tmp_path: Path, monkeypatch: pyte
         public._check_ours(spec)
     with pytest.raises(MissingPackageError, match="leads to nothing"):
         public._check_ours(None)
+
+
+@pytest.mark.parametrize("names", [("VA", "VA"), ("layer",), ("TF-IDF",)])
+def test_representations_that_a_table_cannot_tell_apart_are_refused(names: tuple[str, ...]) -> None:
+    readings = ("values/mean", "values/last")
+    given = [Representation(name, reading) for name, reading in zip(names, readings, strict=False)]
+    with pytest.raises(SelectionError, match=f"The name {names[0]!r} is taken"):
+        check_names(given)
+
+
+@pytest.mark.parametrize("settings", [public.LayerSweep, public.SegmentMatching, public.Anisotropy])
+def test_seeds_and_resamples_that_cannot_be_are_refused_before_anything_is_read(settings: type) -> None:
+    with pytest.raises(ProbeError, match="A seed is a whole number"):
+        settings(seed=-1)
+    with pytest.raises(ResultError, match="--resamples is 1 or more; 0 was asked for"):
+        settings(resamples=0)

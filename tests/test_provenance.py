@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from valens.results.provenance import commit_of
+from valens.results.provenance import commit_of, provenance
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def git(folder: Path, *words: str) -> str:
@@ -43,3 +45,10 @@ def test_no_git_and_no_commit_yet_are_no_error(tmp_path: Path, monkeypatch: pyte
     assert commit_of(tmp_path) is None
     monkeypatch.setenv("PATH", str(tmp_path))
     assert commit_of(tmp_path) is None
+
+
+def test_a_result_of_a_checkout_has_its_commit() -> None:
+    """What `provenance` finds itself, not what it is told: the folder of this very checkout."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no checkout")
+    assert provenance()["commit"] == commit_of(ROOT) is not None

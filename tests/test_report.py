@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -297,6 +298,16 @@ def test_a_lens_and_a_probing_tell_what_they_measured() -> None:
     gap = probing.compare_best("VA", "HS").iloc[0]
     said = " ".join(probing.section().findings).replace("−", "-")
     assert f"VA - HS is {gap.difference:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]" in said
+
+
+def test_a_page_says_what_was_read_and_what_is_doubtful(tmp_path: Path) -> None:
+    probing = read_result(PROBING)
+    doubted = replace(
+        probing, provenance=dict(probing.provenance) | {"notes": ["12 prefixes decide when a probe stops."]}
+    )
+    page = write_report(doubted.save(tmp_path)).read_text(encoding="utf-8")
+    assert "12 prefixes decide when a probe stops." in page
+    assert "Documents of peps.jsonl.gz" in page
 
 
 def test_the_same_result_gives_the_same_bytes(sweep_page: Path, tmp_path: Path) -> None:

@@ -58,6 +58,23 @@ def test_what_is_saved_is_read_back_to_the_last_digit(result: Result, tmp_path: 
     assert files(folder) == {"scores.parquet", "provenance.json"}
 
 
+@pytest.mark.parametrize("name", ["scores", "../elsewhere", "a/b", ""])
+def test_a_further_table_cannot_take_the_name_of_another_file(result: Result, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ResultError, match="A further table cannot be called"):
+        changed(result, details={name: TABLE}).save(tmp_path / "out")
+    with pytest.raises(ResultError, match="Provenance cannot have a fact 'kind'"):
+        changed(result, provenance={"kind": "another"}).save(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("facts", [{"details": None}, {"details": ["../x"]}, {"details": [], "files": []}])
+def test_provenance_of_another_shape_is_refused_in_a_line(result: Result, tmp_path: Path, facts: dict) -> None:
+    result.save(tmp_path)
+    write_json(tmp_path / "provenance.json", {"kind": "layer-sweep"} | facts)
+    with pytest.raises(ResultError, match="has no result that can be read"):
+        read_result(tmp_path)
+
+
 def test_details_are_files_of_their_own_and_come_back(result: Result, tmp_path: Path) -> None:
     ranks = pd.DataFrame({"document": [0, 1], "rank": [3, 1]})
     Result(result.kind, result.table, result.provenance, {"ranks": ranks}).save(tmp_path)

@@ -206,9 +206,8 @@ def _rules(result: Sweep, name: str, n_layers: int) -> View:
             "and `held out` on the other."
         )
     )
-    note = " ".join(["Means over task types with 95 % intervals; differences are paired.", honest, *refused]).replace(
-        "  ", " "
-    )
+    sentences = ["Means over task types with 95 % intervals; differences are paired.", honest, *refused]
+    note = " ".join(filter(None, sentences))
     plain = view(shown, f"What each rule chooses for {name}", note=note, constants_apart=False)
     sets = [frozenset(LayerSet.parse(layers, n_layers)) for layers in made.layers]
     at = [column.name for column in plain.columns].index("layers")

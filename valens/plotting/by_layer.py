@@ -60,7 +60,9 @@ def by_layer(
     column = panel or _panel_column(rows)
     _check_one_score_a_layer(rows, column)
     parts = (
-        {str(name): part for name, part in rows.groupby(column, sort=False, observed=True)} if column else {"": rows}
+        {str(name): part for name, part in rows.groupby(column, sort=False, observed=True, dropna=False)}
+        if column
+        else {"": rows}
     )
     colours = colours_of(list(dict.fromkeys(rows.representation)))
     with style():

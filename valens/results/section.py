@@ -77,7 +77,10 @@ def layer_by_layer(compared: pd.DataFrame, first: str, second: str, how: str, *,
 
 def as_good(best: int, among: Iterable[int]) -> str:
     """Say how many layers cannot be told from the best one."""
-    others = sorted(set(among) - {best})
+    equal = set(among)
+    if not equal:
+        return "whether others are as good cannot be told"
+    others = sorted(equal - {best})
     if not others:
         return "every other layer can be told from it"
     return f"{at_layers(str(LayerSet.of(others)))} cannot be told from it"
