@@ -159,7 +159,10 @@ def test_what_all_layers_score_alike_is_shown_too(table: pd.DataFrame, sets: pd.
 
 def test_every_chosen_layer_has_its_reason(table: pd.DataFrame, sets: pd.DataFrame, rules: pd.DataFrame) -> None:
     everything = Choice("all", LayerSet.of(LAYERS), dict.fromkeys(LAYERS, "in all"))
-    for choice, outside in ((CHOICE, ["  The other 35 are out; the files have the reason for each."]), (everything, [])):
+    for choice, outside in (
+        (CHOICE, ["  The other 35 are out; the files have the reason for each."]),
+        (everything, []),
+    ):
         console = Console(file=io.StringIO(), width=80)
         show_section(console, swept(table, sets, choice, rules=rules))
         lines = console.file.getvalue().splitlines()
