@@ -47,7 +47,7 @@ def check_names(representations: Sequence[Representation]) -> None:
 
     Two of one name would be one line of a figure, and one called `layer` or `TF-IDF` somebody else's.
     """
-    names = [made.name for made in dict.fromkeys(representations)]
+    names = [representation.name for representation in dict.fromkeys(representations)]
     repeated = sorted({name for name in names if names.count(name) > 1})
     reserved = [name for name in names if name in RESERVED]
     if repeated or reserved:
@@ -59,7 +59,7 @@ def check_names(representations: Sequence[Representation]) -> None:
 
 def shared_prompt(representations: Sequence[Representation], what: str) -> Prompt:
     """Return the one prompt that representations share; SelectionError (`what` begins it) for several, or none."""
-    prompts = {made.prompt for made in representations}
+    prompts = {representation.prompt for representation in representations}
     if len(prompts) != 1:
         raise SelectionError(
             f"{what} representations of one prompt; {len(representations)} representations of {len(prompts)} prompts were "

@@ -18,12 +18,12 @@ def results_in(folder: str | Path) -> dict[Path, Result]:
     a page that leaves out what is broken would look whole.
     """
     where = _folder(folder)
-    places = [place for place, files in _walk(where) if {PROVENANCE, TABLE} & set(files)]
-    if not places:
+    paths = [path for path, files in _walk(where) if {PROVENANCE, TABLE} & set(files)]
+    if not paths:
         raise ResultError(
             f"{where} has no result, and no folder in it has. Give the --out folder of a probe, or one that holds such."
         )
-    return {place.relative_to(where): read_result(place) for place in places}
+    return {path.relative_to(where): read_result(path) for path in paths}
 
 
 def _folder(folder: str | Path) -> Path:
@@ -32,19 +32,19 @@ def _folder(folder: str | Path) -> Path:
         path = path.expanduser()
         if path.is_dir():
             return path
-        found = "is a file" if path.exists() else "does not exist"
+        problem = "is a file" if path.exists() else "does not exist"
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: ~nobody has no home; ValueError: a zero byte
-        found = f"cannot be read ({error})"
-    raise ResultError(f"{path} {found}. Give the folder of a result, as a probe's --out leaves it.")
+        problem = f"cannot be read ({error})"
+    raise ResultError(f"{path} {problem}. Give the folder of a result, as a probe's --out leaves it.")
 
 
 def _walk(where: Path) -> list[tuple[Path, list[str]]]:
     """Return each folder that is not hidden, with the names in it, in order."""
-    found = []
-    for place, folders, files in os.walk(where, onerror=_refuse):
+    listings = []
+    for path, folders, files in os.walk(where, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found.append((Path(place), files))
-    return found
+        listings.append((Path(path), files))
+    return listings
 
 
 def _refuse(error: OSError) -> None:

@@ -69,12 +69,15 @@ class Anisotropy:
     ) -> AnisotropyJob:
         """Plan what has to be read; CorpusError for fewer than three different texts, SiteError for layers beyond L."""
         layers = layers_of_model(model, self.layers)
-        asked = {made: layers_asked(model, made, layers) for made in dict.fromkeys(representations)}
+        asked = {
+            representation: layers_asked(model, representation, layers)
+            for representation in dict.fromkeys(representations)
+        }
         check_names(representations)
         reading = extract.plan(
             model,
             data.texts,
-            [made.reading for made in asked],
+            [representation.reading for representation in asked],
             store=ActivationStore.of(store),
             prompt=shared_prompt(list(asked), "Anisotropy compares"),
             max_tokens=self.max_tokens,
@@ -124,7 +127,9 @@ class AnisotropyJob:
             corpus=self.corpus.facts(),
             documents={"used": len(different), "repeated": len(extraction.rows) - len(different)},
             texts_truncated=extraction.truncated,
-            representations={str(made): str(LayerSet.of(layers)) for made, layers in self.layers.items()},
+            representations={
+                str(representation): str(LayerSet.of(layers)) for representation, layers in self.layers.items()
+            },
             max_tokens=self.settings.max_tokens,
             resamples=self.settings.resamples,
             seed=self.settings.seed,

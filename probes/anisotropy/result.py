@@ -36,15 +36,15 @@ class AnisotropyResult(Result, kind=KIND):
         `p` of no difference as the bootstrap's standard error has it, `p_holm` corrected over the layers. ResultError for
         what was not measured.
         """
-        (ours, drawn), (theirs, drawn_too) = (self._curve(name, metric) for name in (first, second))
+        (ours, our_replicates), (theirs, their_replicates) = (self._curve(name, metric) for name in (first, second))
         layers = ours.index.intersection(theirs.index)
         if layers.empty:
             raise ResultError(f"{first!r} and {second!r} have no layers in common.")
         paired = compare_replicates(
             ours[layers].to_numpy(),
             theirs[layers].to_numpy(),
-            drawn.loc[layers].to_numpy(),
-            drawn_too.loc[layers].to_numpy(),
+            our_replicates.loc[layers].to_numpy(),
+            their_replicates.loc[layers].to_numpy(),
         )
         return pd.DataFrame({"layer": layers.astype(int), **paired.columns()})
 
@@ -80,7 +80,7 @@ class AnisotropyResult(Result, kind=KIND):
             raise ResultError(
                 f"There is no {metric!r} of {name!r}; there are {', '.join(METRICS)} of {', '.join(self.representations)}."
             )
-        drawn = self.detail("replicates")
-        part = drawn[(drawn.representation == name) & (drawn.metric == metric)]
+        replicates = self.detail("replicates")
+        part = replicates[(replicates.representation == name) & (replicates.metric == metric)]
         resampled = part.pivot_table(index="layer", columns="resample", values="value", dropna=False, observed=True)
         return rows.set_index("layer").score, resampled.astype(np.float64)

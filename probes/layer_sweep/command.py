@@ -137,14 +137,14 @@ def layer_sweep(
 
 def _cautions(suite: Suite, judging: Sequence[Suite]) -> list[str]:
     """Return what a reader must know of the tasks: those left out, how they were made, texts shared with those judging."""
-    said = [f"{missing.name} is left out of the selection. {missing.reason}" for missing in suite.left_out]
-    return [*said, *suite.notes, *(line for judged in judging for line in _shared(suite, judged))]
+    sentences = [f"{missing.name} is left out of the selection. {missing.reason}" for missing in suite.left_out]
+    return [*sentences, *suite.notes, *(line for judged in judging for line in _shared(suite, judged))]
 
 
 def _shared(suite: Suite, judged: Suite) -> list[str]:
     """Return what is known, and what is not, of the texts that the suite shares with the one it will be judged on."""
     from valens.suites.contamination import warning
 
-    said = [f"{missing.name} is not compared with the selection. {missing.reason}" for missing in judged.left_out]
+    sentences = [f"{missing.name} is not compared with the selection. {missing.reason}" for missing in judged.left_out]
     shared = warning(suite, judged)
-    return said + ([shared] if shared else [])
+    return sentences + ([shared] if shared else [])

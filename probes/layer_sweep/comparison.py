@@ -19,18 +19,18 @@ def compared(table: pd.DataFrame, replicates: pd.DataFrame, first: str, second: 
     layers = [{int(layer) for layer in single.layer[single.representation == name]} for name in (first, second)]
     shared = sorted(layers[0] & layers[1])
     if not shared:
-        there = ", ".join(single.representation.unique())
-        raise ResultError(f"{first!r} and {second!r} have no layers in common; there are {there}.")
+        representations = ", ".join(single.representation.unique())
+        raise ResultError(f"{first!r} and {second!r} have no layers in common; there are {representations}.")
     ours, theirs = (curve_of(single, replicates, name, shared, task_type) for name in (first, second))
-    found = compare_replicates(ours.score, theirs.score, ours.replicates, theirs.replicates)
-    return pd.DataFrame({"layer": np.array(shared, dtype=int), **found.columns()})
+    differences = compare_replicates(ours.score, theirs.score, ours.replicates, theirs.replicates)
+    return pd.DataFrame({"layer": np.array(shared, dtype=int), **differences.columns()})
 
 
 def curve_of(single: pd.DataFrame, replicates: pd.DataFrame, name: str, layers: list[int], task_type: str) -> TaskCurve:
     """Return the scores of a type of task, or over all types, at these layers."""
     rows = single[(single.representation == name) & single.layer.isin(layers)]
-    drawn = replicates[(replicates.representation == name) & replicates.layer.isin(layers)]
-    by_task = dict(iter(drawn.groupby("task", observed=True)))
+    selected = replicates[(replicates.representation == name) & replicates.layer.isin(layers)]
+    by_task = dict(iter(selected.groupby("task", observed=True)))
     curves = [
         TaskCurve(
             str(task), str(part.task_type.iloc[0]), part.sort_values("layer").score.to_numpy(), _matrix(by_task[task])
@@ -45,6 +45,6 @@ def curve_of(single: pd.DataFrame, replicates: pd.DataFrame, name: str, layers: 
     return mean_of_type(curves, task_type)
 
 
-def _matrix(drawn: pd.DataFrame) -> np.ndarray:
+def _matrix(replicates: pd.DataFrame) -> np.ndarray:
     """[layer, resample], from a row each."""
-    return drawn.pivot_table(index="layer", columns="resample", values="value", dropna=False).to_numpy(dtype=float)
+    return replicates.pivot_table(index="layer", columns="resample", values="value", dropna=False).to_numpy(dtype=float)

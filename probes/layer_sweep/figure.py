@@ -134,9 +134,9 @@ def _by_type(table: pd.DataFrame, replicates: pd.DataFrame | None = None) -> pd.
 def _bands(table: pd.DataFrame, replicates: pd.DataFrame) -> pd.DataFrame:
     """Return the 95 % interval of the mean over each type's tasks: model, representation, layer, task_type, low, high."""
     tasks = table[["model", "representation", "task", "task_type"]].drop_duplicates()
-    drawn = replicates.merge(tasks, on=["model", "representation", "task"])
+    scores = replicates.merge(tasks, on=["model", "representation", "task"])
     keys = ["model", "representation", "layer", "task_type"]
-    mean = drawn.pivot_table(index=keys, columns="resample", values="value", aggfunc="mean", dropna=False).dropna(
+    mean = scores.pivot_table(index=keys, columns="resample", values="value", aggfunc="mean", dropna=False).dropna(
         how="all"
     )
     low, high = percentile_interval(mean.to_numpy(dtype=float))

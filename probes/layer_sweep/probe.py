@@ -17,7 +17,7 @@ import pandas as pd
 
 from probes.layer_sweep.result import KIND, LayerSweepResult, choice_table
 from probes.layer_sweep.rules import BASELINES, SelectorResults, evaluate_selectors, rule_table
-from probes.layer_sweep.scores import LayerScorer, text_places
+from probes.layer_sweep.scores import LayerScorer, text_indices
 from probes.layer_sweep.section import QUESTION
 from probes.layer_sweep.tables import (
     comparison_table,
@@ -87,13 +87,13 @@ class LayerSweep:
         """
         check_tasks(selector(self.select), [task.task_type for task in data.tasks])
         layers = layers_of_model(model, self.layers)
-        asked = {made: layers_asked(model, made, layers) for made in representations}
+        asked = {representation: layers_asked(model, representation, layers) for representation in representations}
         _check_choosable(model, asked, layers)
         check_names(representations)
         reading = extract.plan(
             model,
-            list(text_places(data)),
-            [made.reading for made in asked],
+            list(text_indices(data)),
+            [representation.reading for representation in asked],
             store=ActivationStore.of(store),
             prompt=shared_prompt(list(asked), "A sweep compares"),
             max_tokens=self.max_tokens,
@@ -125,7 +125,7 @@ class SweepJob:
             model,
             suite,
             extraction,
-            text_places(suite),
+            text_indices(suite),
             settings.resamples,
             resamples_of_splits,
             settings.seed,
@@ -133,8 +133,8 @@ class SweepJob:
         )
         names = tuple(SELECTORS) if settings.compare else BASELINES
         results = [
-            evaluate_selectors(scorer, made, layers, select=settings.select, names=names)
-            for made, layers in self.layers.items()
+            evaluate_selectors(scorer, representation, layers, select=settings.select, names=names)
+            for representation, layers in self.layers.items()
         ]
         facts = provenance(
             **extraction.facts(),
@@ -233,7 +233,7 @@ def _described(suite: Suite) -> dict[str, Any]:
 
 
 def _check_choosable(model: Model, asked: Mapping[Representation, tuple[int, ...]], layers: LayerSet | None) -> None:
-    unusable = [made for made, wanted in asked.items() if not any(wanted)]
+    unusable = [representation for representation, wanted in asked.items() if not any(wanted)]
     if unusable:
         raise SiteError(
             f"There is nothing to choose for {unusable[0]} in the layers {layers}. Give one or more of "

@@ -72,8 +72,8 @@ class SelectorResults:
 
     def chosen_sets(self) -> dict[str, LayerSet]:
         """Return each rule's set, if it could choose, by its name, and first, as `chosen`, that of the rule asked for."""
-        made = {rule.name: rule.choice.layers for rule in self.rules if rule.choice}
-        return {"chosen": self.choice.layers} | made
+        by_rule = {rule.name: rule.choice.layers for rule in self.rules if rule.choice}
+        return {"chosen": self.choice.layers} | by_rule
 
     def scores_of(self, layers: LayerSet) -> Scores:
         """Return what the embedding averaged over one of the sets scores."""
@@ -94,7 +94,7 @@ def evaluate_selectors(
     asked = Rule(select, selector(select).select(curves[0]), _on_splits(select, curves))
     others = [_rule(name, curves) for name in names if name != select]
     ordered = sorted([asked, *others], key=lambda rule: list(SELECTORS).index(rule.name))
-    sets = list(dict.fromkeys(found for rule in ordered for found in rule.sets()))
+    sets = list(dict.fromkeys(layer_set for rule in ordered for layer_set in rule.sets()))
     return SelectorResults(
         representation=representation,
         layers=tuple(layers),
@@ -102,7 +102,7 @@ def evaluate_selectors(
         dimension=dimension,
         select=select,
         rules=tuple(ordered),
-        sets={found: place for place, found in enumerate(sets)},
+        sets={layer_set: index for index, layer_set in enumerate(sets)},
         averaged=scorer.sets(representation, sets),
     )
 
@@ -146,11 +146,11 @@ def _candidates(
     dimension: Float[np.ndarray, " layer"],
 ) -> list[LayerCurves]:
     """Return what a selector is given, on all units and on either split: the layers from 1, a block each."""
-    keep = [place for place, layer in enumerate(layers) if layer > 0]
+    keep = [index for index, layer in enumerate(layers) if layer > 0]
     return [
         LayerCurves(
             scorer.model.n_layers,
-            tuple(layers[place] for place in keep),
+            tuple(layers[index] for index in keep),
             tuple(
                 replace(curve, score=curve.score[keep], replicates=curve.replicates[keep])
                 for curve in alone.comparable(view)

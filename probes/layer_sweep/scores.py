@@ -42,7 +42,7 @@ class Scores:
 
     def curves(self, view: int = WHOLE) -> tuple[TaskCurve, ...]:
         """Return the scores on all units or on either split; nan where a score is undefined."""
-        parts = [(task, (found, *found.splits)[view]) for task, found in self.tasks]
+        parts = [(task, (evaluation, *evaluation.splits)[view]) for task, evaluation in self.tasks]
         return tuple(TaskCurve(task.name, task.task_type, part.score, part.replicates) for task, part in parts)
 
     def comparable(self, view: int = WHOLE) -> tuple[TaskCurve, ...]:
@@ -54,11 +54,11 @@ class Scores:
 
     def undefined(self) -> list[str]:
         """Return the tasks that have a score in no row, as a correlation with cosines that are all equal has none."""
-        return [task.name for task, found in self.tasks if np.isnan(found.score).all()]
+        return [task.name for task, evaluation in self.tasks if np.isnan(evaluation.score).all()]
 
-    def row(self, place: int) -> Scores:
+    def row(self, index: int) -> Scores:
         """One row of each evaluation."""
-        return Scores(tuple((task, _of_rows(found, slice(place, place + 1))) for task, found in self.tasks))
+        return Scores(tuple((task, _of_rows(evaluation, slice(index, index + 1))) for task, evaluation in self.tasks))
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class LayerScorer:
     model: Model
     suite: Suite
     extraction: Extraction
-    places: Mapping[str, int] = field(repr=False)
-    """Where each different text is among the extraction's rows, as `text_places` has it."""
+    indices: Mapping[str, int] = field(repr=False)
+    """Where each different text is among the extraction's rows, as `text_indices` has it."""
     resamples: int
     resamples_of_splits: int
     """How many resamples either split of a task has; 0 to score no splits."""
@@ -100,23 +100,23 @@ class LayerScorer:
         Clusterings and classifications take fewer runs than `sets` makes, and never mteb's own evaluators: these
         scores compare with each other only.
         """
-        found = self.quick_scores.setdefault(representation, {})
+        scored = self.quick_scores.setdefault(representation, {})
         tasks = tuple(in_fewer_runs(task, _QUICK_RUNS) for task in self.suite.tasks)
         brief = replace(self, suite=replace(self.suite, tasks=tasks), exact=False)
 
         def score(sets: Sequence[LayerSet]) -> Float[np.ndarray, " set"]:
-            missing = [layers for layers in dict.fromkeys(sets) if layers not in found]
+            missing = [layers for layers in dict.fromkeys(sets) if layers not in scored]
             if missing:
                 scores = brief._scores(representation, missing, resamples=1)
                 by_view = [mean_over_types(scores.comparable(each)).score for each in self.views]
-                found.update(zip(missing, zip(*by_view, strict=True), strict=True))
-            return np.array([found[layers][view] for layers in sets])
+                scored.update(zip(missing, zip(*by_view, strict=True), strict=True))
+            return np.array([scored[layers][view] for layers in sets])
 
         return score
 
     def dimension(self, representation: Representation, layers: Sequence[int]) -> Float[np.ndarray, " layer"]:
         """Return the intrinsic dimension of each layer's vectors, on the different texts of the suite or some of them."""
-        n = len(self.places)
+        n = len(self.indices)
         chosen = np.random.default_rng(self.seed).permutation(n)[:_DIMENSION_TEXTS].tolist()
         return np.array([two_nn(self.extraction.vectors(representation.reading, layer, chosen)) for layer in layers])
 
@@ -160,27 +160,27 @@ class LayerScorer:
         """Yield the averaged vectors of a task's texts, of as many sets at once as fit in memory."""
         width = self.model.sizes.width(representation.reading.stream)
         at_once = max(1, _CHUNK_BYTES // (4 * width * len(task.texts)))
-        places = [self.places[text] for text in task.texts]
+        indices = [self.indices[text] for text in task.texts]
         for start in range(0, len(sets), at_once):
             yield np.stack(
                 [
-                    averaged(self.extraction, representation.reading, layers, places)
+                    averaged(self.extraction, representation.reading, layers, indices)
                     for layers in sets[start : start + at_once]
                 ]
             )
 
 
-def text_places(suite: Suite) -> dict[str, int]:
-    """Return the different texts of a suite, and the place of each among them."""
+def text_indices(suite: Suite) -> dict[str, int]:
+    """Return the different texts of a suite, and the index of each among them."""
     texts = dict.fromkeys(chain.from_iterable(task.texts for task in suite.tasks))
-    return {text: place for place, text in enumerate(texts)}
+    return {text: index for index, text in enumerate(texts)}
 
 
-def _of_rows(found: Evaluation, rows: slice) -> Evaluation:
+def _of_rows(evaluation: Evaluation, rows: slice) -> Evaluation:
     return replace(
-        found,
-        score=found.score[rows],
-        replicates=found.replicates[rows],
-        samples=None if found.samples is None else found.samples[rows],
-        splits=tuple(_of_rows(split, rows) for split in found.splits),
+        evaluation,
+        score=evaluation.score[rows],
+        replicates=evaluation.replicates[rows],
+        samples=None if evaluation.samples is None else evaluation.samples[rows],
+        splits=tuple(_of_rows(split, rows) for split in evaluation.splits),
     )

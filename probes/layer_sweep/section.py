@@ -160,7 +160,7 @@ def _among_best(result: Sweep, name: str) -> list[int]:
     layers = sorted({int(layer) for layer in single.layer[single.representation == name]})
     curve = curve_of(single, result.details["replicates"], name, layers, AVERAGE)
     among = not_distinguishable_by_replicates(curve.score, curve.replicates)
-    return [layer for layer, kept in zip(layers, among, strict=True) if kept]
+    return [layer for layer, indistinguishable in zip(layers, among, strict=True) if indistinguishable]
 
 
 def _compared(comparisons: pd.DataFrame) -> Iterator[str]:
@@ -192,15 +192,15 @@ def _chosen_set(result: Sweep, name: str, choice: Choice) -> LayerSetSection:
 def _rules(result: Sweep, name: str, n_layers: int) -> View:
     """Show what each rule would choose, what that set scores, and how far it is from the chosen one."""
     ours = result.rules[result.rules.representation == name]
-    made = ours[ours.layers.notna()].copy()
+    rules = ours[ours.layers.notna()].copy()
     refused = [f"No set by “{row.selector}”: {row.refused}" for row in ours[ours.layers.isna()].itertuples()]
-    asked = (made.selector == result.choices[name].selector).to_numpy()
-    made.loc[asked, [column for column in made if column.startswith("chosen_minus_this")]] = float("nan")
-    shown = made[[column for column in _RULES if column in made]].rename(columns=_RULE_NAMES)
+    asked = (rules.selector == result.choices[name].selector).to_numpy()
+    rules.loc[asked, [column for column in rules if column.startswith("chosen_minus_this")]] = float("nan")
+    shown = rules[[column for column in _RULES if column in rules]].rename(columns=_RULE_NAMES)
     shown = shown.rename(columns=lambda column: column.replace("chosen_minus_this_", "chosen − this_"))
     honest = (
         ""
-        if "held_out" not in made
+        if "held_out" not in rules
         else (
             "`held out` is honest: the rule chose on one split of the data, and its set scored `in sample` on that split "
             "and `held out` on the other."
@@ -209,7 +209,7 @@ def _rules(result: Sweep, name: str, n_layers: int) -> View:
     sentences = ["Means over task types with 95 % intervals; differences are paired.", honest, *refused]
     note = " ".join(filter(None, sentences))
     plain = view(shown, f"What each rule chooses for {name}", note=note, constants_apart=False)
-    sets = [frozenset(LayerSet.parse(layers, n_layers)) for layers in made.layers]
+    sets = [frozenset(LayerSet.parse(layers, n_layers)) for layers in rules.layers]
     at = [column.name for column in plain.columns].index("layers")
     rows = tuple(
         (*row[:at], replace(row[at], layers=layers), *row[at + 1 :])

@@ -18,12 +18,12 @@ from valens.tasks import Task
 
 def score_table(results: Sequence[SelectorResults], lexical: Scores, model: Model) -> pd.DataFrame:
     """Single layers of every representation, and the lexical baseline, which has no layer."""
-    words = [_origin(LEXICAL, model, None) | _numbers(task, found, place=0) for task, found in lexical.tasks]
+    words = [_origin(LEXICAL, model, None) | _numbers(task, evaluation, index=0) for task, evaluation in lexical.tasks]
     rows = [
-        _origin(result.representation.name, model, layer) | _numbers(task, found, place=place)
+        _origin(result.representation.name, model, layer) | _numbers(task, evaluation, index=index)
         for result in results
-        for task, found in result.alone.tasks
-        for place, layer in enumerate(result.layers)
+        for task, evaluation in result.alone.tasks
+        for index, layer in enumerate(result.layers)
     ]
     return pd.DataFrame(words + rows).astype({"layer": "Int64", "depth": "Float64"})
 
@@ -46,15 +46,15 @@ def sample_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
                 "representation": result.representation.name,
                 "task": task.name,
                 "layer": layer,
-                "what": found.sample,
+                "what": evaluation.sample,
                 "sample": np.arange(len(values)),
                 "value": values.astype(np.float32),
             }
         )
         for result in results
-        for task, found in result.alone.tasks
-        if found.samples is not None
-        for layer, values in zip(result.layers, found.samples, strict=True)
+        for task, evaluation in result.alone.tasks
+        if evaluation.samples is not None
+        for layer, values in zip(result.layers, evaluation.samples, strict=True)
     ]
     return pd.concat(parts, ignore_index=True)
 
@@ -66,10 +66,10 @@ def replicate_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
     """
     parts = []
     for result in results:
-        for task, found in result.alone.tasks:
-            place, resample = np.indices(found.replicates.shape, dtype=np.int32).reshape(2, -1)
-            numbers = {"layer": np.array(result.layers)[place], "resample": resample}
-            values = found.replicates.ravel().astype(np.float32)
+        for task, evaluation in result.alone.tasks:
+            index, resample = np.indices(evaluation.replicates.shape, dtype=np.int32).reshape(2, -1)
+            numbers = {"layer": np.array(result.layers)[index], "resample": resample}
+            values = evaluation.replicates.ravel().astype(np.float32)
             parts.append(
                 pd.DataFrame(
                     {"representation": result.representation.name, "task": task.name, **numbers, "value": values}
@@ -82,10 +82,10 @@ def set_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
     """Return the averaged embedding over each rule's set, on each task."""
     rows = [
         {"representation": result.representation.name, "set": name, "layers": str(layers)}
-        | _numbers(task, found, place=0)
+        | _numbers(task, evaluation, index=0)
         for result in results
         for name, layers in result.chosen_sets().items()
-        for task, found in result.scores_of(layers).tasks
+        for task, evaluation in result.scores_of(layers).tasks
     ]
     return pd.DataFrame(rows)
 
@@ -121,14 +121,14 @@ def _origin(representation: str, model: Model, layer: int | None) -> dict[str, A
     return {"model": model.name, "representation": representation, "layer": layer, "depth": depth}
 
 
-def _numbers(task: Task, found: Evaluation, *, place: int) -> dict[str, Any]:
-    low, high = found.interval()
+def _numbers(task: Task, evaluation: Evaluation, *, index: int) -> dict[str, Any]:
+    low, high = evaluation.interval()
     return {
         "task": task.name,
         "task_type": task.task_type,
         "metric": task.metric,
-        "score": float(found.score[place]),
-        "low": float(low[place]),
-        "high": float(high[place]),
-        "n": found.n,
+        "score": float(evaluation.score[index]),
+        "low": float(low[index]),
+        "high": float(high[index]),
+        "n": evaluation.n,
     }
