@@ -95,13 +95,13 @@ def whole_numbers(text: str, option: str) -> list[int]:
     from valens.errors import CorpusError
 
     parts = [_PART.fullmatch(part.strip()) for part in text.split(",")]
-    found = [
+    ranges = [
         range(int(part[1]), int(part[2] or part[1]) + 1) if part is not None else range(0)  # an empty one is refused
         for part in parts
     ]
-    if not all(found):
+    if not all(ranges):
         raise CorpusError(f"{option} takes whole numbers, as 1-5 or 1,2,8; got {text!r}.")
-    return sorted({number for part in found for number in part})
+    return sorted({number for part in ranges for number in part})
 
 
 def whole_range(text: str, option: str) -> tuple[int, int]:

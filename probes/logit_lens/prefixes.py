@@ -76,22 +76,22 @@ def draw_prefixes(
     """
     used = tokens[1] + farthest
     beginnings = _beginnings(tokenizer, corpus.texts, used)
-    long = [place for place, text in enumerate(beginnings) if len(text) == used]
-    said = [str(tokenizer.decode(list(beginnings[place].ids))) for place in long]
-    kept = [long[place] for place in distinct(said)]
-    if not kept:
+    long = [index for index, text in enumerate(beginnings) if len(text) == used]
+    decoded = [str(tokenizer.decode(list(beginnings[index].ids))) for index in long]
+    chosen = [long[index] for index in distinct(decoded)]
+    if not chosen:
         most = max(map(len, beginnings))
         raise CorpusError(
             f"None of the {len(corpus.texts):,} texts of {corpus.name} has {used} tokens, as the longest prefix and its "
             f"farthest offset need; the longest has {most}. Lower --prefix-tokens or --offsets, or give longer texts."
         )
-    texts = tuple(beginnings[place] for place in kept)
+    texts = tuple(beginnings[index] for index in chosen)
     return Continuations(
-        documents=tuple(kept),
+        documents=tuple(chosen),
         texts=texts,
         prefixes=tuple(_lengths(text, tokens, n, seed) for text in texts),
         short=len(beginnings) - len(long),
-        repeated=len(long) - len(kept),
+        repeated=len(long) - len(chosen),
     )
 
 
@@ -106,11 +106,11 @@ def _beginnings(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], n_toke
     """Return each text's first `n_tokens` tokens, without tokenising all of a long text."""
     limit = _LETTERS * n_tokens
     cuts = [text[:limit] if text[:limit].strip() else text for text in texts]
-    found = [_first(text, n_tokens) for text in _tokenized(tokenizer, cuts, n_tokens)]
-    again = [place for place, text in enumerate(texts) if len(text) > limit and len(found[place]) < n_tokens]
-    for place, text in zip(again, _tokenized(tokenizer, [texts[place] for place in again], n_tokens), strict=True):
-        found[place] = _first(text, n_tokens)
-    return found
+    beginnings = [_first(text, n_tokens) for text in _tokenized(tokenizer, cuts, n_tokens)]
+    again = [index for index, text in enumerate(texts) if len(text) > limit and len(beginnings[index]) < n_tokens]
+    for index, text in zip(again, _tokenized(tokenizer, [texts[index] for index in again], n_tokens), strict=True):
+        beginnings[index] = _first(text, n_tokens)
+    return beginnings
 
 
 def _tokenized(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], n_tokens: int) -> list[Tokens]:

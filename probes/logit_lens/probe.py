@@ -87,11 +87,11 @@ class LogitLens:
         offsets = tuple(sorted(set(self.offsets)))
         limit = _limit(model, self.prefix_tokens, offsets)
         Unembedding.of(model)  # refuses a model that has none before anything is read
-        drawn = draw_prefixes(
+        continuations = draw_prefixes(
             model.tokenizer, data, tokens=self.prefix_tokens, farthest=offsets[-1], n=self.prefixes, seed=self.seed
         )
-        model.check_token_ids(text.ids for text in drawn.texts)
-        _check_number(drawn, data)
+        model.check_token_ids(text.ids for text in continuations.texts)
+        _check_number(continuations, data)
         identity = how_read(model, prompt=PLAIN, max_tokens=limit, stored="float32") | {
             "format": _FORMAT,
             "probe": KIND,
@@ -104,8 +104,8 @@ class LogitLens:
             "prefixes": self.prefixes,
             "seed": self.seed,
         }
-        kept = None if store is None else PartialResults.of(_folder_of_ranks(store), identity)
-        return LensJob(self, model, data, RankReading(model, drawn, offsets, identity, kept))
+        partial_results = None if store is None else PartialResults.of(_folder_of_ranks(store), identity)
+        return LensJob(self, model, data, RankReading(model, continuations, offsets, identity, partial_results))
 
 
 @dataclass(frozen=True)
@@ -119,38 +119,42 @@ class LensJob:
 
     def estimate(self) -> Estimate:
         """Return what reading the texts would cost; reads one text to measure the speed, and keeps nothing."""
-        drawn = self.reading.continuations
+        continuations = self.reading.continuations
         notes = (
-            f"left out: {drawn.short:,} too short, {drawn.repeated:,} repeated",
-            f"{drawn.n_instances:,} prefixes",
+            f"left out: {continuations.short:,} too short, {continuations.repeated:,} repeated",
+            f"{continuations.n_instances:,} prefixes",
         )
         return replace(self.reading.estimate(), notes=notes)
 
     def run(self) -> LogitLensResult:
         """Read the texts, and score the ranks of their tokens at every layer."""
         settings, model, corpus = self.settings, self.model, self.corpus
-        drawn, offsets = self.reading.continuations, self.reading.offsets
+        continuations, offsets = self.reading.continuations, self.reading.offsets
         extraction = self.reading.run()
         vocabulary = len(Unembedding.of(model).weight)
-        unigram = unigram_ranks(drawn, offsets, vocabulary=vocabulary, seed=settings.seed)
+        unigram = unigram_ranks(continuations, offsets, vocabulary=vocabulary, seed=settings.seed)
         curves = curves_of(extraction.ranks, unigram)
         tables = LensTables(curves, offsets, model.n_layers, settings.resamples, settings.seed)
         named = {"model": model.name, "corpus": corpus.name}
         details = {
             "best": tables.best().assign(**named),
             "differences": tables.differences().assign(**named),
-            "ranks": rank_table(extraction.ranks, drawn, offsets, corpus.ids, model.n_layers),
+            "ranks": rank_table(extraction.ranks, continuations, offsets, corpus.ids, model.n_layers),
         }
         facts = provenance(**self.reading.facts(extraction), **self._facts())
         return LogitLensResult(KIND, tables.by_layer().assign(**named), facts, details)
 
     def _facts(self) -> dict[str, Any]:
         """Return what provenance says of the texts and settings."""
-        settings, drawn = self.settings, self.reading.continuations
+        settings, continuations = self.settings, self.reading.continuations
         return {
             "corpus": self.corpus.facts(),
-            "documents": {"used": len(drawn.texts), "too_short": drawn.short, "repeated": drawn.repeated},
-            "instances": drawn.n_instances,
+            "documents": {
+                "used": len(continuations.texts),
+                "too_short": continuations.short,
+                "repeated": continuations.repeated,
+            },
+            "instances": continuations.n_instances,
             "offsets": list(self.reading.offsets),
             "prefix_tokens": list(settings.prefix_tokens),
             "prefixes": settings.prefixes,
@@ -217,11 +221,12 @@ def _limit(model: Model, prefix_tokens: tuple[int, int], offsets: Sequence[int])
     return limit
 
 
-def _check_number(drawn: Continuations, corpus: Corpus) -> None:
-    if len(drawn.texts) < 2:  # noqa: PLR2004
+def _check_number(continuations: Continuations, corpus: Corpus) -> None:
+    if len(continuations.texts) < 2:  # noqa: PLR2004
         raise CorpusError(
             f"One text of {corpus.name} can be used, and layers are chosen on one half of the documents to be scored on the "
-            f"other. {drawn.short} were too short and {drawn.repeated} repeated; give more texts, or lower --prefix-tokens."
+            f"other. {continuations.short} were too short and {continuations.repeated} repeated; give more texts, or lower "
+            "--prefix-tokens."
         )
 
 

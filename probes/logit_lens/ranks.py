@@ -35,16 +35,16 @@ def text_ranks(model: Model, text: Tokens, prefixes: Sequence[int], offsets: Seq
     packing = pack(text.ids, prefixes, offsets)
     read = read_restricted(model, packing)
     n_layers, n_prefixes, n_offsets, _ = read.attn_out.shape
-    found = np.zeros((len(NAMES), len(NORMS), n_layers, n_prefixes, n_offsets), dtype=np.int32)
+    all_ranks = np.zeros((len(NAMES), len(NORMS), n_layers, n_prefixes, n_offsets), dtype=np.int32)
     by_query = {VA: read.attn_out, WHS: read.pooled, VA_SUM: read.attn_out.cumsum(dim=0)}
     by_prefix = {VA_UNIFORM: read.uniform, LHS: read.last[None]}
     for group, shared in ((by_query, False), (by_prefix, True)):
-        names = [place for place, name in enumerate(NAMES) if name in group]
-        for place, ranks in zip(
-            names, _ranked(model, [group[NAMES[place]] for place in names], packing.targets, shared=shared), strict=True
+        names = [index for index, name in enumerate(NAMES) if name in group]
+        for index, ranks in zip(
+            names, _ranked(model, [group[NAMES[index]] for index in names], packing.targets, shared=shared), strict=True
         ):
-            found[place, :, n_layers - ranks.shape[1] :] = ranks
-    return found
+            all_ranks[index, :, n_layers - ranks.shape[1] :] = ranks
+    return all_ranks
 
 
 def _ranked(

@@ -64,15 +64,15 @@ class RankReading:
     def pending(self) -> list[int]:
         """Return the places of the documents that a pass is needed for."""
         stored = self._stored()
-        return [place for place in range(len(self.continuations.texts)) if place not in stored]
+        return [index for index in range(len(self.continuations.texts)) if index not in stored]
 
     def estimate(self) -> Estimate:
         """Return what `run` would cost; computes one text to measure the speed, and keeps nothing."""
         pending, texts = self.pending(), self.continuations.texts
         self._check(pending)
         start = time.monotonic()
-        for place in pending[:1]:
-            self.ranks_of(place)
+        for index in pending[:1]:
+            self.ranks_of(index)
         return Estimate(
             texts=len(texts),
             different_texts=len(texts),
@@ -89,26 +89,26 @@ class RankReading:
         """Read the texts that are pending, one after the other, and give the ranks of all."""
         if self.kept is not None:
             self.kept.begin()
-        found, texts, start = self._stored(), self.continuations.texts, time.monotonic()
-        pending = [place for place in range(len(texts)) if place not in found]
+        by_index, texts, start = self._stored(), self.continuations.texts, time.monotonic()
+        pending = [index for index in range(len(texts)) if index not in by_index]
         self._check(pending)
         title, n_tokens = f"Reading continuations, {self.model.name}", self._n_tokens(pending)
         with progress(title, texts=len(pending), tokens=n_tokens) as advance:
-            for place in pending:
-                found[place] = self.ranks_of(place)
+            for index in pending:
+                by_index[index] = self.ranks_of(index)
                 if self.kept is not None:
-                    self.kept.write(row_of(texts[place]), found[place])
-                advance(1, len(texts[place]))
-        ranks = np.stack([found[place] for place in range(len(texts))])
+                    self.kept.write(row_of(texts[index]), by_index[index])
+                advance(1, len(texts[index]))
+        ranks = np.stack([by_index[index] for index in range(len(texts))])
         return RankExtraction(ranks, len(pending), time.monotonic() - start)
 
-    def ranks_of(self, place: int) -> TextRanks:
+    def ranks_of(self, index: int) -> TextRanks:
         """Return the ranks of one text, by one pass; CaptureError naming the text if a vector is not finite."""
-        text, prefixes = self.continuations.texts[place], self.continuations.prefixes[place]
+        text, prefixes = self.continuations.texts[index], self.continuations.prefixes[index]
         try:
             return text_ranks(self.model, text, prefixes, self.offsets)
         except CaptureError as error:
-            raise CaptureError(f"Text {self.continuations.documents[place]} (from 0): {error}") from error
+            raise CaptureError(f"Text {self.continuations.documents[index]} (from 0): {error}") from error
 
     @property
     def _shape(self) -> tuple[int, ...]:
@@ -116,14 +116,14 @@ class RankReading:
         n_prefixes = len(self.continuations.prefixes[0])
         return len(NAMES), len(NORMS), self.model.n_layers, n_prefixes, len(self.offsets)
 
-    def _n_tokens(self, places: Sequence[int]) -> int:
-        return sum(len(self.continuations.texts[place]) for place in places)
+    def _n_tokens(self, indices: Sequence[int]) -> int:
+        return sum(len(self.continuations.texts[index]) for index in indices)
 
     def _check(self, pending: Sequence[int]) -> None:
         """Refuse a model whose attention cannot be restricted, as the text with the longest prefix shows."""
         if not pending:
             return
-        longest = max(pending, key=lambda place: self.continuations.prefixes[place][-1])
+        longest = max(pending, key=lambda index: self.continuations.prefixes[index][-1])
         ids = self.continuations.texts[longest].ids
         packing = pack(ids, self.continuations.prefixes[longest], self.offsets)
         check_restrictable(self.model, ids[:-1], row=len(packing.ids))
@@ -134,4 +134,4 @@ class RankReading:
             return {}
         rows = map(row_of, self.continuations.texts)
         read = (self.kept.read(row, shape=self._shape, dtype=np.int32) for row in rows)
-        return {place: ranks for place, ranks in enumerate(read) if ranks is not None}
+        return {index: ranks for index, ranks in enumerate(read) if ranks is not None}

@@ -87,7 +87,7 @@ def pack(ids: Sequence[int], prefixes: Sequence[int], offsets: Sequence[int]) ->
             f"{max(prefixes) + max(offsets)}; this one has {len(ids)}. Leave it out, or choose shorter prefixes."
         )
     text, longest = torch.tensor(ids), max(prefixes)
-    positions, reach = list(range(longest)), [place + 1 for place in range(longest)]
+    positions, reach = list(range(longest)), [position + 1 for position in range(longest)]
     queries = torch.empty(len(prefixes), len(offsets), dtype=torch.long)
     for row, prefix in enumerate(prefixes):
         for column, offset in enumerate(offsets):
@@ -97,11 +97,11 @@ def pack(ids: Sequence[int], prefixes: Sequence[int], offsets: Sequence[int]) ->
                 reach.append(prefix)
     spares = torch.arange(len(prefixes)) + len(positions)
     lengths = torch.tensor(prefixes)
-    places = torch.tensor([*positions, *(prefix - 1 for prefix in prefixes)])
+    all_positions = torch.tensor([*positions, *(prefix - 1 for prefix in prefixes)])
     return Packing(
-        ids=text[places],
-        positions=places,
-        sees=torch.arange(len(places)) < torch.tensor([*reach, *prefixes])[:, None],
+        ids=text[all_positions],
+        positions=all_positions,
+        sees=torch.arange(len(all_positions)) < torch.tensor([*reach, *prefixes])[:, None],
         prefixes=lengths,
         queries=queries,
         spares=spares,

@@ -42,10 +42,10 @@ class LogitLensResult(Result, kind=KIND):
 
         The first is what a layer is worth; the second is what the paper reports, and flatters. ResultError for another.
         """
-        found = self.detail("best")
-        if choice not in set(found.choice):
-            raise ResultError(f"Layers are chosen as {', '.join(dict.fromkeys(found.choice))}; not as {choice!r}.")
-        return found[found.choice == choice].drop(columns="choice").reset_index(drop=True)
+        table = self.detail("best")
+        if choice not in set(table.choice):
+            raise ResultError(f"Layers are chosen as {', '.join(dict.fromkeys(table.choice))}; not as {choice!r}.")
+        return table[table.choice == choice].drop(columns="choice").reset_index(drop=True)
 
     def compare(
         self, first: str, second: str, *, norm: bool = False, resamples: int = 10_000, seed: int = 0
@@ -57,9 +57,9 @@ class LogitLensResult(Result, kind=KIND):
         `p_holm` corrected over the offsets. ResultError for what has no ranks.
         """
         scores = [self._scores(name, norm=ONE_NORM.get(name, norm)) for name in (first, second)]
-        ours, theirs = (scores_held_out(found, seed=self.provenance["seed"]) for found in scores)
-        found = compare_paired(ours, theirs, resamples=resamples, seed=seed)
-        return pd.DataFrame({"offset": sorted(self.ranks.offset.unique()), **found.columns()})
+        ours, theirs = (scores_held_out(line, seed=self.provenance["seed"]) for line in scores)
+        differences = compare_paired(ours, theirs, resamples=resamples, seed=seed)
+        return pd.DataFrame({"offset": sorted(self.ranks.offset.unique()), **differences.columns()})
 
     def figures(self) -> Figures:
         """Figure 8, MRR@100 by offset; the same by layer; and both as a map."""
@@ -88,9 +88,9 @@ class LogitLensResult(Result, kind=KIND):
         ranks = self.ranks
         part = ranks[(ranks.representation == representation) & (ranks.norm == norm)]
         if part.empty:
-            there = ", ".join(map(str, ranks.representation.unique()))
+            names = ", ".join(map(str, ranks.representation.unique()))
             raise ResultError(
-                f"There are no ranks of {representation!r}; there are {there}. `.differences` has other lines too."
+                f"There are no ranks of {representation!r}; there are {names}. `.differences` has other lines too."
             )
         scores = part.assign(score=reciprocal(part["rank"].to_numpy())).groupby(["layer", "offset", "document"]).score
         mean = scores.mean().sort_index()

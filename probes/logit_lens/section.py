@@ -106,13 +106,13 @@ def _compared(differences: pd.DataFrame) -> Iterator[str]:
 
 def _verdicts(rows: Sequence[Any]) -> Iterator[str]:
     """Say where the corrected test decides, where it does not though the interval excludes 0, and where neither does."""
-    told = {
+    by_verdict = {
         "ahead at": [row for row in rows if _is_called(row) and row.difference > 0],
         "behind at": [row for row in rows if _is_called(row) and row.difference < 0],
         _DISAGREE: [row for row in rows if not _is_called(row) and (row.low > 0 or row.high < 0)],
         "not told apart at": [row for row in rows if not _is_called(row) and row.low <= 0 <= row.high],
     }
-    for verdict, group in told.items():
+    for verdict, group in by_verdict.items():
         if group:
             gaps = ", ".join(_gap(row, tested=verdict == _DISAGREE) for row in group)
             yield f"{verdict} {'offsets' if len(group) > 1 else 'offset'} {gaps}"

@@ -80,14 +80,14 @@ class LensTables:
     def best(self) -> pd.DataFrame:
         """MRR@100 of each line's best layer, by how it was chosen; `layers` are one, or the two splits' if they differ."""
         rows = []
-        for curve, (place, offset) in product(self.curves, enumerate(self.offsets)):
-            highest = first_highest(curve.scores[:, place].mean(axis=1))
-            found, chosen = score_held_out(curve.scores[:, place], seed=self.seed)
-            for choice, scores, places in (
-                (BEST, curve.scores[highest, place], (highest,)),
-                (HELD_OUT, found, chosen),
+        for curve, (index, offset) in product(self.curves, enumerate(self.offsets)):
+            highest = first_highest(curve.scores[:, index].mean(axis=1))
+            held_out, by_split = score_held_out(curve.scores[:, index], seed=self.seed)
+            for choice, scores, chosen in (
+                (BEST, curve.scores[highest, index], (highest,)),
+                (HELD_OUT, held_out, by_split),
             ):
-                layers = ", ".join(str(curve.layers[one] or "–") for one in dict.fromkeys(places))
+                layers = ", ".join(str(curve.layers[one] or "–") for one in dict.fromkeys(chosen))
                 numbers = next(self._numbers(scores[None, None]))
                 rows.append(_of(curve, offset) | {"choice": choice, "layers": layers} | numbers)
         return pd.DataFrame(rows)
@@ -101,10 +101,10 @@ class LensTables:
         rows = []
         for (first, second), norm in product(PAIRS, NORMS):
             ours, theirs = chosen[first, norm], chosen[second, ONE_NORM.get(second, norm)]
-            found = compare_paired(ours, theirs, resamples=self.resamples, seed=self.seed)
-            for place, offset in enumerate(self.offsets):
+            differences = compare_paired(ours, theirs, resamples=self.resamples, seed=self.seed)
+            for index, offset in enumerate(self.offsets):
                 pair = {"first": first, "second": second, "norm": norm, "offset": offset, "metric": METRIC}
-                numbers = {name: float(column[place]) for name, column in found.columns().items()}
+                numbers = {name: float(column[index]) for name, column in differences.columns().items()}
                 rows.append(pair | numbers | {"n": ours.shape[1]})
         return pd.DataFrame(rows)
 
@@ -125,21 +125,21 @@ class LensTables:
 def curves_of(ranks: Ranks, unigram: Int[np.ndarray, "document prefix offset"]) -> tuple[Curve, ...]:
     """Every representation with and without the final norm, and the baseline; a document's score is its prefixes' mean."""
     n_layers = ranks.shape[3]
-    found = []
+    curves = []
     for (row, name), (column, norm) in product(enumerate(NAMES), enumerate(NORMS)):
         layers = range(n_layers, n_layers + 1) if name == LHS else range(1, n_layers + 1)
         part = ranks[:, row, column, n_layers - len(layers) :]
         scores = reciprocal(part).mean(axis=2)
-        found.append(Curve(name, norm, tuple(layers), np.moveaxis(scores, 0, -1)))
+        curves.append(Curve(name, norm, tuple(layers), np.moveaxis(scores, 0, -1)))
     baseline = np.moveaxis(reciprocal(unigram).mean(axis=1), 0, -1)[None]
-    return (*found, Curve(UNIGRAM, False, (None,), baseline))
+    return (*curves, Curve(UNIGRAM, False, (None,), baseline))
 
 
 def scores_held_out(
     scores: Float[np.ndarray, "layer offset document"], *, seed: int
 ) -> Float[np.ndarray, "offset document"]:
     """Return each document's score at the layer that is best, offset by offset, on the split that it is not in."""
-    return np.stack([score_held_out(scores[:, place], seed=seed)[0] for place in range(scores.shape[1])])
+    return np.stack([score_held_out(scores[:, index], seed=seed)[0] for index in range(scores.shape[1])])
 
 
 def unigram_ranks(
@@ -151,33 +151,33 @@ def unigram_ranks(
     """
     texts = [np.array(text.ids) for text in continuations.texts]
     first, second = split_units(len(texts), seed)
-    found = np.empty((len(texts), len(continuations.prefixes[0]), len(offsets)), dtype=np.int64)
+    by_document = np.empty((len(texts), len(continuations.prefixes[0]), len(offsets)), dtype=np.int64)
     for counting, judged in ((second, first), (first, second)):
-        counts = np.bincount(np.concatenate([texts[place] for place in counting]), minlength=vocabulary)
+        counts = np.bincount(np.concatenate([texts[index] for index in counting]), minlength=vocabulary)
         ranks = rankdata(-counts, method="max").astype(np.int64)
-        for place in judged:
-            at = np.array(continuations.prefixes[place])[:, None] + np.array(offsets) - 1
-            found[place] = ranks[texts[place][at]]
-    return found
+        for index in judged:
+            at = np.array(continuations.prefixes[index])[:, None] + np.array(offsets) - 1
+            by_document[index] = ranks[texts[index][at]]
+    return by_document
 
 
 def rank_table(
     ranks: Ranks, continuations: Continuations, offsets: Sequence[int], ids: Sequence[str], n_layers: int
 ) -> pd.DataFrame:
     """One row a rank: document (its place in the corpus), id, prefix_tokens, offset, representation, norm, layer, rank."""
-    there = np.nonzero(ranks)
-    document, representation, norm, layer, prefix, offset = there
-    lengths, places = np.array(continuations.prefixes), np.array(continuations.documents)
+    filled = np.nonzero(ranks)
+    document, representation, norm, layer, prefix, offset = filled
+    lengths, documents = np.array(continuations.prefixes), np.array(continuations.documents)
     return pd.DataFrame(
         {
-            "document": places[document].astype(np.int32),
-            "id": pd.Categorical.from_codes(document, _unique([ids[place] for place in continuations.documents])),
+            "document": documents[document].astype(np.int32),
+            "id": pd.Categorical.from_codes(document, _unique([ids[index] for index in continuations.documents])),
             "prefix_tokens": lengths[document, prefix].astype(np.int32),
             "offset": np.array(offsets, dtype=np.int32)[offset],
             "representation": pd.Categorical.from_codes(representation, list(NAMES)),
             "norm": np.array(NORMS)[norm],
             "layer": np.arange(1, n_layers + 1, dtype=np.int16)[layer],
-            "rank": ranks[there].astype(np.int32),
+            "rank": ranks[filled].astype(np.int32),
         }
     )
 
@@ -185,11 +185,11 @@ def rank_table(
 def _unique(ids: Sequence[str]) -> list[str]:
     """Ids that differ, as categories must: one that comes again has a number after it, the first that makes a new id."""
     given = set(ids)
-    found: dict[str, None] = {}
+    unique: dict[str, None] = {}
     for name in ids:
         numbered = (f"{name} ({number})" for number in count(2))
-        found[name if name not in found else next(one for one in numbered if one not in given | found.keys())] = None
-    return list(found)
+        unique[name if name not in unique else next(one for one in numbered if one not in given | unique.keys())] = None
+    return list(unique)
 
 
 def _of(curve: Curve, offset: int) -> dict[str, Any]:
