@@ -58,18 +58,18 @@ def own(
 
     `tokens` are the true next ones, each one of `classes`. Logits are those of the model, caps and scales included.
     """
-    place = np.full(int(classes.max()) + 1, -1)
-    place[classes] = np.arange(len(classes))
+    class_of = np.full(int(classes.max()) + 1, -1)
+    class_of[classes] = np.arange(len(classes))
     unembedding = Unembedding.of(model)
     size = max(1, LOGIT_BYTES // (4 * len(unembedding.weight)))
-    found = []
+    scores = []
     with torch.inference_mode():
         for start in range(0, len(tokens), size):
             true = torch.from_numpy(tokens[start : start + size])
             logits = _logits(model, unembedding, torch.from_numpy(vectors[start : start + size])).cpu()
             among = logits[:, torch.from_numpy(classes)]
-            found.append((scores_of(among, torch.from_numpy(place[true.numpy()])), scores_of(logits, true)))
-    restricted, full = zip(*found, strict=True)
+            scores.append((scores_of(among, torch.from_numpy(class_of[true.numpy()])), scores_of(logits, true)))
+    restricted, full = zip(*scores, strict=True)
     return _joined(restricted), _joined(full)
 
 

@@ -23,8 +23,8 @@ def compared(
     differences = np.stack(
         [sums[one.representation, one.layers] - sums[other.representation, other.layers] for one, other in pairs]
     )
-    *drawn, prefixes_drawn = bootstrap_means(np.vstack([differences, sizes]), resamples=resamples, seed=seed)
-    low, high = percentile_interval(np.stack(drawn) / prefixes_drawn)
+    *sums_drawn, prefixes_drawn = bootstrap_means(np.vstack([differences, sizes]), resamples=resamples, seed=seed)
+    low, high = percentile_interval(np.stack(sums_drawn) / prefixes_drawn)
     p = sign_flip_test(differences, seed=seed)
     return pd.DataFrame(
         {

@@ -103,22 +103,22 @@ def draw(
         everything = [_window(tokenizer, text, max_tokens, seed) for text in whole]
     else:
         everything = whole = tokenize(tokenizer, texts, max_tokens=max_tokens)
-    places = tuple(place for place, text in enumerate(everything) if len(text) > min_prefix)
-    tokens = tuple(everything[place] for place in places)
-    said = [identity(str(tokenizer.decode(list(whole[place].ids), skip_special_tokens=True))) for place in places]
-    _check_documents(len(set(said)), len(texts) - len(places), min_prefix)
+    indices = tuple(index for index, text in enumerate(everything) if len(text) > min_prefix)
+    tokens = tuple(everything[index] for index in indices)
+    keys = [identity(str(tokenizer.decode(list(whole[index].ids), skip_special_tokens=True))) for index in indices]
+    _check_documents(len(set(keys)), len(texts) - len(indices), min_prefix)
     first: dict[bytes, int] = {}
-    documents = [first.setdefault(key, place) for key, place in zip(said, places, strict=True)]
+    documents = [first.setdefault(key, index) for key, index in zip(keys, indices, strict=True)]
     part_of = _parts(first, seed)
     lengths = tuple(_lengths(text, prefixes, min_prefix, seed) for text in tokens)
     return Examples(
         tokens,
         lengths,
         np.repeat(documents, list(map(len, lengths))),
-        np.repeat([part_of[key] for key in said], list(map(len, lengths))),
+        np.repeat([part_of[key] for key in keys], list(map(len, lengths))),
         np.array([text.ids[end - 1] for text, ends in zip(tokens, lengths, strict=True) for end in ends]),
         np.array([text.ids[end] for text, ends in zip(tokens, lengths, strict=True) for end in ends]),
-        short=len(texts) - len(places),
+        short=len(texts) - len(indices),
     )
 
 
@@ -131,18 +131,18 @@ def choose_classes(examples: Examples, n_classes: int | str | None, n_vocabulary
     """
     if n_classes == ALL:
         return Classes(np.arange(n_vocabulary), examples.following.copy())
-    there, counts = np.unique(examples.following[examples.part == PARTS.index("train")], return_counts=True)
+    tokens, counts = np.unique(examples.following[examples.part == PARTS.index("train")], return_counts=True)
     if n_classes is None:
-        n_classes = min(MOST, len(there))
-    if not 2 <= int(n_classes) <= len(there):  # noqa: PLR2004
+        n_classes = min(MOST, len(tokens))
+    if not 2 <= int(n_classes) <= len(tokens):  # noqa: PLR2004
         raise ProbeError(
-            f"The training part has {len(there):,} different next tokens; --classes {n_classes:,} was asked for. Ask for 2 "
-            f"to {len(there):,}, or for all (the whole vocabulary)."
+            f"The training part has {len(tokens):,} different next tokens; --classes {n_classes:,} was asked for. Ask for 2 "
+            f"to {len(tokens):,}, or for all (the whole vocabulary)."
         )
-    ids = there[np.argsort(-counts, kind="stable")[:n_classes]]
-    place = np.full(max(n_vocabulary, int(examples.following.max()) + 1), -1)
-    place[ids] = np.arange(n_classes)
-    return Classes(ids, place[examples.following])
+    ids = tokens[np.argsort(-counts, kind="stable")[:n_classes]]
+    class_of = np.full(max(n_vocabulary, int(examples.following.max()) + 1), -1)
+    class_of[ids] = np.arange(n_classes)
+    return Classes(ids, class_of[examples.following])
 
 
 def control_classes(

@@ -106,8 +106,8 @@ def _with_seeds(line: pd.DataFrame) -> pd.DataFrame:
 
 
 def _named(lines: Mapping[str, tuple[pd.DataFrame, str]]) -> Labels:
-    found = {name: (last_score(line), colour) for name, (line, colour) in lines.items()}
-    return {name: (end, colour) for name, (end, colour) in found.items() if end is not None}
+    ends = {name: (last_score(line), colour) for name, (line, colour) in lines.items()}
+    return {name: (end, colour) for name, (end, colour) in ends.items() if end is not None}
 
 
 def _untrained(table: pd.DataFrame, metric: str) -> dict[str, float]:

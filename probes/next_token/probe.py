@@ -106,7 +106,7 @@ class NextToken:
         reading = extract.plan(
             model,
             examples.tokens,
-            [*(made.reading for made in representations), LT.reading],
+            [*(representation.reading for representation in representations), LT.reading],
             store=ActivationStore.of(store),
             max_tokens=self.max_tokens,
             prefixes=examples.lengths,

@@ -73,10 +73,10 @@ class NextTokenResult(Result, kind=KIND):
         """Figure 6, accuracy and loss over training steps at each one's best layers; and both by single layer."""
         from probes.next_token.figure import learning_curves, next_token_layers
 
-        drawn = {"figure6": partial(learning_curves, self.table, self.curves)}
+        figures = {"figure6": partial(learning_curves, self.table, self.curves)}
         if self.table.layer.notna().any():
-            drawn["figure6-layers"] = partial(next_token_layers, self.table)
-        return drawn
+            figures["figure6-layers"] = partial(next_token_layers, self.table)
+        return figures
 
     def extra_files(self) -> tuple[str, ...]:
         """Return the files of both figures, even if no single layer was probed: another result may have left the second."""

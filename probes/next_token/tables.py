@@ -40,7 +40,7 @@ def curve_table(curves: Sequence[Curve], held: Held) -> pd.DataFrame:
 
 def document_table(corpus: Corpus, curves: Sequence[Curve], baselines: BaselineSums, held: Held) -> pd.DataFrame:
     """One row a document and probe or baseline, whose `layers` are empty; probes have the mean over the seeds."""
-    names = [corpus.ids[place] for place in held.documents]
+    names = [corpus.ids[index] for index in held.documents]
     final = {curve.site: curve.final.mean(axis=1) for curve in curves}
     return _document_rows(final | {Site(name, ""): sums for name, sums in baselines.items()}, names, held)
 
@@ -70,15 +70,15 @@ def _curve_rows(curve: Curve, held: Held) -> Iterator[dict[str, Any]]:
     for metric, sums in zip(METRICS, curve.sums, strict=True):
         by_seed, mean = held.score(sums), sums.mean(axis=0)
         low, high = percentile_interval(held.replicates(mean))
-        for place, step in enumerate(curve.steps):
+        for index, step in enumerate(curve.steps):
             yield what | {
                 "metric": metric,
                 "step": step,
-                "score": by_seed[:, place].mean(),
-                "low": low[place],
-                "high": high[place],
-                "lowest": by_seed[:, place].min(),
-                "highest": by_seed[:, place].max(),
+                "score": by_seed[:, index].mean(),
+                "low": low[index],
+                "high": high[index],
+                "lowest": by_seed[:, index].min(),
+                "highest": by_seed[:, index].max(),
             }
 
 

@@ -59,20 +59,23 @@ def probed_sites(
     Raises SiteError for layers that the model, or a representation, does not have.
     """
     check_layers(model, [layer for given in ((layers or ()), *sets) for layer in given])
-    found = []
-    for made in dict.fromkeys(representations):
-        there = made.reading.layers(model.n_layers)
-        wanted = [LayerSet((layer,)) for layer in there if (not sets if layers is None else layer in layers)]
+    probed = []
+    for representation in dict.fromkeys(representations):
+        available = representation.reading.layers(model.n_layers)
+        wanted = [LayerSet((layer,)) for layer in available if (not sets if layers is None else layer in layers)]
         for averaged in sets:
-            if not set(averaged) <= set(there):
+            if not set(averaged) <= set(available):
                 raise SiteError(
-                    f"{made} has layers {there[0]}..{there[-1]}; --sets {averaged} has others. Ask for those."
+                    f"{representation} has layers {available[0]}..{available[-1]}; --sets {averaged} has others. "
+                    "Ask for those."
                 )
         wanted += sets
         if not wanted:
-            raise SiteError(f"{made} has none of the layers that were asked for; it has {there[0]}..{there[-1]}.")
-        found += [Probed(made, one) for one in dict.fromkeys(wanted)]
-    return found
+            raise SiteError(
+                f"{representation} has none of the layers that were asked for; it has {available[0]}..{available[-1]}."
+            )
+        probed += [Probed(representation, one) for one in dict.fromkeys(wanted)]
+    return probed
 
 
 @dataclass(frozen=True)
@@ -96,13 +99,13 @@ class ProbeTrainer:
         tasks = [(labels, self.seed + turn, f"seed {turn + 1} of {seeds}") for turn in range(seeds)]
         if n_vocabulary is not None:
             tasks.append((self._control(labels, n_vocabulary), self.seed, "control task"))
-        found: dict[Site, Curve] = {}
+        curves: dict[Site, Curve] = {}
         for group in self._groups(sites):
             blocks = self._blocks(group)
             by_task = [[_outcome(probe, held) for probe in self._train(blocks, *task)] for task in tasks]
             for probed, own in zip(self._in_blocks(group), zip(*by_task, strict=True), strict=True):
-                found[probed.site] = _curve(probed.site, own[:seeds], control=own[seeds] if len(own) > seeds else None)
-        return [found[probed.site] for probed in sites]
+                curves[probed.site] = _curve(probed.site, own[:seeds], control=own[seeds] if len(own) > seeds else None)
+        return [curves[probed.site] for probed in sites]
 
     def baselines(self, held: Held) -> dict[str, Float[np.ndarray, "metric document"]]:
         """Return what needs no probe, on the same prefixes."""
@@ -111,13 +114,13 @@ class ProbeTrainer:
         last = self.drawn.last
         vectors = self.extraction.vectors(LT.reading, self.model.n_layers, test.tolist())
         restricted, full = baselines.own(self.model, vectors, self.drawn.following[test], self.classes.ids)
-        found = {
+        scores = {
             MOST_FREQUENT: baselines.most_frequent(of_row[train_rows], of_row[test], n),
             BIGRAM: baselines.bigram(last[train_rows], of_row[train_rows], last[test], of_row[test], n),
             MODEL: restricted,
             MODEL_ALL: full,
         }
-        return {name: held.sums(*scores) for name, scores in found.items()}
+        return {name: held.sums(*pair) for name, pair in scores.items()}
 
     def _train(self, blocks: Sequence[Block], labels: Labels, seed: int, what: str) -> list[Trained]:
         title = f"Training {sum(len(block.names) for block in blocks)} probes, {what}"
@@ -157,8 +160,8 @@ class ProbeTrainer:
 
     def _block(self, width: int, part: Sequence[Probed]) -> Block:
         features = np.empty((len(part), len(self.drawn.last), width), dtype=np.float32)
-        for place, probed in enumerate(part):
-            features[place] = self._averaged(probed)
+        for index, probed in enumerate(part):
+            features[index] = self._averaged(probed)
         return Block(tuple(probed.name for probed in part), torch.from_numpy(features))
 
     def _averaged(self, probed: Probed) -> Float[np.ndarray, "row d"]:

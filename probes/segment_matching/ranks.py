@@ -33,8 +33,8 @@ def matched_ranks(
     similarity: str,
 ) -> Ranks:
     """Return the ranks of every representation at its wanted layers."""
-    found: Ranks = {}
-    rows = {row: place for place, row in enumerate(extraction.rows)}
+    by_layer: Ranks = {}
+    rows = {row: index for index, row in enumerate(extraction.rows)}
     with steps("Matching segments", len(wanted) * len(segments.resplits)) as step:
         for representation, layers in wanted.items():
             by_resplit = []
@@ -45,8 +45,8 @@ def matched_ranks(
                 )
                 step()
             ranks = np.stack(by_resplit, axis=1)
-            found |= {(representation.name, layer): ranks[place] for place, layer in enumerate(layers)}
-    return found
+            by_layer |= {(representation.name, layer): ranks[index] for index, layer in enumerate(layers)}
+    return by_layer
 
 
 def _by_group(
@@ -85,11 +85,11 @@ def _text(model: Model, segment: Tokens) -> str:
 
 def rank_table(ranks: Ranks, corpus: Corpus, documents: Sequence[int]) -> pd.DataFrame:
     """One row a rank, in the order of the axes resplit, direction, document; `document` is the place in the corpus."""
-    places, ids = np.array(documents), pd.Categorical([corpus.ids[place] for place in documents])
+    indices, ids = np.array(documents), pd.Categorical([corpus.ids[index] for index in documents])
     parts = []
-    for (representation, layer), found in ranks.items():
-        resplit, direction, document = np.indices(found.shape).reshape(3, -1)
+    for (representation, layer), values in ranks.items():
+        resplit, direction, document = np.indices(values.shape).reshape(3, -1)
         columns: dict[str, Any] = {"representation": representation, "layer": layer, "resplit": resplit}
-        columns |= {"direction": np.array(DIRECTIONS)[direction], "document": places[document], "id": ids[document]}
-        parts.append(pd.DataFrame(columns | {"rank": found.ravel()}).astype({"layer": "Int64", "rank": "int32"}))
+        columns |= {"direction": np.array(DIRECTIONS)[direction], "document": indices[document], "id": ids[document]}
+        parts.append(pd.DataFrame(columns | {"rank": values.ravel()}).astype({"layer": "Int64", "rank": "int32"}))
     return pd.concat(parts, ignore_index=True)

@@ -40,19 +40,21 @@ class Measured:
         n_documents = next(iter(ranks.values())).shape[-1]
         names = list(dict.fromkeys(name for name, _ in ranks))
         rows = list(self._chance(n_documents))
-        for name, metric, (place, direction) in product(names, (*self.recalls, MRR), enumerate(DIRECTIONS)):
-            found = {layer: score_of(part[:, place], metric) for (one, layer), part in ranks.items() if one == name}
+        for name, metric, (index, direction) in product(names, (*self.recalls, MRR), enumerate(DIRECTIONS)):
+            by_layer = {layer: score_of(part[:, index], metric) for (one, layer), part in ranks.items() if one == name}
             shared = {"representation": name, "direction": direction, "metric": metric, "n": n_documents}
-            rows += [shared | numbers for numbers in self._numbers(found)]
+            rows += [shared | numbers for numbers in self._numbers(by_layer)]
         table = pd.DataFrame(rows).assign(model=self.model.name, corpus=self.corpus)
         table["layer"] = table.layer.astype("Int64")
         table["depth"] = (table.layer / self.model.n_layers).astype("Float64")
         table["among_best"] = table.among_best.astype("boolean")
         return table[_COLUMNS]
 
-    def _numbers(self, found: Mapping[int | None, Float[np.ndarray, "_resplit document"]]) -> Iterator[dict[str, Any]]:
+    def _numbers(
+        self, by_layer: Mapping[int | None, Float[np.ndarray, "_resplit document"]]
+    ) -> Iterator[dict[str, Any]]:
         """Yield the rows of one representation, metric and direction: one a layer."""
-        scores = np.stack(list(found.values()))
+        scores = np.stack(list(by_layer.values()))
         by_document, resplits = scores.mean(axis=1), scores.mean(axis=2)
         mean = by_document.mean(axis=1)
         replicates = bootstrap_means(by_document, resamples=self.resamples, seed=self.seed)
@@ -61,14 +63,14 @@ class Measured:
         else:
             low, high = percentile_interval(replicates)
         best = not_distinguishable_by_replicates(mean, replicates)
-        for place, layer in enumerate(found):
+        for index, layer in enumerate(by_layer):
             yield {
                 "layer": layer,
-                "score": mean[place],
-                "low": low[place],
-                "high": high[place],
-                "between_resplits": resplits[place].std(ddof=1) if resplits.shape[1] > 1 else np.nan,
-                "among_best": None if layer is None else bool(best[place]),
+                "score": mean[index],
+                "low": low[index],
+                "high": high[index],
+                "between_resplits": resplits[index].std(ddof=1) if resplits.shape[1] > 1 else np.nan,
+                "among_best": None if layer is None else bool(best[index]),
             }
 
     def _chance(self, n: int) -> Iterator[dict[str, Any]]:

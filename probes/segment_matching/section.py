@@ -124,7 +124,7 @@ def _against_words(scores: pd.DataFrame, metric: str) -> str:
     baselines = {row.representation: row.score for row in scores[scores.layer.isna()].itertuples()}
     above = scores[scores.layer.notna() & (scores.score > baselines[LEXICAL])]
     layers = above.groupby("representation", sort=False).layer
-    names = [f"{name} at {layers_named(found.tolist())}" for name, found in layers]
+    names = [f"{name} at {layers_named(numbers.tolist())}" for name, numbers in layers]
     return (
         f"{metric}: words alone ({LEXICAL}) reach {number(baselines[LEXICAL])}, chance {number(baselines[CHANCE])}; above "
         f"words: {'; '.join(names) or 'no layer'}."

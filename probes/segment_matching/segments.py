@@ -51,21 +51,21 @@ class Segments:
 
     def passages(self) -> list[tuple[Tokens, list[int]]]:
         """Return what has to be read, and up to which tokens: one pass reads all the prefix segments of a document."""
-        found: list[tuple[Tokens, list[int]]] = []
+        passages: list[tuple[Tokens, list[int]]] = []
         for pairs in zip(*self.resplits, strict=True):
             longest = max((pair.prefix for pair in pairs), key=len)
             begins = [pair.prefix for pair in pairs if longest.ids[: len(pair.prefix)] == pair.prefix.ids]
-            found.append((longest, sorted({len(prefix) for prefix in begins})))
+            passages.append((longest, sorted({len(prefix) for prefix in begins})))
             alone = [pair.prefix for pair in pairs if pair.prefix not in begins] + [pair.suffix for pair in pairs]
-            found += [(segment, [len(segment)]) for segment in dict.fromkeys(alone)]
-        return found
+            passages += [(segment, [len(segment)]) for segment in dict.fromkeys(alone)]
+        return passages
 
 
 @dataclass(frozen=True)
 class _Document:
     """A document's own tokens, and what the tokenizer puts before and after any text."""
 
-    place: int
+    index: int
     head: tuple[int, ...]
     body: tuple[int, ...]
     tail: tuple[int, ...]
@@ -105,17 +105,17 @@ def cut(
         raise CorpusError(f"A segment has one token or more; --segment-tokens {segment_tokens} was asked for.")
     if resplits < 1:
         raise CorpusError(f"Documents are cut once or more often; --resplits {resplits} was asked for.")
-    found = _documents(tokenizer, texts, max_tokens)
-    long = [document for document in found if len(document.body) >= max(SHORTEST, 2 * (segment_tokens or 1))]
-    kept = [long[place] for place in distinct([str(tokenizer.decode(list(document.body))) for document in long])]
+    documents = _documents(tokenizer, texts, max_tokens)
+    long = [document for document in documents if len(document.body) >= max(SHORTEST, 2 * (segment_tokens or 1))]
+    used = [long[index] for index in distinct([str(tokenizer.decode(list(document.body))) for document in long])]
     return Segments(
-        documents=tuple(document.place for document in kept),
+        documents=tuple(document.index for document in used),
         resplits=tuple(
-            tuple(document.pair(segment_tokens, seed, resplit) for document in kept) for resplit in range(resplits)
+            tuple(document.pair(segment_tokens, seed, resplit) for document in used) for resplit in range(resplits)
         ),
-        repeated=len(long) - len(kept),
-        short=len(found) - len(long),
-        truncated=sum(document.truncated for document in kept),
+        repeated=len(long) - len(used),
+        short=len(documents) - len(long),
+        truncated=sum(document.truncated for document in used),
     )
 
 
