@@ -18,17 +18,12 @@ import pytest
 from matplotlib import pyplot as plt
 from readable import assert_readable
 
-from probes.catalogue import read_result
+from probes.catalogue import PROBES, read_result
 from valens.errors import ResultError
 from valens.plotting import write_figure
 
 FIGURES = Path(__file__).resolve().parents[1] / "figures"
-SCRIPTS = {
-    "layer-sweep": "figure3",
-    "logit-lens": "figure8",
-    "next-token": "figure6",
-    "segment-matching": "figure2",
-}
+SCRIPTS = {shipped.kind: shipped.figure for shipped in PROBES}
 STORED = sorted(path.parent for path in FIGURES.glob("results/*/provenance.json"))
 ONE_A_KIND = [next(folder for folder in STORED if folder.name.startswith(kind)) for kind in SCRIPTS]
 SWEEP = FIGURES / "results" / "layer-sweep-smollm2-135m"
