@@ -27,7 +27,9 @@ NUMERIC := anisotropy attn_implementations capture cross_fit embedding evaluatio
 # OpenBLAS counts for numpy and scikit-learn, ATen and oneDNN for PyTorch.
 KERNELS := sse avx2 one-thread
 
-.PHONY: demo test test-kernels $(KERNELS:%=test-kernels-%) bench figures lint format docs wheel clean notebooks lab
+WALK := tests/test_newcomer.py
+
+.PHONY: demo test test-walk test-kernels $(KERNELS:%=test-kernels-%) bench figures lint format docs wheel clean notebooks lab
 .DELETE_ON_ERROR:
 
 demo: export HF_HUB_OFFLINE := 1
@@ -36,7 +38,12 @@ demo: .venv/ready
 
 test: export HF_HUB_OFFLINE := 1
 test: lint
-	$(VENV_PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
+	$(VENV_PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore=$(WALK) $(PYTEST_FLAGS)
+
+# A newcomer's walk through README in a fresh clone: one test, minutes long.
+test-walk: export HF_HUB_OFFLINE := 1
+test-walk: .venv/ready
+	$(VENV_PYTHON) -m pytest $(PYTEST_FLAGS) $(WALK)
 
 test-kernels: $(KERNELS:%=test-kernels-%)
 
