@@ -71,13 +71,13 @@ def run_probe(
         return
     result = job.run()
     written = result.save(out)
-    section = result.section()
     if as_json:
-        for note in section.notes:
+        doubts = result.notes()  # a section's comparisons are made for who reads it
+        for note in doubts:
             say_labelled(console, "Note:", note, style="yellow")
-        write_json(result.to_json() | {"notes": [*notes, *section.notes], "out": str(out)})
+        write_json(result.to_json() | {"notes": [*notes, *doubts], "out": str(out)})
         return
-    show_section(console, section)
+    show_section(console, result.section())
     say(console, f"{what_was_read(result)} {_files(result, written)} are in {out}", soft_wrap=True)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from probes.layer_sweep.comparison import compared
-from probes.layer_sweep.section import chosen_lines, section_of
+from probes.layer_sweep.section import chosen_lines, section_of, undefined_tasks
 from valens.extraction.layers_file import model_facts
 from valens.files.atomic import replace, write_json
 from valens.layers.layer_set import LayerSet
@@ -108,6 +108,10 @@ class LayerSweepResult(Result, kind=KIND):
     def headlines(self) -> dict[str, str]:
         """Return each representation's best layer and chosen set, with the mean score over task types."""
         return chosen_lines(self)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return the tasks that have no score at any layer."""
+        return tuple(undefined_tasks(self.provenance))
 
     def section(self) -> Section:
         """Return what each rule chooses and scores, why each layer is in or out, and every layer's scores."""

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         @property
         def comparisons(self) -> pd.DataFrame: ...  # noqa: D102
         def compare(self, first: str, second: str) -> pd.DataFrame: ...  # noqa: D102
+        def notes(self) -> tuple[str, ...]: ...  # noqa: D102
         def figures(self) -> Figures: ...  # noqa: D102
 
 
@@ -69,7 +70,7 @@ def section_of(result: Sweep) -> Section:
         "Layer sweep",
         QUESTION,
         about=tuple(_about(result.provenance)),
-        notes=tuple(_undefined(result.provenance)),
+        notes=result.notes(),
         findings=tuple(_findings(result)),
         pictures=pictures_of(result.figures(), {"figure3": caption}),
         sets=tuple(_chosen_set(result, name, choice) for name, choice in result.choices.items()),
@@ -102,7 +103,7 @@ def _about(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"{cut:,} texts were cut at the limit of tokens."
 
 
-def _undefined(facts: Mapping[str, Any]) -> Iterator[str]:
+def undefined_tasks(facts: Mapping[str, Any]) -> Iterator[str]:
     """Name the tasks that have no score at any layer."""
     for name, tasks in facts.get("without_scores", {}).items():
         for task in tasks:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         def best(self, representation: str) -> str: ...  # noqa: D102
         def compare_best(self, first: str, second: str, *, metric: str) -> pd.DataFrame: ...  # noqa: D102
         def comparisons(self, first: str, second: str, metric: str) -> Iterator[tuple[str, pd.DataFrame]]: ...  # noqa: D102
+        def notes(self) -> tuple[str, ...]: ...  # noqa: D102
         def figures(self) -> Figures: ...  # noqa: D102
 
 
@@ -54,7 +55,7 @@ def section_of(result: Probing) -> Section:
         "Next-token probing",
         QUESTION,
         about=tuple(_about(result.provenance)),
-        notes=tuple(result.provenance.get("notes", ())),
+        notes=result.notes(),
         findings=tuple(_findings(result)),
         pictures=pictures_of(result.figures(), captions),
         tables=(

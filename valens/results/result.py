@@ -109,6 +109,10 @@ class Result:
         """Return what was found, in a line or two for each name; nothing where the kind has no summary."""
         return {}
 
+    def notes(self) -> tuple[str, ...]:
+        """Return what makes the numbers doubtful, a sentence each; empty where all is well."""
+        return ()
+
     def section(self) -> Section:
         """Return what a terminal and a page say of it; of a kind that says nothing of its own, its tables and figures."""
         tables = tuple(
