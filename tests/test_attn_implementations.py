@@ -110,7 +110,8 @@ def test_a_refusal_leaves_the_bridge_as_it_was():
 def test_widths_of_streams():
     sizes = Sizes(n_layers=36, d_model=4096, n_heads=32, n_kv_heads=8, d_head=128)
     widths = {stream: sizes.width(stream) for stream in Stream}
-    assert widths == {"hidden": 4096, "values": 1024, "heads": 4096, "attn_out": 4096, "pattern": 32}
+    heads = {"values": 1024, "keys": 1024, "heads": 4096, "pattern": 32}
+    assert widths == heads | dict.fromkeys(("hidden", "attn_out", "normed", "mlp"), 4096)
 
 
 def test_the_body_has_no_unembedding():

@@ -77,7 +77,7 @@ def completed(shell: Shell, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
         ("overlap paper WikiCl", ["WikiClustering", "WikiClassification"]),
         ("sweep-layers --representations W", ["WMP", "WVA"]),
         ("sweep-layers --representations VA,WMP,W", ["VA,WMP,WVA"]),
-        ("next-token --representations VA,values/l", ["VA,values/last"]),
+        ("next-token --representations VA,values/l", ["VA,values/last", "VA,values/last+mean"]),
         ("sweep-layers --select h", ["half"]),
         ("logit-lens --corpus ", list(CORPORA)),
         ("audit --device ", list(loading.DEVICES)),
@@ -86,7 +86,7 @@ def completed(shell: Shell, monkeypatch: pytest.MonkeyPatch):  # noqa: F811
         ("encode --on-long e", ["error"]),
         ("segment-matching --similarity c", ["cosine", "centered-cosine"]),
         ("next-token --schedule con", ["constant"]),
-        ("extract texts.txt --read values/mean,heads/m", ["values/mean,heads/mean"]),
+        ("extract texts.txt --read values/mean,heads/m", ["values/mean,heads/mean", "values/mean,heads/median"]),
         ("sweep-layers --model ./my", []),
     ],
 )
@@ -143,7 +143,7 @@ def test_bash_learns_it_and_completes(tmp_path: Path) -> None:
     )
     assert called(["bash", "-c", program], HOME=str(tmp_path)).split("\n")[:2] == [
         "complete -o default -F _valens_completion valens",
-        "VA,HS",
+        "VA,HS VA,HS-but-first",
     ]
     assert "COMP_WORDS" in called(["bash", "-c", "valens --show-completion; true"])
     for other, mark in (("zsh", "#compdef valens"), ("fish", "complete --command valens")):

@@ -122,6 +122,17 @@ def values_of(architecture: str, config: hf.PretrainedConfig, fused: torch.Tenso
     return fused[..., -config.num_key_value_heads * d_head :]
 
 
+def keys_of(architecture: str, config: hf.PretrainedConfig, fused: torch.Tensor) -> torch.Tensor:
+    """The keys' part of a fused projection's output [text, token, ...]."""
+    n_heads = config.num_attention_heads
+    if architecture == "gpt2":
+        return fused.chunk(3, dim=-1)[1]
+    if architecture == "gpt-neox":
+        return fused.view(*fused.shape[:-1], n_heads, 3, -1)[..., 1, :].flatten(-2)
+    d_head = config.hidden_size // n_heads
+    return fused[..., n_heads * d_head : (n_heads + config.num_key_value_heads) * d_head]
+
+
 def token_vectors(  # noqa: C901
     architecture: str, model: hf.PreTrainedModel, ids: torch.Tensor
 ) -> dict[tuple[str, int], torch.Tensor]:
@@ -153,11 +164,26 @@ def token_vectors(  # noqa: C901
             fused = not hasattr(attention, "v_proj")
             seen["values", layer] = (values_of(architecture, model.config, output) if fused else output).detach()
 
+            if fused:
+                seen["keys", layer] = keys_of(architecture, model.config, output).detach()
+
+        def keying(module, args, output, layer=layer):
+            seen["keys", layer] = output.detach()
+
         def attending(module, args, kwargs, output, layer=layer):
+            seen["normed", layer] = (args[0] if args else kwargs["hidden_states"]).detach()
             seen["pattern", layer] = output[1].detach()
+
+        def thinking(module, args, output, layer=layer):
+            seen["mlp", layer] = first(output).detach()
 
         if architecture in {"gemma2", "gemma3", "olmo2"}:  # they normalise what attention adds to the residual stream
             handles.append(block.post_attention_layernorm.register_forward_hook(adding))
+            handles.append(block.post_feedforward_layernorm.register_forward_hook(thinking))
+        else:
+            handles.append(block.mlp.register_forward_hook(thinking))
+        if hasattr(attention, "k_proj"):
+            handles.append(attention.k_proj.register_forward_hook(keying))
         source = next(
             getattr(attention, name)
             for name in ("v_proj", "c_attn", "qkv_proj", "query_key_value")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         @property
         def representations(self) -> tuple[str, ...]: ...  # noqa: D102
         def compare(self, first: str, second: str, *, metric: str) -> pd.DataFrame: ...  # noqa: D102
+        def notes(self) -> tuple[str, ...]: ...  # noqa: D102
         def figures(self) -> Figures: ...  # noqa: D102
 
 
@@ -40,6 +41,7 @@ def section_of(result: Measured) -> Section:
         "Anisotropy",
         QUESTION,
         about=tuple(_about(result.provenance)),
+        notes=result.notes(),
         findings=tuple(_findings(result)),
         pictures=pictures_of(result.figures(), {"anisotropy": caption}),
         tables=(_by_layer(result), view(result.table, "All scores", folded=True, filtered=True)),

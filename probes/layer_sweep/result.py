@@ -110,8 +110,8 @@ class LayerSweepResult(Result, kind=KIND):
         return chosen_lines(self)
 
     def notes(self) -> tuple[str, ...]:
-        """Return the tasks that have no score at any layer."""
-        return tuple(undefined_tasks(self.provenance))
+        """Return what makes the numbers doubtful, and the tasks that have no score at any layer."""
+        return (*super().notes(), *undefined_tasks(self.provenance))
 
     def section(self) -> Section:
         """Return what each rule chooses and scores, why each layer is in or out, and every layer's scores."""

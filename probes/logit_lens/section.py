@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         @property
         def differences(self) -> pd.DataFrame: ...  # noqa: D102
         def best(self) -> pd.DataFrame: ...  # noqa: D102
+        def notes(self) -> tuple[str, ...]: ...  # noqa: D102
         def figures(self) -> Figures: ...  # noqa: D102
 
 
@@ -47,6 +48,7 @@ def section_of(result: Lens) -> Section:
         "Logit lens",
         QUESTION,
         about=tuple(_about(result.provenance)),
+        notes=result.notes(),
         findings=(*_highest(result), *_compared(result.differences)),
         pictures=pictures_of(result.figures(), captions),
         tables=(

@@ -147,7 +147,8 @@ class ProbingJob:
         curves = trainer.curves(self.probed, settings.seeds, held, n_vocabulary=n_vocabulary)
         baselines = trainer.baselines(held)
         n_rows = {name: len(trainer.rows(name)) for name in PARTS}
-        facts = provenance(**extraction.facts(), **self._facts(n_rows), notes=notes_of(curves, n_rows["validation"]))
+        notes = [*extraction.notes, *notes_of(curves, n_rows["validation"])]
+        facts = provenance(**extraction.facts() | self._facts(n_rows) | {"notes": notes})
         details = {
             "curves": curve_table(curves, held),
             "documents": document_table(self.corpus, curves, baselines, held),

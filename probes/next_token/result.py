@@ -86,10 +86,6 @@ class NextTokenResult(Result, kind=KIND):
         """Return each representation's accuracy at its best layers."""
         return best_layer_lines(self)
 
-    def notes(self) -> tuple[str, ...]:
-        """Return what the run itself found doubtful; an older result has none."""
-        return tuple(self.provenance.get("notes", ()))
-
     def section(self) -> Section:
         """Return how much each representation knows, at which layers, and how far they are apart."""
         return section_of(self)

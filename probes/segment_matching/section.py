@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         def main_metric(self) -> str: ...  # noqa: D102
         def forward(self, metric: str) -> pd.DataFrame: ...  # noqa: D102
         def compare(self, first: str, second: str, *, metric: str) -> pd.DataFrame: ...  # noqa: D102
+        def notes(self) -> tuple[str, ...]: ...  # noqa: D102
         def figures(self) -> Figures: ...  # noqa: D102
 
 
@@ -49,6 +50,7 @@ def section_of(result: Matching) -> Section:
         "Segment matching",
         QUESTION,
         about=tuple(_about(result.provenance)),
+        notes=result.notes(),
         findings=tuple(_findings(result)),
         pictures=pictures_of(result.figures(), {"figure2": caption}),
         tables=(

@@ -133,8 +133,10 @@ def drift(collection: Collection, model: Model, *, sample: int = 20, seed: int =
 
 
 def not_read_again(collection: Collection) -> list[str]:
-    """Return the readings that a model alone cannot read again: user-defined poolings, and single tokens."""
-    return [name for name in collection.readings() if CUSTOM_MARK in name or "@" in name]
+    """Return the readings that are not compared again: user-defined poolings, single tokens and measures."""
+    return [
+        name for name in collection.readings() if CUSTOM_MARK in name or "@" in name or Reading.parse(name).is_measure
+    ]
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:

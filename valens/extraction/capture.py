@@ -1,9 +1,10 @@
 """Read every layer of a model in one forward pass, pooled inside the hooks.
 
 A hook point lends the tensor that passes it; the hook multiplies it with the pooling weights at once, so what is kept of
-[text, token, d] is [text, d], summed in float32. All readings of a pass lie in one buffer, which goes to the host in one
-copy. Attention is causal and texts are padded on the right, so padding needs no mask and changes nothing; for the same
-reason one pass has the vectors of every prefix of a text, which are more rows of pooling weights.
+[text, token, d] is [text, d], summed in float32. A pooling that sees the vectors weighs them in the hook too, and a measure
+counts them there. All readings of a pass lie in one buffer, which goes to the host in one copy. Attention is causal and
+texts are padded on the right, so padding needs no mask and changes nothing; for the same reason one pass has the vectors of
+every prefix of a text, which are more rows of pooling weights.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from valens.errors import CaptureError
 from valens.layers.sites import Site, Stream
 from valens.model.attention import forgotten_patterns
 from valens.model.model import Model
-from valens.representations.poolings import CustomPooling, Pooling, pooling_weights
+from valens.representations.measures import MEASURED, Measure, attention_to_first, measured
+from valens.representations.poolings import CustomPooling, Pooling, pooling_weights, pooling_weights_of_vectors
 from valens.representations.prompts import Tokens
 from valens.representations.readings import Reading
 
@@ -90,6 +92,9 @@ def capturing(model: Model, readings: Sequence[Reading]) -> Iterator[Callable[[B
 
     """
     taps = _taps(model, readings)
+    absent = [tap.site for tap in taps if tap.site.hook not in model.bridge.hook_dict]
+    if absent:
+        raise CaptureError(f"TransformerLens does not show {absent[0]} of {model.name}. Read another stream of it.")
     pattern = any(reading.stream is Stream.PATTERN for reading in readings)
     with lent_hooks(model, [(tap.site.hook, tap) for tap in taps], pattern=pattern):
         yield lambda batch: _run(model, readings, taps, batch)
@@ -105,33 +110,55 @@ def lent_hooks(model: Model, hooks: Sequence[tuple[str, Callable[..., None]]], *
 
 def vector_count(model: Model, reading: Reading) -> int:
     """Return how many numbers a reading has for one text, over all its layers."""
-    return len(reading.layers(model.n_layers)) * model.sizes.width(reading.stream)
+    return len(reading.layers(model.n_layers)) * width(model, reading)
+
+
+def width(model: Model, reading: Reading) -> int:
+    """Return how many numbers a reading has for one text at one layer (`pattern`, pooled: for one text and key)."""
+    names = MEASURED.get(reading.pooling) if isinstance(reading.pooling, Measure) else None
+    return len(names) if names else model.sizes.width(reading.stream)
 
 
 class _Tap:
     """Pools what passes one site, once for each pooling asked for there, into the views that it is lent."""
 
-    def __init__(self, model: Model, site: Site, poolings: Sequence[Pooling | CustomPooling]) -> None:
+    def __init__(self, model: Model, site: Site, poolings: Sequence[Pooling | CustomPooling | Measure]) -> None:
         self.site = site
         self.poolings = poolings
         self._norm = model.final_norm if site.norm else None
-        self.weights: Float[Tensor, "text pooled token"] = torch.empty(0, len(poolings), 0)
+        self.pooling_mask = torch.empty(0, 0, 0, dtype=torch.bool)
+        self.weights: dict[Pooling | CustomPooling | Measure, Float[Tensor, "text row token"]] = {}
         self.views: list[Float[Tensor, "row d"]] = []
         self.fired = False
 
     def __call__(self, tensor: Tensor, hook: object) -> None:  # noqa: ARG002
-        pooled = _pool_pattern(tensor, self.weights) if self.site.stream is Stream.PATTERN else self._pool(tensor)
-        by_pooling = rearrange(pooled, "text (pooling end) d -> pooling (text end) d", pooling=len(self.views))
-        for part, view in zip(by_pooling, self.views, strict=True):
-            view.copy_(part)
+        pooled = self._of_pattern(tensor) if self.site.stream is Stream.PATTERN else self._of_vectors(tensor)
+        for part, view in zip(pooled, self.views, strict=True):
+            view.copy_(rearrange(part, "text row d -> (text row) d"))
         self.fired = True
 
-    def _pool(self, tensor: Tensor) -> Float[Tensor, "text pooled d"]:
+    def _of_vectors(self, tensor: Tensor) -> Iterator[Float[Tensor, "text row _d"]]:
         if tensor.ndim == 4:  # noqa: PLR2004
             tensor = rearrange(tensor, "text token head d -> text token (head d)")
-        if self._norm is not None:
-            tensor = self._norm(tensor)
-        return torch.bmm(self.weights, tensor.float())
+        vectors = (tensor if self._norm is None else self._norm(tensor)).float()
+        weights = [self._weights(pooling, vectors) for pooling in self.poolings if not isinstance(pooling, Measure)]
+        pooled = iter(torch.bmm(torch.cat(weights, dim=1), vectors).chunk(len(weights), dim=1) if weights else ())
+        for pooling in self.poolings:
+            yield measured(pooling, self.pooling_mask, vectors) if isinstance(pooling, Measure) else next(pooled)
+
+    def _weights(
+        self, pooling: Pooling | CustomPooling, vectors: Float[Tensor, "text token d"]
+    ) -> Float[Tensor, "text row token"]:
+        if isinstance(pooling, Pooling) and pooling.sees_vectors:
+            return pooling_weights_of_vectors(pooling, self.pooling_mask, vectors)
+        return self.weights[pooling]
+
+    def _of_pattern(self, pattern: Float[Tensor, "text head query key"]) -> Iterator[Float[Tensor, "text row _d"]]:
+        for pooling in self.poolings:
+            if pooling is Measure.TO_FIRST:
+                yield attention_to_first(pattern, self.pooling_mask)
+            else:
+                yield _pool_pattern(pattern, self.weights[pooling])
 
 
 def _pool_pattern(
@@ -143,7 +170,7 @@ def _pool_pattern(
 
 def _taps(model: Model, readings: Sequence[Reading]) -> list[_Tap]:
     """Make one tap a site, with the poolings that are asked for there, in the order of the readings."""
-    poolings: dict[Site, list[Pooling | CustomPooling]] = {}
+    poolings: dict[Site, list[Pooling | CustomPooling | Measure]] = {}
     for reading in readings:
         for layer in reading.layers(model.n_layers):
             poolings.setdefault(Site(reading.stream, layer, reading.norm), []).append(reading.pooling)
@@ -154,12 +181,14 @@ def _run(model: Model, readings: Sequence[Reading], taps: list[_Tap], batch: Bat
     shapes = {reading: _shape(model, reading, batch) for reading in readings}
     buffer = torch.empty(sum(map(math.prod, shapes.values())), device=model.device)
     vectors = _split(buffer, shapes)
-    weights = {
+    pooling_mask = rearrange(batch.pooling_mask, "(text row) token -> text row token", text=len(batch.ids))
+    weights: dict[Pooling | CustomPooling | Measure, Tensor] = {
         pooling: _by_text(pooling_weights(pooling, batch.pooling_mask), batch)
-        for pooling in {r.pooling for r in readings}
+        for pooling in {reading.pooling for reading in readings}
+        if isinstance(pooling, CustomPooling) or (isinstance(pooling, Pooling) and not pooling.sees_vectors)
     }
     for tap in taps:
-        tap.weights = torch.cat([weights[pooling] for pooling in tap.poolings], dim=1)
+        tap.pooling_mask, tap.weights = pooling_mask, weights
         tap.views = [_view(model, vectors, tap.site, pooling) for pooling in tap.poolings]
         tap.fired = False
     with torch.inference_mode():  # what is pooled into `buffer`, made outside of it, can be trained on
@@ -189,8 +218,8 @@ def _by_text(weights: Float[Tensor, "row token"], batch: Batch) -> Float[Tensor,
 def _shape(model: Model, reading: Reading, batch: Batch) -> tuple[int, int, int]:
     """Return the shape of a reading of this batch, [layer, row, d]; a pattern has a number for each head and key."""
     n_rows, n_tokens = batch.pooling_mask.shape
-    per_key = n_tokens if reading.stream is Stream.PATTERN else 1
-    return len(reading.layers(model.n_layers)), n_rows, model.sizes.width(reading.stream) * per_key
+    per_key = n_tokens if reading.stream is Stream.PATTERN and not reading.is_measure else 1
+    return len(reading.layers(model.n_layers)), n_rows, width(model, reading) * per_key
 
 
 def _split(buffer: Float[Tensor, " number"], shapes: dict[Reading, tuple[int, int, int]]) -> Vectors:
@@ -199,6 +228,8 @@ def _split(buffer: Float[Tensor, " number"], shapes: dict[Reading, tuple[int, in
     return {reading: part.view(shape) for (reading, shape), part in zip(shapes.items(), parts, strict=True)}
 
 
-def _view(model: Model, vectors: Vectors, site: Site, pooling: Pooling | CustomPooling) -> Float[Tensor, "row d"]:
+def _view(
+    model: Model, vectors: Vectors, site: Site, pooling: Pooling | CustomPooling | Measure
+) -> Float[Tensor, "row d"]:
     reading = Reading(site.stream, pooling, site.norm)
     return vectors[reading][reading.layers(model.n_layers).index(site.layer)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from valens.corpora.contract import Corpus
 from valens.errors import CaptureError, PromptError
 from valens.extraction.batching import Passage, fill_batches, without_spare_rows
 from valens.extraction.capture import Batch, Vectors, capturing, vector_count
+from valens.extraction.doubts import SHARES, doubts, token_shares, with_measures
 from valens.extraction.estimate import Estimate
 from valens.extraction.manifest import about_of, how_read
 from valens.extraction.texts import text_list
 from valens.layers.sites import Stream
+from valens.model.attention import BRIDGE_ATTENTION
 from valens.model.loading import DTYPES
 from valens.model.model import Model
 from valens.progress import progress
@@ -60,6 +62,10 @@ class Extraction:
     """The number of texts that were cut at the limit of tokens."""
     seconds: float
     """The time that reading took."""
+    token_shares: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
+    """How much of the mean of hidden states is the first token, and the largest, by layer; empty where it was not read."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know of the vectors, a sentence each."""
 
     def facts(self) -> dict[str, Any]:
         """Return where the vectors come from, for a result's provenance."""
@@ -71,6 +77,8 @@ class Extraction:
             "forward_passes": self.passes,
             "tokens_read": self.tokens,
             "seconds_reading": round(self.seconds, 1),
+            "token_shares": self.token_shares,
+            "notes": list(self.notes),
         }
 
     def vectors(self, reading: Reading, layer: int, indices: Sequence[int] | None = None) -> Float[np.ndarray, "row d"]:
@@ -137,7 +145,13 @@ class Job:
                     advance(len(lacking), sum(map(len, lacking)))
         rows = tuple(row for passage in self.passages for row in passage.rows)
         seconds = time.monotonic() - start
-        return Extraction(self.collection, self.model, rows, len(pending), n_tokens, self._truncated(), seconds)
+        shares = (
+            token_shares(self.collection, rows, SHARES.layers(self.model.n_layers)) if SHARES in self.readings else {}
+        )
+        notes = tuple(doubts(shares, self.readings, [passage.tokens for passage in self.passages]))
+        return Extraction(
+            self.collection, self.model, rows, len(pending), n_tokens, self._truncated(), seconds, shares, notes
+        )
 
     def estimate(self) -> Estimate:
         """Estimate what `run` would cost; this makes one small forward pass to measure the speed, and keeps nothing."""
@@ -245,7 +259,8 @@ def plan(
     Args:
         model: the decoder that is read.
         texts: the texts, or a Corpus. A text may also come as Tokens, which are read as they are, without the prompt.
-        readings: what is read of each text; repeats are dropped. A representation has its reading as `.reading`.
+        readings: what is read of each text; repeats are dropped. A representation has its reading as `.reading`. Beside a
+            mean of hidden states, how much of it is one token is measured too (`hidden/shares`).
         store: the activation store, or its folder.
         prompt: what is put around each text; the default is the text as the tokenizer prepares it.
         max_tokens: how many tokens of a text are read; None: 512, or the model's context where that is shorter.
@@ -266,7 +281,8 @@ def plan(
         StoreError: a store that cannot be opened.
 
     """
-    if any(reading.stream is Stream.PATTERN for reading in readings):
+    of_patterns = [reading for reading in readings if reading.stream is Stream.PATTERN]
+    if not all(reading.is_measure for reading in of_patterns):
         raise CaptureError("Attention patterns are as wide as a text is long; a store keeps vectors of one width.")
     if stored not in DTYPES:
         raise CaptureError(f"Vectors are stored as {', '.join(DTYPES)}; {stored!r} was asked for.")
@@ -278,10 +294,15 @@ def plan(
         for index, text in enumerate(tokens)
     )
     identity = how_read(model, prompt=prompt, max_tokens=limit, stored=stored)
-    numbers = sum(vector_count(model, reading) for reading in readings)
+    if (
+        of_patterns
+    ):  # the pass that shows them is TransformerLens's own, and its vectors go to a collection of their own
+        identity |= {"attn_implementation": BRIDGE_ATTENTION}
+    asked = with_measures(readings)
+    numbers = sum(vector_count(model, reading) for reading in asked)
     return Job(
         model=model,
-        readings=tuple(dict.fromkeys(readings)),
+        readings=asked,
         collection=ActivationStore.of(store).collection(identity, about_of(model)),
         passages=passages,
         batches=fill_batches(passages, batch_tokens, max_rows=max(1, _BATCH_BYTES // (4 * max(numbers, 1)))),

@@ -27,6 +27,12 @@ class Stream(StrEnum):
     """a^l, what attention adds to the residual stream: after W_O, and the norm there in Gemma 2 and OLMo 2 [d_model]."""
     PATTERN = "pattern"
     """alpha^l, the attention weights of each head over the keys [n_heads · n_keys]."""
+    NORMED = "normed"
+    """What enters the attention of block l [d_model]: LN_l(x^{l-1}) with its gain, or x^{l-1} where no norm is (OLMo 2)."""
+    KEYS = "keys"
+    """k^l, the key vectors of every key-value head, before any norm of keys and RoPE [n_kv_heads · d_head]."""
+    MLP = "mlp"
+    """f^l, what the MLP adds to the residual stream: after the norm there in Gemma 2 and OLMo 2 [d_model]."""
 
     @classmethod
     def named(cls, name: str) -> Stream:
@@ -43,7 +49,13 @@ HOOKS = {
     Stream.HEADS: "attn.hook_z",
     Stream.ATTN_OUT: "hook_attn_out",
     Stream.PATTERN: "attn.hook_pattern",
+    Stream.NORMED: "attn.hook_in",
+    Stream.KEYS: "attn.hook_k",
+    Stream.MLP: "hook_mlp_out",
 }
+
+REQUIRED = (Stream.HIDDEN, Stream.VALUES, Stream.HEADS, Stream.ATTN_OUT, Stream.PATTERN)
+"""The streams without which a model is refused; another that TransformerLens does not show is refused when asked for."""
 
 _NOTATION = re.compile(r"(?P<stream>[a-z_]+)@(?P<layer>\d+)(?P<norm>:norm)?")
 

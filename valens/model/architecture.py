@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from valens.errors import ModelError
-from valens.layers.sites import HOOKS, Site, Stream
+from valens.layers.sites import HOOKS, REQUIRED, Site, Stream
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +34,7 @@ class Sizes:
         """Return how many numbers a stream has for one token (`pattern`: for one token and key)."""
         widths = {
             Stream.VALUES: self.n_kv_heads * self.d_head,
+            Stream.KEYS: self.n_kv_heads * self.d_head,
             Stream.HEADS: self.n_heads * self.d_head,
             Stream.PATTERN: self.n_heads,
         }
@@ -90,7 +91,7 @@ def read_sizes(name: str, bridge: Any) -> Sizes:
             f"{name} has no attention values in {len(absent)} of its {len(layers)} layers (first: {absent[0]}). "
             "State-space, linear-attention and hybrid models cannot be compared layer by layer."
         )
-    silent = [stream for stream in HOOKS for layer in layers if (stream, layer) not in seen]
+    silent = [stream for stream in REQUIRED for layer in layers if (stream, layer) not in seen]
     if silent:
         raise ModelError(f"TransformerLens does not show the {silent[0]} of {name}. Choose a model whose hooks fire.")
     shapes = {seen[Stream.VALUES, layer][-2:] for layer in layers}

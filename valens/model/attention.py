@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from valens.errors import ModelError
-from valens.layers.sites import HOOKS, Stream
+from valens.layers.sites import Stream
 from valens.model.architecture import hook_shapes
 
 ATTN_IMPLEMENTATIONS = ("auto", "sdpa", "eager", "flash_attention_2")
@@ -99,8 +99,7 @@ def forgotten_patterns(bridge: Any) -> Iterator[None]:
 
 def _obstacle(bridge: Any, attn_implementation: str) -> str | None:
     """Say why an implementation cannot be used, or return None if it can."""
-    layers = range(1, len(bridge.blocks) + 1)
-    needed = {(stream, layer) for stream in HOOKS if stream is not Stream.PATTERN for layer in layers}
+    needed = {site for site in hook_shapes(bridge) if site[0] is not Stream.PATTERN}
     try:
         with lent_attention(bridge, attn_implementation):
             hidden = {stream for stream, _ in needed - hook_shapes(bridge).keys()}

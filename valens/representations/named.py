@@ -1,4 +1,4 @@
-"""What is read of a text at every layer, named as in the paper: `VA`, `HS`, `LT`, `WMP`, `WVA`, `AlignedWVA`."""
+"""What is read of a text at every layer, by name: the paper's `VA`, `HS`, `LT`, `WMP`, `WVA`, `AlignedWVA`, and controls."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ VA = Representation("VA", Reading(Stream.VALUES, Pooling.MEAN))
 """Value aggregation: the mean of the value vectors (section 4.1)."""
 HS = Representation("HS", Reading(Stream.HIDDEN, Pooling.MEAN))
 """The mean of the hidden states."""
+HS_BUT_FIRST = Representation("HS-but-first", Reading(Stream.HIDDEN, Pooling.BUT_FIRST))
+"""The mean of the hidden states without the first token's, which in many models is a hundred times as long as others."""
 LT = Representation("LT", Reading(Stream.HIDDEN, Pooling.LAST))
 """The last token's hidden state."""
 WMP = Representation("WMP", Reading(Stream.HIDDEN, Pooling.WEIGHTED))
@@ -54,14 +56,14 @@ WVA = Representation("WVA", Reading(Stream.HEADS, Pooling.LAST))
 ALIGNED_WVA = Representation("AlignedWVA", Reading(Stream.ATTN_OUT, Pooling.LAST))
 """The last token's attention output: WVA after W_O (section 6.2)."""
 
-REPRESENTATIONS = {named.name: named for named in (VA, HS, LT, WMP, WVA, ALIGNED_WVA)}
+REPRESENTATIONS = {named.name: named for named in (VA, HS, HS_BUT_FIRST, LT, WMP, WVA, ALIGNED_WVA)}
 
 
 def representation(name: str) -> Representation:
     """Return a representation of the paper by its name, or make one of a reading.
 
     Args:
-        name: `VA`, `HS`, `LT`, `WMP`, `WVA` or `AlignedWVA`, in upper or lower case, or a reading such as
+        name: `VA`, `HS`, `HS-but-first`, `LT`, `WMP`, `WVA` or `AlignedWVA`, in upper or lower case, or a reading such as
             `values/weighted`.
 
     Returns:
@@ -80,6 +82,8 @@ def representation(name: str) -> Representation:
             reading = Reading.parse(name)
         except SiteError as error:
             raise RepresentationError(str(error)) from None
+        if reading.is_measure:
+            raise RepresentationError(f"{reading} is a few numbers about a text's tokens; it makes no embedding.")
         if reading.stream is Stream.PATTERN:
             raise RepresentationError("Attention patterns are as wide as a text is long; they make no embedding.")
         return Representation(str(reading), reading)

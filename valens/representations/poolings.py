@@ -1,4 +1,8 @@
-"""From the vectors of a text's tokens to one vector: every pooling is a row of weights that sum to one."""
+"""From the vectors of a text's tokens to one vector: every pooling is a row of weights.
+
+Most weights follow from where the tokens stand, and sum to one. Some poolings see the vectors: their weights follow from the
+lengths and distances of a text's vectors at each layer (`pooling_weights_of_vectors`).
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,10 @@ from valens.errors import RepresentationError
 CUSTOM_MARK = "~"
 """Stands between the name of a user-defined pooling and the digits that distinguish it from others of that name."""
 
+SINK_FACTOR = 5
+"""A token this many times as long as the text's median token is a sink, which `unsunk` leaves out."""
+
+_WEISZFELD_STEPS = 20
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _TRIED = 64
 """User-defined poolings are distinguished by their weights for texts of 1 to this number of tokens."""
@@ -35,6 +43,28 @@ class Pooling(StrEnum):
     """The last token's vector."""
     WEIGHTED = "weighted"
     """The position-weighted mean: the i-th token weighs i (SGPT, arXiv 2202.08904)."""
+    BUT_FIRST = "but-first"
+    """The mean without the first pooled token, on which attention is often parked; of one token, that token."""
+    BUT_FIRST_4 = "but-first:4"
+    """The mean without the first four pooled tokens (StreamingLLM's sinks, arXiv 2309.17453); of four or fewer, of all."""
+    LAST_MEAN = "last+mean"
+    """Half the last token's vector and half the mean, added."""
+    UNIT = "unit"
+    """The mean after each token's vector was scaled to length 1."""
+    UNSUNK = "unsunk"
+    """The mean without tokens that are more than 5 times as long as the text's median token at that layer."""
+    MEDIAN = "median"
+    """The geometric median: the point with the least sum of distances to the tokens (Weiszfeld's algorithm, 20 steps)."""
+
+    @property
+    def sees_vectors(self) -> bool:
+        """Whether the weights follow from the vectors, not from where tokens stand alone."""
+        return self in {Pooling.UNIT, Pooling.UNSUNK, Pooling.MEDIAN}
+
+    @property
+    def left_out(self) -> int:
+        """How many tokens at the beginning are left out, where a text has more."""
+        return {Pooling.BUT_FIRST: 1, Pooling.BUT_FIRST_4: 4}.get(self, 0)
 
     @classmethod
     def named(cls, name: str) -> Pooling:
@@ -98,7 +128,8 @@ def pooling_weights(
     """Weigh the tokens of each text.
 
     Args:
-        pooling: how the tokens are pooled. The position-weighted mean is that of SGPT (arXiv 2202.08904).
+        pooling: how the tokens are pooled, by where they stand alone; for one that sees the vectors there is
+            `pooling_weights_of_vectors`.
         pooling_mask: which tokens are pooled, [text, token]; every text has one or more.
 
     Returns:
@@ -111,10 +142,63 @@ def pooling_weights(
     if isinstance(pooling, CustomPooling):
         return _checked(pooling, pooling_mask)
     position = pooling_mask.cumsum(dim=1) * pooling_mask
+    last = (position == position.amax(dim=1, keepdim=True)).float() * pooling_mask
     if pooling is Pooling.LAST:
-        return (position == position.amax(dim=1, keepdim=True)).float() * pooling_mask
-    weights = position.float() if pooling is Pooling.WEIGHTED else pooling_mask.float()
+        return last
+    if pooling is Pooling.LAST_MEAN:
+        return (last + pooling_weights(Pooling.MEAN, pooling_mask)) / 2
+    later = position > pooling.left_out
+    pooled = torch.where(later.any(dim=1, keepdim=True), later, pooling_mask)
+    weights = position.float() if pooling is Pooling.WEIGHTED else pooled.float()
     return weights / weights.sum(dim=1, keepdim=True)
+
+
+def pooling_weights_of_vectors(
+    pooling: Pooling, pooling_mask: Bool[Tensor, "text row token"], vectors: Float[Tensor, "text token d"]
+) -> Float[Tensor, "text row token"]:
+    """Weigh the tokens of each row of each text by their vectors.
+
+    Args:
+        pooling: `unit`, `unsunk` or `median`.
+        pooling_mask: which of a text's tokens are pooled in each of its rows; every row has one or more.
+        vectors: the tokens' vectors at one layer, in float32.
+
+    Returns:
+        The weights, 0 outside the mask. Those of `unsunk` and `median` sum to 1; those of `unit` are the mean's, divided by
+        each token's length (a vector of zeros stays zeros).
+
+    """
+    mean = pooling_mask / pooling_mask.sum(dim=2, keepdim=True)
+    if pooling is Pooling.MEDIAN:
+        return _median_weights(mean, vectors)
+    lengths = vectors.norm(dim=2)[:, None]
+    if pooling is Pooling.UNIT:
+        return mean / lengths.clamp(min=torch.finfo(torch.float32).tiny)
+    pooled = pooling_mask & (lengths <= SINK_FACTOR * median_length(lengths, pooling_mask)[..., None])
+    return pooled / pooled.sum(dim=2, keepdim=True)
+
+
+def median_length(
+    lengths: Float[Tensor, "text _ token"], pooling_mask: Bool[Tensor, "text row token"]
+) -> Float[Tensor, "text row"]:
+    """Return the median length of each row's tokens; of an even number, the lower of the two in the middle."""
+    return torch.where(pooling_mask, lengths, torch.nan).nanmedian(dim=2).values
+
+
+def _median_weights(
+    mean: Float[Tensor, "text row token"], vectors: Float[Tensor, "text token d"]
+) -> Float[Tensor, "text row token"]:
+    """Return the weights that make the geometric median (Weiszfeld 1937), begun at the mean.
+
+    Distances are kept above a millionth of the text's spread: a token that the median meets would weigh infinitely much.
+    """
+    weights, least = mean, None
+    for _ in range(_WEISZFELD_STEPS):
+        distances = torch.cdist(weights @ vectors, vectors, compute_mode="donot_use_mm_for_euclid_dist")
+        least = 1e-6 * (mean * distances).sum(dim=2, keepdim=True) if least is None else least
+        near = mean / distances.clamp(min=least.clamp(min=torch.finfo(torch.float32).tiny))
+        weights = near / near.sum(dim=2, keepdim=True)
+    return weights
 
 
 def _checked(pooling: CustomPooling, pooling_mask: Bool[Tensor, "text token"]) -> Float[Tensor, "text token"]:

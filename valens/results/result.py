@@ -110,8 +110,8 @@ class Result:
         return {}
 
     def notes(self) -> tuple[str, ...]:
-        """Return what makes the numbers doubtful, a sentence each; empty where all is well."""
-        return ()
+        """Return what makes the numbers doubtful, a sentence each; empty where all is well, and in older results."""
+        return tuple(self.provenance.get("notes", ()))
 
     def section(self) -> Section:
         """Return what a terminal and a page say of it; of a kind that says nothing of its own, its tables and figures."""

@@ -27,13 +27,14 @@ TASKS = ("LeeSTS", "WikiRetrieval", "WikiReranking", "WikiClustering", "WikiClas
 REPRESENTATIONS = {
     "VA": "values, averaged",
     "HS": "hidden states, averaged",
+    "HS-but-first": "hidden states without the first token's",
     "LT": "the last token's hidden state",
     "WMP": "hidden states, weighted by position",
     "WVA": "the last token's head outputs",
     "AlignedWVA": "the last token's attention output",
 }
-STREAMS = ("hidden", "values", "heads", "attn_out")
-POOLINGS = ("mean", "last", "weighted")
+STREAMS = ("hidden", "values", "heads", "attn_out", "normed", "keys", "mlp")
+POOLINGS = ("mean", "last", "weighted", "but-first", "but-first:4", "last+mean", "unit", "unsunk", "median")
 READINGS = tuple(f"{stream}/{pooling}" for stream in STREAMS for pooling in POOLINGS)
 SELECTORS = {
     "paper": "those that retrieve best and spoil no other task",
