@@ -147,6 +147,13 @@ def full_names(tree: ast.AST, modules: Collection[str]) -> Iterator[str]:
             )
 
 
+@pytest.mark.parametrize("source", SOURCES)
+def test_fields_are_named_after_what_they_hold(source: str) -> None:
+    classes = [node for node in ast.walk(SOURCES[source]) if isinstance(node, ast.ClassDef)]
+    fields = {ast.unparse(line.target) for node in classes for line in node.body if isinstance(line, ast.AnnAssign)}
+    assert not fields & {"found", "kept", "there", "made", "said", "drawn"}
+
+
 PROBES = sorted(path.parent.name for path in (ROOT / "probes").glob("*/probe.py"))
 
 
