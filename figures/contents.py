@@ -42,8 +42,8 @@ def rewritten(text: str) -> str:
 
 
 def _facts(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
-    return found
+    facts: dict[str, Any] = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    return facts
 
 
 def _script(folder: Path) -> str:

@@ -15,8 +15,8 @@ from valens.results.result import Result
 
 def draw(results: Sequence[Result], width: Width) -> Mapping[str, Figure]:
     """Recall of a text's own end, from a stored segment matching."""
-    (found,) = results
-    return {"figure2": matching_curves(found.table, width=width)}
+    (result,) = results
+    return {"figure2": matching_curves(result.table, width=width)}
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from valens.results.result import Result
 
 def draw(results: Sequence[Result], width: Width) -> Mapping[str, Figure]:
     """Learning curves of a stored probing and, where single layers were probed, what each reaches."""
-    (found,) = results
-    figures = {"figure6": learning_curves(found.table, found.details["curves"], width=width)}
-    if found.table.layer.notna().any():
-        figures["figure6-layers"] = next_token_layers(found.table, width=width)
+    (result,) = results
+    figures = {"figure6": learning_curves(result.table, result.details["curves"], width=width)}
+    if result.table.layer.notna().any():
+        figures["figure6-layers"] = next_token_layers(result.table, width=width)
     return figures
 
 

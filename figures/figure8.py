@@ -15,11 +15,11 @@ from valens.results.result import Result
 
 def draw(results: Sequence[Result], width: Width) -> Mapping[str, Figure]:
     """MRR@100 by offset, by layer and by both, from a stored logit lens."""
-    (found,) = results
+    (result,) = results
     return {
-        "figure8": lens_by_offset(found.details["best"], width=width),
-        "figure8-layers": lens_by_layer(found.table, width=width),
-        "figure8-map": lens_map(found.table, width=width),
+        "figure8": lens_by_offset(result.details["best"], width=width),
+        "figure8-layers": lens_by_layer(result.table, width=width),
+        "figure8-map": lens_map(result.table, width=width),
     }
 
 

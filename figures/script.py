@@ -16,9 +16,9 @@ from valens.plotting.style import WIDTHS, Width, save_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Found = TypeVar("Found")
+Read = TypeVar("Read")
 
-Draw = Callable[[Sequence[Found], Width], Mapping[str, "Figure"]]
+Draw = Callable[[Sequence[Read], Width], Mapping[str, "Figure"]]
 """From results, of which there are several only where the script takes them together, each figure by its file's name."""
 
 
@@ -67,15 +67,15 @@ def _jobs(results: list[Path], out: Path | None, kind: str, stored: Path) -> Ite
     if results:
         yield results, out or results[0]
         return
-    kept = sorted(stored.glob(f"{kind}-*"))
-    if not kept:
+    folders = sorted(stored.glob(f"{kind}-*"))
+    if not folders:
         raise ResultError(f"{stored} has no folder {kind}-…, as stored results are called. Give a RESULT.")
-    for folder in kept:
+    for folder in folders:
         yield [folder], out / folder.name if out else folder
 
 
 def _read(folder: Path, kind: str) -> Any:
-    found = read_result(folder)
-    if found.kind == kind:
-        return found
-    raise ResultError(f"{folder} holds a result of {found.kind}; this figure is drawn from one of {kind}.")
+    result = read_result(folder)
+    if result.kind == kind:
+        return result
+    raise ResultError(f"{folder} holds a result of {result.kind}; this figure is drawn from one of {kind}.")

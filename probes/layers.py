@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from valens.errors import SelectionError, SiteError
 from valens.layers.layer_set import LayerSet
+from valens.layers.sites import out_of_range
 from valens.model.model import Model
 from valens.representations.named import Representation
 from valens.representations.prompts import Prompt
@@ -72,7 +73,4 @@ def check_layers(model: Model, layers: Iterable[int]) -> None:
     """Raise SiteError for a layer after the model's last."""
     deepest = max(layers, default=0)
     if deepest > model.n_layers:
-        raise SiteError(
-            f"{model.name} has layers 1..{model.n_layers}; {deepest} was asked for. "
-            "Count from 1; 0 is the input of the first block."
-        )
+        raise SiteError(out_of_range(f"{model.name} has layers 1..{model.n_layers}", deepest))

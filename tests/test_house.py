@@ -89,11 +89,10 @@ def names_used(tree: ast.AST) -> set[str]:
 
 def named_in_strings(tree: ast.AST) -> Iterator[str]:
     """Modules of ours that a string names, also where only its beginning is known: `f"probes.{name}.probe"`."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            match = re.match(r"(?:valens|probes)\.[\w.]*", node.value)
-            if match:
-                yield match[0]
+    for text in strings_in(tree):
+        match = re.match(r"(?:valens|probes)\.[\w.]*", text)
+        if match:
+            yield match[0]
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -148,6 +147,13 @@ def full_names(tree: ast.AST, modules: Collection[str]) -> Iterator[str]:
             )
 
 
+@pytest.mark.parametrize("source", SOURCES)
+def test_fields_are_named_after_what_they_hold(source: str) -> None:
+    classes = [node for node in ast.walk(SOURCES[source]) if isinstance(node, ast.ClassDef)]
+    fields = {ast.unparse(line.target) for node in classes for line in node.body if isinstance(line, ast.AnnAssign)}
+    assert not fields & {"found", "kept", "there", "made", "said", "drawn"}
+
+
 PROBES = sorted(path.parent.name for path in (ROOT / "probes").glob("*/probe.py"))
 
 
@@ -186,6 +192,18 @@ def test_layers_are_counted_in_one_place(source: str) -> None:
     """Only layers/sites.py turns a layer into a block, so no other file may write `layer + 1` or `layer - 1`."""
     counted = [node.lineno for node in ast.walk(SOURCES[source]) if is_layer_shifted_by_one(node)]
     assert not counted, f"{source} counts layers by itself in lines {counted}. Ask valens.layers.sites."
+
+
+def test_how_layers_are_counted_is_said_in_one_place() -> None:
+    said = [source for source, tree in SOURCES.items() if any("Count from 1" in text for text in strings_in(tree))]
+    assert said == ["valens/layers/sites.py"]
+
+
+def strings_in(tree: ast.AST) -> Iterator[str]:
+    """Every text that a source writes out."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def is_layer_shifted_by_one(node: ast.AST) -> TypeGuard[ast.BinOp]:

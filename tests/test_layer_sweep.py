@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,7 +30,7 @@ from valens.model import loading
 from valens.model.model import Model
 from valens.representations.named import HS, VA, Representation
 from valens.representations.prompts import Prompt
-from valens.selectors import SELECTORS
+from valens.selectors import SELECTORS, TopK
 from valens.suites import named
 from valens.tasks import Classification, Clustering, LeftOut, Reranking, Retrieval, Sts, Suite, Task
 
@@ -559,6 +560,52 @@ def test_texts_that_the_model_cannot_tell_apart_end_in_no_error_and_no_nan_on_di
     folder = sweep.save(tmp_path)
     for name in ("layers.json", "provenance.json"):
         json.loads((folder / name).read_text(encoding="utf-8"), parse_constant=pytest.fail)
+
+
+CONSTANT = Sts("Constant", TEXTS[:2], (0, 0, 0), (1, 1, 1), (1.0, 2.0, 3.0))
+"""One pair, three times: every cosine is the same, and Spearman's correlation does not exist."""
+
+
+def test_a_task_without_a_score_changes_nothing_but_its_own_rows(
+    model: Model, store: Path, sweep: LayerSweepResult
+) -> None:
+    """The judge is the sweep without it. Another STS stays, so that the type has a task with a score and one without."""
+    beside = layer_sweep(model, replace(SUITE, tasks=(*SUITE.tasks, CONSTANT)), [VA, HS], store=store, **SETTINGS)
+    assert rows(beside.table, task="Constant").score.isna().all()
+    for ours, theirs in (
+        (beside.table[beside.table.task != "Constant"], sweep.table),
+        (beside.sets[beside.sets.task != "Constant"], sweep.sets),
+        (beside.rules, sweep.rules),
+        (beside.paired_differences, sweep.paired_differences),
+        (beside.comparisons, sweep.comparisons),
+        (beside.detail("choices"), sweep.detail("choices")),
+        (beside.compare("VA", "HS"), sweep.compare("VA", "HS")),
+        (beside.compare("VA", "HS", task_type="STS"), sweep.compare("VA", "HS", task_type="STS")),
+    ):
+        pd.testing.assert_frame_equal(ours.reset_index(drop=True), theirs)
+    assert beside.section().findings == sweep.section().findings
+    assert beside.notes()[0].startswith("Constant has no score at any layer of VA: all texts have the same vector.")
+
+
+class NeedsSts(TopK):
+    """A user's rule."""
+
+    needs = ("STS",)
+
+
+def test_a_type_without_a_score_is_in_no_mean(model: Model, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = Suite("lacking", (CONSTANT, RETRIEVAL, CLUSTERING))
+    swept = layer_sweep(model, suite, [VA, HS], store=store, **SETTINGS)
+    assert swept.rules.score.notna().all()
+    assert set(swept.paired_differences.task_type) == {"Retrieval", "Clustering", "average"}
+    mean = rows(swept.sets, representation="VA", set="chosen").groupby("task_type").score.mean()
+    rule = rows(swept.rules, representation="VA", selector="paper").iloc[0]
+    assert rule.score == pytest.approx((mean["Retrieval"] + mean["Clustering"]) / 2)
+    assert swept.compare("VA", "HS").difference.notna().all()
+    assert not [line for line in swept.section().findings if re.search(r"(?<!\d)–(?!\d)|nan", line)]
+    monkeypatch.setitem(SELECTORS, "needs-sts", NeedsSts(name="needs-sts"))
+    with pytest.raises(SelectionError, match=r"^Constant: no score at any layer of VA\. .* needs a task of type STS"):
+        layer_sweep(model, suite, [VA], store=store, select="needs-sts", **SETTINGS)
 
 
 # --- what is refused before the model runs ----------------------------------------------------------------------------

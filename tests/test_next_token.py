@@ -293,8 +293,8 @@ class TestProbe:
         labels = Labels(torch.from_numpy(classes.of_row), 30, *parts)
         for name, layers, features in (("VA", "2", values), ("LT", "3", last)):
             runs = [train([Block((name,), torch.stack(features)[None])], labels, RECIPE, seed=k)[0] for k in (0, 1)]
-            losses = [run.losses[run.kept].mean() for run in runs]
-            hits = [(run.ranks[run.kept] == 1).mean() for run in runs]
+            losses = [run.losses[run.best_checkpoint].mean() for run in runs]
+            hits = [(run.ranks[run.best_checkpoint] == 1).mean() for run in runs]
             assert score(found, name, "cross-entropy", layers) == pytest.approx(np.mean(losses), abs=1e-3)
             assert score(found, name, "accuracy", layers) == pytest.approx(np.mean(hits), abs=0.02)
 

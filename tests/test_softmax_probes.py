@@ -42,7 +42,7 @@ WIDE, NARROW = block(["HS 1", "HS 2", "HS 3"], 12), block(["VA 1", "VA 2"], 4)
 
 
 def same(one: Trained, other: Trained, tolerance: float) -> None:
-    assert (one.name, one.kept, one.steps) == (other.name, other.kept, other.steps)
+    assert (one.name, one.best_checkpoint, one.steps) == (other.name, other.best_checkpoint, other.steps)
     np.testing.assert_allclose(one.validation, other.validation, atol=tolerance)
     np.testing.assert_allclose(one.losses, other.losses, atol=tolerance)
     np.testing.assert_allclose(one.weight, other.weight, atol=tolerance)
@@ -69,7 +69,7 @@ class TestTogetherAsAlone:
 
     def test_the_case_above_stops_at_different_times(self) -> None:
         recipe = replace(QUICK, patience=1, l2=0.0, lr=0.3, steps=120, checkpoints=12)
-        assert len({probe.kept for probe in train([WIDE, NARROW], LABELS, recipe, seed=3)}) > 1
+        assert len({probe.best_checkpoint for probe in train([WIDE, NARROW], LABELS, recipe, seed=3)}) > 1
 
     def test_the_same_seed_gives_the_same_bits_and_another_does_not(self) -> None:
         one, again, other = (train([WIDE], LABELS, QUICK, seed=seed)[2] for seed in (5, 5, 6))
@@ -142,17 +142,17 @@ class TestScores:
         test = LABELS.test
         for probe, features in zip(train([WIDE], LABELS, recipe, seed=0), WIDE.features, strict=True):
             losses, ranks = scores_of(features[test] @ probe.weight + probe.bias, LABELS.classes[test])
-            np.testing.assert_allclose(probe.losses[probe.kept], losses, atol=1e-4)
-            np.testing.assert_array_equal(probe.ranks[probe.kept], ranks)
-            assert probe.validation[probe.kept] == probe.validation.min()
+            np.testing.assert_allclose(probe.losses[probe.best_checkpoint], losses, atol=1e-4)
+            np.testing.assert_array_equal(probe.ranks[probe.best_checkpoint], ranks)
+            assert probe.validation[probe.best_checkpoint] == probe.validation.min()
 
     def test_a_stopped_probe_goes_on_at_what_it_keeps(self) -> None:
         recipe = replace(QUICK, patience=2, l2=0.0, lr=0.3, steps=200, checkpoints=20)
         probe = train([WIDE], LABELS, recipe, seed=0)[0]
-        stopped = probe.kept + 2
+        stopped = probe.best_checkpoint + 2
         assert stopped < len(probe.steps) - 1
         for place in range(stopped + 1, len(probe.steps)):
-            np.testing.assert_array_equal(probe.losses[place], probe.losses[probe.kept])
+            np.testing.assert_array_equal(probe.losses[place], probe.losses[probe.best_checkpoint])
 
     def test_features_that_say_nothing_leave_the_frequencies(self) -> None:
         nothing = Block(("nothing",), torch.full((1, 240, 2), 7.0))

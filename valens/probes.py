@@ -21,9 +21,9 @@ def _check_ours(spec: ModuleSpec | None) -> None:
     """Raise MissingPackageError unless `probes` leads to the package that is installed with valens."""
     folders = spec.submodule_search_locations if spec else None
     if not folders or importlib.util.find_spec("probes.catalogue") is None:
-        found = spec.origin if spec else "nothing"
+        origin = spec.origin if spec else "nothing"
         raise MissingPackageError(
-            f"The name `probes` leads to {found}, which is not the valens probes. Rename that file or folder, "
+            f"The name `probes` leads to {origin}, which is not the valens probes. Rename that file or folder, "
             "or install valens-lm again."
         )
 

@@ -121,12 +121,12 @@ def check_probe(probe: Probe[Any], model: Model, data: Any, representations: Seq
     """
     with tempfile.TemporaryDirectory(prefix="valens-") as folder:
         cost = probe.plan(model, data, representations, store=folder).estimate()
-        kept = [path for path in Path(folder).rglob("*") if path.suffix not in {"", ".json"}]
+        stored = [path for path in Path(folder).rglob("*") if path.suffix not in {"", ".json"}]
         first = probe.plan(model, data, representations, store=folder).run()
         second = probe.plan(model, data, representations, store=folder).run()
     broken = {
         "its estimate counts no forward pass before anything was read": cost.passes == 0,
-        "its estimate keeps what it reads": bool(kept),
+        "its estimate keeps what it reads": bool(stored),
         f"its result is a {type(first).__name__}, not a {probe.result.__name__}": type(first) is not probe.result,
         f"its result is of kind {first.kind!r}, not {probe.kind!r}": first.kind != probe.kind,
         "its result's section does not ask its question": first.section().question != probe.question,
@@ -168,11 +168,11 @@ def _curves(draw: np.random.Generator, types: Sequence[str]) -> LayerCurves:
 
 
 def _check_choice(rule: Selector, curves: LayerCurves, choice: Choice) -> None:
-    there = set(curves.layers)
+    candidates = set(curves.layers)
     if choice.selector != rule.name:
         raise SelectionError(f"{rule.name}: its choice names the selector {choice.selector!r}. Give its own name.")
-    if not set(choice.layers) <= there:
-        raise SelectionError(f"{rule.name}: it chose {choice.layers} of the candidates {LayerSet.of(there)}.")
-    silent = sorted(layer for layer in there if not choice.reasons.get(layer, "").strip())
+    if not set(choice.layers) <= candidates:
+        raise SelectionError(f"{rule.name}: it chose {choice.layers} of the candidates {LayerSet.of(candidates)}.")
+    silent = sorted(layer for layer in candidates if not choice.reasons.get(layer, "").strip())
     if silent:
         raise SelectionError(f"{rule.name}: it gives no reason for layer {silent[0]}. Say of every candidate why.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -11,7 +13,7 @@ from valens.statistics import compare_replicates
 
 
 def compared(table: pd.DataFrame, replicates: pd.DataFrame, first: str, second: str, task_type: str) -> pd.DataFrame:
-    """First − second at every layer that both have; what `LayerSweepResult.compare` gives.
+    """First − second at every layer that both have, on the tasks of both; what `LayerSweepResult.compare` gives.
 
     `replicates` has the score of each layer in every resample: representation, task, layer, resample, value.
     """
@@ -21,9 +23,21 @@ def compared(table: pd.DataFrame, replicates: pd.DataFrame, first: str, second: 
     if not shared:
         representations = ", ".join(single.representation.unique())
         raise ResultError(f"{first!r} and {second!r} have no layers in common; there are {representations}.")
-    ours, theirs = (curve_of(single, replicates, name, shared, task_type) for name in (first, second))
+    tasks = scored_tasks(table, [first, second])
+    if not tasks:
+        raise ResultError(f"No task has scores of both {first!r} and {second!r}. Compare others.")
+    ours, theirs = (
+        curve_of(single[single.task.isin(tasks)], replicates, name, shared, task_type) for name in (first, second)
+    )
     differences = compare_replicates(ours.score, theirs.score, ours.replicates, theirs.replicates)
     return pd.DataFrame({"layer": np.array(shared, dtype=int), **differences.columns()})
+
+
+def scored_tasks(table: pd.DataFrame, names: Iterable[str]) -> list[str]:
+    """Return the tasks that have a score at some layer of each of these representations; means are over no others."""
+    scored = table[table.layer.notna() & table.score.notna()]
+    of_each = [set(scored.task[scored.representation == name]) for name in names]
+    return [task for task in dict.fromkeys(scored.task) if all(task in tasks for tasks in of_each)]
 
 
 def curve_of(single: pd.DataFrame, replicates: pd.DataFrame, name: str, layers: list[int], task_type: str) -> TaskCurve:

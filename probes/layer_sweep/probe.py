@@ -189,7 +189,8 @@ def layer_sweep(
 
     Returns:
         Scores by layer and task with 95 % intervals, and for each representation the layer set with a reason for every
-        layer. A task without a score at any layer has no say; the provenance names it under `without_scores`.
+        layer. A task without a score at any layer has no say and is in no mean; the provenance names it under
+        `without_scores`.
 
     Raises:
         TaskError, SelectionError, SiteError, PromptError: settings that the model or suite does not allow, before the model
@@ -211,8 +212,8 @@ def layer_sweep(
 
 def _details(results: Sequence[SelectorResults], model: Model) -> dict[str, pd.DataFrame]:
     """All that the sweep's scores and choices are made of."""
-    comparisons = {"comparisons": comparison_table(results)} if len(results) > 1 else {}
-    return comparisons | {
+    comparisons = comparison_table(results) if len(results) > 1 else pd.DataFrame()
+    return ({} if comparisons.empty else {"comparisons": comparisons}) | {
         "choices": choice_table({result.representation.name: result.choice for result in results}),
         "sets": set_table(results),
         "paired_differences": paired_difference_table(results),

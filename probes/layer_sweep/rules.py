@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from probes.layer_sweep.scores import FIRST, SECOND, LayerScorer, Scores
+from probes.layer_sweep.scores import FIRST, SECOND, WHOLE, LayerScorer, Scores
 from valens.errors import SelectionError
 from valens.layers.layer_set import LayerSet
 from valens.representations.named import Representation
@@ -25,6 +25,7 @@ from valens.selectors import (
     Choice,
     LayerCurves,
     TaskCurve,
+    check_task_types,
     check_tasks,
     mean_of_type,
     mean_over_types,
@@ -79,20 +80,26 @@ class SelectorResults:
         """Return what the embedding averaged over one of the sets scores."""
         return self.averaged.row(self.sets[layers])
 
+    def mean_of(self, layers: LayerSet, view: int = WHOLE) -> TaskCurve:
+        """Return the mean over task types of what the embedding averaged over one of the sets scores."""
+        return mean_over_types(self.scores_of(layers).without(self.alone.undefined()).curves(view))
+
 
 def evaluate_selectors(
     scorer: LayerScorer, representation: Representation, layers: Sequence[int], *, select: str, names: Sequence[str]
 ) -> SelectorResults:
     """Score layers alone, let the rule `select` and the others of these names choose, and score what they choose.
 
-    Raises SelectionError if the rule asked for cannot choose, or no task has a score; of the others the result says why.
+    A task without a score at any of the layers has no say in a choice, and is in no mean. Raises SelectionError if the rule
+    asked for cannot choose, or no task has a score; of the others the result says why.
     """
     alone = scorer.layers(representation, layers)
     _check_scores(representation, alone)
     dimension = scorer.dimension(representation, layers)
     curves = _candidates(scorer, representation, layers, alone, dimension)
-    asked = Rule(select, selector(select).select(curves[0]), _on_splits(select, curves))
-    others = [_rule(name, curves) for name in names if name != select]
+    asked = _asked(select, curves, representation, alone.undefined())
+    given = [task.task_type for task, _ in alone.tasks]
+    others = [_other(name, curves, given) for name in names if name != select]
     ordered = sorted([asked, *others], key=lambda rule: list(SELECTORS).index(rule.name))
     sets = list(dict.fromkeys(layer_set for rule in ordered for layer_set in rule.sets()))
     return SelectorResults(
@@ -116,9 +123,17 @@ def _check_scores(representation: Representation, alone: Scores) -> None:
         )
 
 
-def paired_differences(one: Scores, other: Scores) -> list[dict[str, Any]]:
-    """Return the difference of two embeddings with its paired interval, by task type and over all types."""
-    ours, theirs = one.curves(), other.curves()
+def paired_differences(
+    one: SelectorResults, layers: LayerSet, other: SelectorResults, others: LayerSet
+) -> list[dict[str, Any]]:
+    """Return how far one averaged embedding is from another, with paired intervals, by task type and over all types.
+
+    Tasks that have no score at any layer of one of the two representations are left out; empty if none is left.
+    """
+    undefined = {*one.alone.undefined(), *other.alone.undefined()}
+    ours, theirs = (
+        result.scores_of(chosen).without(undefined).curves() for result, chosen in ((one, layers), (other, others))
+    )
     return [
         {"task_type": mine.task_type} | _difference(mine, yours)
         for mine, yours in zip(_by_type(ours), _by_type(theirs), strict=True)
@@ -147,39 +162,52 @@ def _candidates(
 ) -> list[LayerCurves]:
     """Return what a selector is given, on all units and on either split: the layers from 1, a block each."""
     keep = [index for index, layer in enumerate(layers) if layer > 0]
+    undefined = alone.undefined()
     return [
         LayerCurves(
             scorer.model.n_layers,
             tuple(layers[index] for index in keep),
             tuple(
                 replace(curve, score=curve.score[keep], replicates=curve.replicates[keep])
-                for curve in alone.comparable(view)
+                for curve in alone.without(undefined).comparable(view)
             ),
             dimension=dimension[keep],
-            score_sets=scorer.quick_score(representation, view),
+            score_sets=scorer.quick_score(representation, view, without=undefined),
         )
         for view in scorer.views
     ]
 
 
-def _rule(name: str, curves: Sequence[LayerCurves]) -> Rule:
-    rule = selector(name)
+def _asked(name: str, curves: Sequence[LayerCurves], representation: Representation, undefined: Sequence[str]) -> Rule:
+    """Let the rule choose that was asked for; SelectionError that names tasks without a score, which it may have needed."""
     try:
-        check_tasks(rule, [task.task_type for task in curves[0].tasks])
-        return Rule(name, rule.select(curves[0]), _on_splits(name, curves))
+        return _rule(name, curves)
+    except SelectionError as error:
+        if not undefined:
+            raise
+        raise SelectionError(f"{', '.join(undefined)}: no score at any layer of {representation}. {error}") from error
+
+
+def _other(name: str, curves: Sequence[LayerCurves], given: Sequence[str]) -> Rule:
+    """Let a rule choose for comparison, or keep why it cannot; `given` are the types of the tasks of the suite."""
+    try:
+        check_tasks(selector(name), given)
+        return _rule(name, curves)
     except SelectionError as error:
         return Rule(name, None, refused=str(error))
 
 
-def _on_splits(name: str, curves: Sequence[LayerCurves]) -> tuple[LayerSet, ...]:
-    return tuple(selector(name).select(split).layers for split in curves[1:])
+def _rule(name: str, curves: Sequence[LayerCurves]) -> Rule:
+    rule = selector(name)
+    check_task_types(rule, curves[0].task_types)
+    choice, *on_splits = [rule.select(view) for view in curves]
+    return Rule(name, choice, tuple(one.layers for one in on_splits))
 
 
 def _row(result: SelectorResults, rule: Rule) -> dict[str, Any]:
     if rule.choice is None:
         return {"layers": None, "refused": rule.refused}
-    chosen = mean_over_types(result.scores_of(result.choice.layers).curves())
-    own = mean_over_types(result.scores_of(rule.choice.layers).curves())
+    chosen, own = result.mean_of(result.choice.layers), result.mean_of(rule.choice.layers)
     low, high = percentile_interval(own.replicates)
     difference = {
         f"chosen_minus_this{'' if key == 'difference' else '_' + key}": value
@@ -198,9 +226,9 @@ def _nested(result: SelectorResults, rule: Rule) -> dict[str, Any]:
     """Return the rule's sets chosen on one split: their mean score on it, and on the held-out one with its interval."""
     if not rule.splits:
         return {}
-    first, second = (result.scores_of(layers) for layers in rule.splits)
-    in_sample = [mean_over_types(first.curves(FIRST)), mean_over_types(second.curves(SECOND))]
-    held_out = [mean_over_types(first.curves(SECOND)), mean_over_types(second.curves(FIRST))]
+    first, second = rule.splits
+    in_sample = [result.mean_of(first, FIRST), result.mean_of(second, SECOND)]
+    held_out = [result.mean_of(first, SECOND), result.mean_of(second, FIRST)]
     low, high = percentile_interval(np.mean([curve.replicates[0] for curve in held_out], axis=0)[None])
     return {
         "layers_of_splits": " and ".join(map(str, rule.splits)),
@@ -212,6 +240,8 @@ def _nested(result: SelectorResults, rule: Rule) -> dict[str, Any]:
 
 
 def _by_type(curves: Sequence[TaskCurve]) -> list[TaskCurve]:
+    if not curves:
+        return []
     types = dict.fromkeys(curve.task_type for curve in curves)
     return [*(mean_of_type(curves, task_type) for task_type in types), mean_over_types(curves)]
 

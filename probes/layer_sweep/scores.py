@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -46,7 +46,7 @@ class Scores:
         return tuple(TaskCurve(task.name, task.task_type, part.score, part.replicates) for task, part in parts)
 
     def comparable(self, view: int = WHOLE) -> tuple[TaskCurve, ...]:
-        """Return the same with 0 for nan: what cannot tell texts apart is worth nothing to whoever chooses."""
+        """Return the same with 0 for nan: a layer that cannot tell texts apart is worth nothing to whoever chooses."""
         return tuple(
             replace(curve, score=np.nan_to_num(curve.score), replicates=np.nan_to_num(curve.replicates))
             for curve in self.curves(view)
@@ -55,6 +55,10 @@ class Scores:
     def undefined(self) -> list[str]:
         """Return the tasks that have a score in no row, as a correlation with cosines that are all equal has none."""
         return [task.name for task, evaluation in self.tasks if np.isnan(evaluation.score).all()]
+
+    def without(self, tasks: Collection[str]) -> Scores:
+        """Return the scores on all tasks but those of these names."""
+        return Scores(tuple((task, evaluation) for task, evaluation in self.tasks if task.name not in tasks))
 
     def row(self, index: int) -> Scores:
         """One row of each evaluation."""
@@ -93,15 +97,16 @@ class LayerScorer:
         return (WHOLE, FIRST, SECOND) if self.resamples_of_splits else (WHOLE,)
 
     def quick_score(
-        self, representation: Representation, view: int
+        self, representation: Representation, view: int, *, without: Collection[str] = ()
     ) -> Callable[[Sequence[LayerSet]], Float[np.ndarray, " set"]]:
         """Return what averaged embeddings score as a mean over task types, on all units or a split; a set is scored once.
 
         Clusterings and classifications take fewer runs than `sets` makes, and never mteb's own evaluators: these
-        scores compare with each other only.
+        scores compare with each other only. The tasks named in `without` have no say; they are the same in every call for a
+        representation.
         """
         scored = self.quick_scores.setdefault(representation, {})
-        tasks = tuple(in_fewer_runs(task, _QUICK_RUNS) for task in self.suite.tasks)
+        tasks = tuple(in_fewer_runs(task, _QUICK_RUNS) for task in self.suite.tasks if task.name not in without)
         brief = replace(self, suite=replace(self.suite, tasks=tasks), exact=False)
 
         def score(sets: Sequence[LayerSet]) -> Float[np.ndarray, " set"]:

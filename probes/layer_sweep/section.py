@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
-from probes.layer_sweep.comparison import curve_of
+from probes.layer_sweep.comparison import curve_of, scored_tasks
 from valens.evaluation.tfidf import LEXICAL
 from valens.layers.layer_set import LayerSet
 from valens.plotting.axes import n_layers_of
@@ -107,7 +107,10 @@ def undefined_tasks(facts: Mapping[str, Any]) -> Iterator[str]:
     """Name the tasks that have no score at any layer."""
     for name, tasks in facts.get("without_scores", {}).items():
         for task in tasks:
-            yield f"{task} has no score at any layer of {name}: all texts have the same vector. It had no say in the choice."
+            yield (
+                f"{task} has no score at any layer of {name}: all texts have the same vector. It has no say in the "
+                "choice and is in no mean."
+            )
 
 
 def _findings(result: Sweep) -> Iterator[str]:
@@ -124,11 +127,11 @@ def _findings(result: Sweep) -> Iterator[str]:
     yield from _compared(result.comparisons)
     if len(result.choices) > 1 and "replicates" in result.details:
         first, *others = result.choices
-        for second in others:
+        for second in (name for name in others if scored_tasks(result.table, [first, name])):
             yield layer_by_layer(result.compare(first, second), first, second, "paired by resample")
-    words = result.table[result.table.representation == LEXICAL]
+    words = _words(result.table, result.choices)
     if len(words):
-        yield f"Words alone ({LEXICAL}) score {number(words.groupby('task_type').score.mean().mean())}."
+        yield f"Words alone ({LEXICAL}) score {number(words.mean())}."
     yield (
         "Scores are means over task types. Layers were chosen on these very scores, which flatters them: judge a set on "
         "other data."
@@ -157,7 +160,8 @@ def _best(result: Sweep, name: str, rules: pd.DataFrame) -> str:
 
 def _among_best(result: Sweep, name: str) -> list[int]:
     """Find the layers from 1 whose mean over task types cannot be told from the best one's."""
-    single = result.table[result.table.layer.fillna(0) > 0]
+    tasks = scored_tasks(result.table, [name])
+    single = result.table[(result.table.layer.fillna(0) > 0) & result.table.task.isin(tasks)]
     layers = sorted({int(layer) for layer in single.layer[single.representation == name]})
     curve = curve_of(single, result.details["replicates"], name, layers, AVERAGE)
     among = not_distinguishable_by_replicates(curve.score, curve.replicates)
@@ -259,9 +263,15 @@ def _further_rows(result: Sweep, name: str, types: list[str]) -> Iterator[tuple[
         if set_name in layers:
             named = "" if set_name == "chosen" else f" ({layers[set_name]})"  # the chosen layers are marked above
             yield Cell(f"{label}{named}"), *map(_score, averaged.loc[set_name, types])
-    words = result.table[result.table.representation == LEXICAL].groupby("task_type").score.mean()
+    words = _words(result.table, [name])
     if len(words):
-        yield Cell(f"{LEXICAL}, words only"), *map(_score, words[types])
+        yield Cell(f"{LEXICAL}, words only"), *map(_score, words.reindex(types))
+
+
+def _words(table: pd.DataFrame, names: Iterable[str]) -> pd.Series:
+    """Return what words alone score by task type, on the tasks that have a score of each of these representations."""
+    words = table[(table.representation == LEXICAL) & table.task.isin(scored_tasks(table, names))]
+    return words.groupby("task_type").score.mean()
 
 
 def _score(score: float) -> Cell:

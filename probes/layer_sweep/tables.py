@@ -97,22 +97,23 @@ def paired_difference_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
         for result in results
         for name, layers in result.chosen_sets().items()
         if name not in {"chosen", result.select}
-        for difference in paired_differences(result.scores_of(result.choice.layers), result.scores_of(layers))
+        for difference in paired_differences(result, result.choice.layers, result, layers)
     ]
     return pd.DataFrame(rows)
 
 
 def comparison_table(results: Sequence[SelectorResults]) -> pd.DataFrame:
-    """Return how far the first representation is from the second, with the chosen sets and with the best single layers."""
+    """Return how far the first representation is from the second, with the chosen sets and with the best single layers.
+
+    Empty where no task has scores of both.
+    """
+    first, second = results[:2]
     rows = []
     for name in ("chosen", "best"):
-        first, second = ((result, result.chosen_sets()[name]) for result in results[:2])
-        what = {"first": first[0].representation.name, "second": second[0].representation.name, "set": name}
-        what |= {"first_layers": str(first[1]), "second_layers": str(second[1])}
-        rows += [
-            what | difference
-            for difference in paired_differences(*(result.scores_of(layers) for result, layers in (first, second)))
-        ]
+        layers, others = (result.chosen_sets()[name] for result in (first, second))
+        what = {"first": first.representation.name, "second": second.representation.name, "set": name}
+        what |= {"first_layers": str(layers), "second_layers": str(others)}
+        rows += [what | difference for difference in paired_differences(first, layers, second, others)]
     return pd.DataFrame(rows)
 
 

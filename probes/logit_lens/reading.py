@@ -49,7 +49,7 @@ class RankReading:
     offsets: tuple[int, ...]
     identity: dict[str, Any] = field(repr=False)
     """All that could change a rank, besides the text."""
-    kept: PartialResults | None
+    partial_results: PartialResults | None
     """Where each text's ranks are kept as they are computed; None keeps them in memory alone."""
 
     def facts(self, extraction: RankExtraction) -> dict[str, Any]:
@@ -81,14 +81,16 @@ class RankReading:
             passes=len(pending),
             pass_tokens=self._n_tokens(pending),
             padding=0.0,
-            stored_bytes=len(pending) * math.prod(self._shape) * _RANK.itemsize if self.kept is not None else 0,
+            stored_bytes=len(pending) * math.prod(self._shape) * _RANK.itemsize
+            if self.partial_results is not None
+            else 0,
             seconds=(time.monotonic() - start) * len(pending),
         )
 
     def run(self) -> RankExtraction:
         """Read the texts that are pending, one after the other, and give the ranks of all."""
-        if self.kept is not None:
-            self.kept.begin()
+        if self.partial_results is not None:
+            self.partial_results.begin()
         by_index, texts, start = self._stored(), self.continuations.texts, time.monotonic()
         pending = [index for index in range(len(texts)) if index not in by_index]
         self._check(pending)
@@ -96,8 +98,8 @@ class RankReading:
         with progress(title, texts=len(pending), tokens=n_tokens) as advance:
             for index in pending:
                 by_index[index] = self.ranks_of(index)
-                if self.kept is not None:
-                    self.kept.write(row_of(texts[index]), by_index[index])
+                if self.partial_results is not None:
+                    self.partial_results.write(row_of(texts[index]), by_index[index])
                 advance(1, len(texts[index]))
         ranks = np.stack([by_index[index] for index in range(len(texts))])
         return RankExtraction(ranks, len(pending), time.monotonic() - start)
@@ -130,8 +132,8 @@ class RankReading:
 
     def _stored(self) -> dict[int, TextRanks]:
         """Return the ranks of the texts for which no pass is needed, by their places."""
-        if self.kept is None:
+        if self.partial_results is None:
             return {}
         rows = map(row_of, self.continuations.texts)
-        read = (self.kept.read(row, shape=self._shape, dtype=np.int32) for row in rows)
+        read = (self.partial_results.read(row, shape=self._shape, dtype=np.int32) for row in rows)
         return {index: ranks for index, ranks in enumerate(read) if ranks is not None}

@@ -108,10 +108,10 @@ class Curve:
     site: Site
     steps: tuple[int, ...]
     sums: Float[np.ndarray, "metric seed checkpoint document"] = field(repr=False)
-    kept: tuple[int, ...]
-    """For each seed, which checkpoint was kept."""
+    best_checkpoints: tuple[int, ...]
+    """For each seed, the checkpoint whose weights were kept: that of the lowest validation loss."""
     validation: Float[np.ndarray, " seed"] = field(repr=False)
-    """The validation loss of what each seed kept."""
+    """The validation loss at each seed's best checkpoint."""
     start: float
     """The validation loss before the first step: that of the classes' frequencies."""
     control: Float[np.ndarray, " document"] | None = field(default=None, repr=False)
@@ -119,8 +119,8 @@ class Curve:
 
     @property
     def final(self) -> Float[np.ndarray, "metric seed document"]:
-        """The sums of what is kept."""
-        return self.sums[:, np.arange(len(self.kept)), list(self.kept)]
+        """The sums at each seed's best checkpoint."""
+        return self.sums[:, np.arange(len(self.best_checkpoints)), list(self.best_checkpoints)]
 
 
 def notes_of(curves: Sequence[Curve], n_validation: int) -> list[str]:

@@ -84,14 +84,14 @@ class ProbeTrainer:
 
     model: Model
     extraction: Extraction
-    drawn: Examples
+    examples: Examples
     classes: Classes
     recipe: Recipe
     seed: int
 
     def rows(self, part: str) -> Int[np.ndarray, " row"]:
         """Return the prefixes of a part whose next token is a class."""
-        return np.flatnonzero((self.drawn.part == PARTS.index(part)) & (self.classes.of_row >= 0))
+        return np.flatnonzero((self.examples.part == PARTS.index(part)) & (self.classes.of_row >= 0))
 
     def curves(self, sites: Sequence[Probed], seeds: int, held: Held, *, n_vocabulary: int | None) -> list[Curve]:
         """Train all probes, as many at once as fit; with a vocabulary, on the control task as well."""
@@ -111,9 +111,9 @@ class ProbeTrainer:
         """Return what needs no probe, on the same prefixes."""
         train_rows, test = self.rows("train"), self.rows("test")
         of_row, n = self.classes.of_row, len(self.classes.ids)
-        last = self.drawn.last
+        last = self.examples.last
         vectors = self.extraction.vectors(LT.reading, self.model.n_layers, test.tolist())
-        restricted, full = baselines.own(self.model, vectors, self.drawn.following[test], self.classes.ids)
+        restricted, full = baselines.own(self.model, vectors, self.examples.following[test], self.classes.ids)
         scores = {
             MOST_FREQUENT: baselines.most_frequent(of_row[train_rows], of_row[test], n),
             BIGRAM: baselines.bigram(last[train_rows], of_row[train_rows], last[test], of_row[test], n),
@@ -131,7 +131,7 @@ class ProbeTrainer:
         return Labels(torch.from_numpy(self.classes.of_row), len(self.classes.ids), *parts)
 
     def _control(self, labels: Labels, n_vocabulary: int) -> Labels:
-        mapped = control_classes(self.drawn.last, self.classes.of_row, self.rows("train"), n_vocabulary, self.seed)
+        mapped = control_classes(self.examples.last, self.classes.of_row, self.rows("train"), n_vocabulary, self.seed)
         return replace(labels, classes=torch.from_numpy(mapped))
 
     def _width(self, probed: Probed) -> int:
@@ -142,7 +142,7 @@ class ProbeTrainer:
         group: list[Probed] = []
         held = 0
         for probed in sites:
-            cost = bytes_of(len(self.drawn.last), self._width(probed), len(self.classes.ids))
+            cost = bytes_of(len(self.examples.last), self._width(probed), len(self.classes.ids))
             if group and held + cost > _BUDGET_BYTES:
                 yield group
                 group, held = [], 0
@@ -159,7 +159,7 @@ class ProbeTrainer:
         return [self._block(width, list(part)) for width, part in groupby(self._in_blocks(group), key=self._width)]
 
     def _block(self, width: int, part: Sequence[Probed]) -> Block:
-        features = np.empty((len(part), len(self.drawn.last), width), dtype=np.float32)
+        features = np.empty((len(part), len(self.examples.last), width), dtype=np.float32)
         for index, probed in enumerate(part):
             features[index] = self._averaged(probed)
         return Block(tuple(probed.name for probed in part), torch.from_numpy(features))
@@ -174,10 +174,10 @@ class ProbeTrainer:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What is kept of one training of one probe."""
+    """What is needed of one training of one probe."""
 
     steps: tuple[int, ...]
-    kept: int
+    best_checkpoint: int
     validation: float
     start: float
     sums: Float[np.ndarray, "metric checkpoint document"]
@@ -185,7 +185,9 @@ class _Outcome:
 
 def _outcome(probe: Trained, held: Held) -> _Outcome:
     sums = held.sums(probe.losses, probe.ranks)
-    return _Outcome(probe.steps, probe.kept, float(probe.validation[probe.kept]), probe.start, sums)
+    return _Outcome(
+        probe.steps, probe.best_checkpoint, float(probe.validation[probe.best_checkpoint]), probe.start, sums
+    )
 
 
 def _curve(site: Site, by_seed: Sequence[_Outcome], control: _Outcome | None) -> Curve:
@@ -193,8 +195,8 @@ def _curve(site: Site, by_seed: Sequence[_Outcome], control: _Outcome | None) ->
         site,
         by_seed[0].steps,
         np.stack([outcome.sums for outcome in by_seed], axis=1),
-        tuple(outcome.kept for outcome in by_seed),
+        tuple(outcome.best_checkpoint for outcome in by_seed),
         np.array([outcome.validation for outcome in by_seed]),
         by_seed[0].start,
-        None if control is None else control.sums[METRICS.index(ACCURACY), control.kept],
+        None if control is None else control.sums[METRICS.index(ACCURACY), control.best_checkpoint],
     )

@@ -137,7 +137,7 @@ def _clustering(abstasks: Any, task: Clustering) -> list[MtebTask]:
             "max_documents_per_cluster": len(draw),
             "n_clusters": 1,
             "k_mean_batch_size": task.batch_size,
-            "rng_state": _Drawn([index_of[item] for item in draw.tolist()]),
+            "rng_state": _FixedDraw([index_of[item] for item in draw.tolist()]),
         }
         mteb_tasks.append(_mteb_task(abstasks.AbsTaskClustering, task, {"test": _table(columns)}, settings))
     return mteb_tasks
@@ -153,8 +153,8 @@ def _items_of(task: Clustering, drawn: set[int], n_clusters: int) -> list[int]:
     )
 
 
-class _Drawn:
-    """Stands for mteb's random generator, and draws what was drawn."""
+class _FixedDraw:
+    """Stands for mteb's random generator, and draws the items of one run."""
 
     def __init__(self, indices: list[int]) -> None:
         self.indices = indices

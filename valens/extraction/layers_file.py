@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from valens.errors import LayerSetError, ResultError, SiteError
 from valens.layers.layer_set import LayerSet
+from valens.layers.sites import out_of_range
 from valens.model.catalog import CATALOG, known
 
 if TYPE_CHECKING:
@@ -60,12 +61,10 @@ def layers_for(model: Model, representation: Representation, layers: LayerSet | 
     else:
         layer_set = LayerSet.parse(str(layers), model.n_layers)
     available = representation.reading.layers(model.n_layers)
-    out_of_range = [layer for layer in layer_set if layer not in available]
-    if out_of_range:
-        raise SiteError(
-            f"{model.name} has {representation} at the layers {available[0]}..{available[-1]}; {out_of_range[0]} was asked "
-            "for. Count from 1; 0 is the input of the first block."
-        )
+    unavailable = [layer for layer in layer_set if layer not in available]
+    if unavailable:
+        has = f"{model.name} has {representation} at the layers {available[0]}..{available[-1]}"
+        raise SiteError(out_of_range(has, unavailable[0]))
     return layer_set
 
 

@@ -1,8 +1,16 @@
-"""Files that are whole or not there: written beside their place under a temporary name, then renamed."""
+"""Files that are whole or not there: written beside their place under a temporary name, synced, then renamed.
+
+A temporary name begins with a dot and ends in `.tmp`, so that no pattern for data matches it, and it says which process of
+which machine writes there, so that what a killed writer left can be told from what is being written, and removed.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import re
+import socket
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,23 +18,30 @@ from pathlib import Path
 from valens.errors import ResultError
 from valens.files.strict_json import to_json
 
+TEMPORARY = ".*.tmp"
+"""A pattern for the names of files that are being written."""
 
-def writable_folder(folder: str | Path) -> Path:
-    """Make a folder if need be, and see that it can be written to, before anything costly is done for it."""
-    path = Path(folder)
-    try:
-        path = path.expanduser()
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".{uuid.uuid4().hex}.tmp"
-        probe.touch()
-        probe.unlink()
-    except (OSError, RuntimeError) as error:  # RuntimeError: ~nobody has no home
-        raise ResultError(f"{path} cannot be written to ({reason_of(error)}). Choose another --out.") from error
-    return path
+_WRITER = re.compile(r"\.(.+)-(\d+)-[0-9a-f]{32}\.tmp")
+"""The machine and the process of a file that is being written, in its name."""
+
+_STALE_SECONDS = 24 * 3600
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; OSError where the machine refuses."""
+    with _temporary(path) as temporary:
+        with temporary.open("xb") as file:
+            file.write(content)
+        _sync(temporary)
+        temporary.replace(path)
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a temporary file, then rename it to `path`, so that no reader meets half of it."""
+    """Let `write` make a file whole or not at all, and remove what killed writers left beside it.
+
+    `write` is given a temporary name without the file's suffix. ResultError where the machine refuses.
+    """
+    sweep_temporaries(path.parent)
     with written(path, write) as temporary:
         rename(temporary, path)
 
@@ -34,25 +49,23 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
 @contextlib.contextmanager
 def written(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
     """Write a temporary file beside `path`, on its disk, to be renamed; it is removed if it is not."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-    try:
+    with _temporary(path) as temporary:
         with naming_file(path):
             write(temporary)
+            _sync(temporary)
         yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def remove(path: Path) -> None:
-    """Remove a file if it is there; ResultError where the machine refuses."""
-    with naming_file(path):
-        path.unlink(missing_ok=True)
 
 
 def rename(temporary: Path, path: Path) -> None:
     """Move a written file to its name; ResultError where the machine refuses."""
     with naming_file(path):
         temporary.replace(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file if it is there; ResultError where the machine refuses."""
+    with naming_file(path):
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -71,6 +84,69 @@ def reason_of(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error).partition("\n")[0]
 
 
+def writable_folder(folder: str | Path) -> Path:
+    """Make a folder if need be, and see that it can be written to, before anything costly is done for it.
+
+    What killed writers left in it is removed.
+    """
+    path = Path(folder)
+    try:
+        path = path.expanduser()
+        path.mkdir(parents=True, exist_ok=True)
+        with _temporary(path / "any") as temporary:
+            temporary.touch()
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~nobody has no home
+        raise ResultError(f"{path} cannot be written to ({reason_of(error)}). Choose another --out.") from error
+    sweep_temporaries(path)
+    return path
+
+
+def sweep_temporaries(folder: Path) -> None:
+    """Remove what killed writers left: temporary files of processes that are gone, or of another machine and a day old.
+
+    What may not be removed stays.
+    """
+    for path in folder.glob(TEMPORARY):
+        writer = _WRITER.fullmatch(path.name)
+        if writer is None:
+            continue  # no name of ours
+        host, pid = writer.groups()
+        with contextlib.suppress(OSError):
+            gone = not _alive(int(pid)) if host == socket.gethostname() else _age(path) > _STALE_SECONDS
+            if gone:
+                path.unlink()
+
+
 def write_json(path: Path, value: object) -> None:
     """Write a value as indented JSON, in UTF-8."""
     path.write_text(to_json(value) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Return a name beside `path` under which to write; what has it on leaving is removed."""
+    temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}.tmp")
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Have a file's content on the disk, so that its new name never stands for less."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from valens.errors import LayerSetError
+from valens.layers.sites import out_of_range
 
 _SPAN = re.compile(r"(\d+)(?:\s*[-–]\s*(\d+))?")
 """One layer, or the first and the last of a run; sentences have an en dash there, commands a hyphen."""
@@ -77,10 +78,7 @@ class LayerSet:
         for part in notation.split(","):
             span = _span(part.strip(), text)
             if span[-1] > n_layers:
-                raise LayerSetError(
-                    f"The model has layers 1..{n_layers}; {span[-1]} was asked for in {text!r}. "
-                    "Count from 1; 0 is the input of the first block."
-                )
+                raise LayerSetError(out_of_range(f"The model has layers 1..{n_layers}", span[-1], f" in {text!r}"))
             layers.update(span)
         return cls.of(layers)
 

@@ -118,11 +118,14 @@ class Site:
         """Raise SiteError unless a model of L = `n_layers` blocks has this site."""
         layers = layers_of(self.stream, n_layers)
         if self.layer not in layers:
-            raise SiteError(
-                f"{model} has layers {layers[0]}..{layers[-1]} for {self.stream}; {self.layer} was asked for. "
-                "Count from 1; 0 is the input of the first block."
-            )
+            has = f"{model} has layers {layers[0]}..{layers[-1]} for {self.stream}"
+            raise SiteError(out_of_range(has, self.layer))
 
     def __str__(self) -> str:
         """Return the address."""
         return f"{self.stream}@{self.layer}" + (":norm" if self.norm else "")
+
+
+def out_of_range(has: str, layer: int, within: str = "") -> str:
+    """Say that a model lacks a layer: `has` names the layers that there are, `within` what the layer was asked for in."""
+    return f"{has}; {layer} was asked for{within}. Count from 1; 0 is the input of the first block."

@@ -52,8 +52,8 @@ class Trained:
     bias: Float[Tensor, " class"] = field(repr=False)
     steps: tuple[int, ...] = field(repr=False)
     """After how many steps each checkpoint is."""
-    kept: int
-    """Which checkpoint was kept, as an index into `steps`."""
+    best_checkpoint: int
+    """The one at which the validation loss was lowest, whose weights these are; an index into `steps`."""
     start: float
     """The mean cross-entropy of the validation rows before the first step, in nats: that of the classes' frequencies."""
     validation: Float[np.ndarray, " checkpoint"] = field(repr=False)

@@ -52,7 +52,7 @@ def load_task(name: str, *, data_root: str | Path | None = None) -> Loaded:
     """
     wanted = Reference.parse(name)
     with preserve_rng_state() as mteb:
-        mteb_task = _found(mteb, wanted)
+        mteb_task = _mteb_task(mteb, wanted)
         _check_family(mteb_task)
         subset, split = _subset(mteb_task, wanted), wanted.split or _scored_split(mteb_task)
         with _pointed_to(mteb_task, data_root):
@@ -65,7 +65,7 @@ def load_task(name: str, *, data_root: str | Path | None = None) -> Loaded:
     return Loaded(task, Reference(wanted.name, subset, split), notes)
 
 
-def _found(mteb: Any, wanted: Reference) -> Any:
+def _mteb_task(mteb: Any, wanted: Reference) -> Any:
     try:
         return mteb.get_task(wanted.name)
     except KeyError as error:

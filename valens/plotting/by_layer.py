@@ -49,10 +49,10 @@ def by_layer(
     """
     lacking = [name for name in ("layer", "score", *([panel] if panel else [])) if name not in table]
     if lacking:
-        there = ", ".join(map(str, table.columns)) or "none"
+        columns = ", ".join(map(str, table.columns)) or "none"
         raise ResultError(
-            f"The table has no column {lacking[0]!r}; it has {there}. Scores by layer have one row a number, with layer and "
-            "score, as the .table of a result."
+            f"The table has no column {lacking[0]!r}; it has {columns}. Scores by layer have one row a number, with layer "
+            "and score, as the .table of a result."
         )
     rows = _complete(table[table.layer.notna()])
     if rows.empty:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -136,7 +136,7 @@ def save_figure(figure: Figure, folder: str | Path, name: str) -> list[Path]:
     """
     paths = [writable_folder(folder) / f"{name}.{suffix}" for suffix in ("pdf", "png")]
     for path in paths:
-        replace(path, lambda temporary: write_figure(figure, temporary))
+        replace(path, partial(write_figure, figure, kind=path.suffix[1:]))
     return paths
 
 

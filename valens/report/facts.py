@@ -59,11 +59,11 @@ def _fact(name: str, value: Any) -> Fact:
     if isinstance(value, Sequence) and not isinstance(value, str):
         if any(isinstance(one, Mapping) for one in value):
             return Fact(name, parts=tuple(_fact(str(place), one) for place, one in enumerate(value)))
-        return Fact(name, ", ".join(map(_said, value)) or "none")
-    return Fact(name, _said(value))
+        return Fact(name, ", ".join(map(_text, value)) or "none")
+    return Fact(name, _text(value))
 
 
-def _said(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value in (None, {}, "") else str(value)

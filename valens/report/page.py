@@ -25,7 +25,7 @@ from valens.results.tables import PROVENANCE, TABLE
 
 
 @dataclass(frozen=True)
-class DrawnFigure:
+class PageFigure:
     """A figure as it stands on the page."""
 
     svg: Markup
@@ -33,7 +33,7 @@ class DrawnFigure:
 
 
 @dataclass(frozen=True)
-class Kept:
+class TableFile:
     """A table of a result's folder, which the page names but need not hold."""
 
     file: str
@@ -50,13 +50,13 @@ class PageSection:
     title: str
     texts: str
     section: Section
-    figures: tuple[DrawnFigure, ...]
-    made: tuple[str, ...]
+    figures: tuple[PageFigure, ...]
+    origin: tuple[str, ...]
     command: str
     typed: bool
     """Whether `command` is one, and no remark that there was none."""
     facts: tuple[Fact, ...]
-    files: tuple[Kept, ...]
+    files: tuple[TableFile, ...]
 
 
 def page_of(folder: Path, results: Mapping[Path, Result]) -> str:
@@ -64,13 +64,13 @@ def page_of(folder: Path, results: Mapping[Path, Result]) -> str:
     return _page(folder.expanduser().resolve().name, list(_sections(folder, results)))
 
 
-def _sections(folder: Path, found: Mapping[Path, Result]) -> Iterator[PageSection]:
+def _sections(folder: Path, results: Mapping[Path, Result]) -> Iterator[PageSection]:
     numbers = count(1)
-    for place, (path, result) in enumerate(found.items(), start=1):
+    for place, (path, result) in enumerate(results.items(), start=1):
         try:
             section = _section_of(result)
             figures = tuple(
-                DrawnFigure(Markup(inline_svg(picture.draw(), prefix=f"f{next(numbers)}-")), picture.caption)
+                PageFigure(Markup(inline_svg(picture.draw(), prefix=f"f{next(numbers)}-")), picture.caption)
                 for picture in section.pictures
             )
         except ResultError as error:
@@ -88,7 +88,7 @@ def _section_of(result: Result) -> Section:
         ) from error
 
 
-def _section(name: str, path: Path, result: Result, section: Section, figures: tuple[DrawnFigure, ...]) -> PageSection:
+def _section(name: str, path: Path, result: Result, section: Section, figures: tuple[PageFigure, ...]) -> PageSection:
     command, typed = command_of(result.provenance)
     model = model_of(result.provenance)
     return PageSection(
@@ -98,7 +98,7 @@ def _section(name: str, path: Path, result: Result, section: Section, figures: t
         texts=texts_of(result.provenance),
         section=section,
         figures=figures,
-        made=made_with(result.provenance),
+        origin=made_with(result.provenance),
         command=command,
         typed=typed,
         facts=facts_of(result.provenance),
@@ -106,10 +106,10 @@ def _section(name: str, path: Path, result: Result, section: Section, figures: t
     )
 
 
-def _files(result: Result) -> Iterator[Kept]:
+def _files(result: Result) -> Iterator[TableFile]:
     tables = {TABLE: result.table} | {f"{name}.parquet": table for name, table in result.details.items()}
     for file, table in tables.items():
-        yield Kept(file, number(len(table)), ", ".join(map(str, table.columns)))
+        yield TableFile(file, number(len(table)), ", ".join(map(str, table.columns)))
 
 
 def _page(folder: str, sections: list[PageSection]) -> str:

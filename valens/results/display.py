@@ -95,10 +95,10 @@ def _different(table: pd.DataFrame, column: str) -> str:
 
 def _layers(table: pd.DataFrame) -> str:
     """Return which layers were measured, by representation where they differ."""
-    found = dict(_layer_sets(table))
-    if len(set(found.values())) > 1:
-        return ", ".join(f"{name} {layers}" for name, layers in found.items())
-    return "".join(set(found.values()))
+    layer_sets = dict(_layer_sets(table))
+    if len(set(layer_sets.values())) > 1:
+        return ", ".join(f"{name} {layers}" for name, layers in layer_sets.items())
+    return "".join(set(layer_sets.values()))
 
 
 def _layer_sets(table: pd.DataFrame) -> Iterator[tuple[str, str]]:

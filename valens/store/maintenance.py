@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from valens.errors import StoreError
+from valens.files.atomic import write_bytes
 from valens.store.shards import intact
 from valens.store.store import MANIFEST, ActivationStore, Collection
-from valens.store.temporary_files import write_bytes
 
 ASIDE = ".quarantined"
 """The suffix of a shard that is set aside; nothing reads such a file."""

@@ -20,10 +20,10 @@ import numpy as np
 from jaxtyping import Shaped
 
 from valens.errors import StoreError
+from valens.files.atomic import sweep_temporaries, write_bytes
 from valens.files.digests import key_of
 from valens.files.strict_json import to_json
 from valens.store.shards import Row
-from valens.store.temporary_files import sweep_temporaries, write_bytes
 
 
 @dataclass(frozen=True)

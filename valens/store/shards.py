@@ -23,8 +23,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from valens.errors import StoreError
+from valens.files.atomic import write_bytes
 from valens.representations.prompts import Tokens
-from valens.store.temporary_files import write_bytes
 
 SUFFIX = ".safetensors"
 

@@ -25,10 +25,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from valens.errors import StoreError
+from valens.files.atomic import TEMPORARY, sweep_temporaries, write_bytes
 from valens.files.digests import key_of
 from valens.representations.prompts import Tokens
 from valens.store.shards import SUFFIX, Row, Shard, write_shard
-from valens.store.temporary_files import TEMPORARY, sweep_temporaries, write_bytes
 
 FORMAT = 2
 """The version of the layout above; it is part of every collection's identity."""

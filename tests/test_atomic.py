@@ -1,0 +1,106 @@
+"""Files are whole or not there, and what a killed writer leaves is no data and does not stay."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import valens as vl
+from probes.report import write_report
+from valens.errors import ResultError
+from valens.files.atomic import TEMPORARY, replace, writable_folder, write_bytes
+from valens.results.result import Result
+
+RESULT = Result("of-mine", pd.DataFrame({"layer": [1, 2], "score": [0.25, 0.5]}), {})
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from valens.files.atomic import replace
+
+def half(temporary):
+    temporary.write_bytes(b"PAR1 half of a table")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+replace(Path(sys.argv[1]), half)
+"""
+
+
+def kill_a_writer(path: Path) -> Path:
+    """Let another process write half of a file and be killed; return what it leaves."""
+    command = [sys.executable, "-c", KILLED, str(path)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    (left,) = path.parent.glob(TEMPORARY)
+    assert not path.exists()
+    return left
+
+
+def test_what_a_killed_writer_leaves_beside_a_result_is_not_taken_for_data(tmp_path: Path) -> None:
+    RESULT.save(tmp_path)
+    kill_a_writer(tmp_path / "ranks.parquet")
+    assert list(tmp_path.glob("*.parquet")) == [tmp_path / "scores.parquet"]
+    assert vl.read_result(tmp_path).table.equals(RESULT.table)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        RESULT.save,
+        writable_folder,
+        lambda folder: replace(folder / "vectors.npy", lambda path: path.write_bytes(b"")),
+        lambda folder: (RESULT.save(folder / "below"), write_report(folder)),
+    ],
+    ids=["a result", "a folder", "a file", "a page"],
+)
+def test_the_next_writer_removes_what_a_killed_one_left(tmp_path: Path, write: Callable[[Path], object]) -> None:
+    left = kill_a_writer(tmp_path / "scores.parquet")
+    write(tmp_path)
+    assert not left.exists()
+
+
+def test_what_others_write_now_is_left_alone(tmp_path: Path) -> None:
+    def save_meanwhile(temporary: Path) -> None:
+        temporary.write_text("first half,")
+        RESULT.save(tmp_path)
+        temporary.write_text("both halves")
+
+    replace(tmp_path / "notes.txt", save_meanwhile)
+    assert (tmp_path / "notes.txt").read_text() == "both halves"
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "vectors.npy"
+    synced, fsync = [], os.fsync
+
+    def watched(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_size)
+        assert not path.exists()
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    write_bytes(path, b"four")
+    path.unlink()
+    replace(path, lambda temporary: temporary.write_bytes(b"seven.."))
+    assert synced == [4, 7]
+
+
+def test_each_writer_refuses_in_its_own_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store says of what it could not write more than a result does, so it is given the machine's error."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_bytes(tmp_path / "shard", b"")
+    with pytest.raises(ResultError, match=r"page cannot be written \(No space left on device\)"):
+        replace(tmp_path / "page", lambda temporary: temporary.touch())
+    assert not list(tmp_path.iterdir())
