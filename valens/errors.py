@@ -30,6 +30,10 @@ class RepresentationError(ValensError):
     """A representation, reading or pooling that does not exist."""
 
 
+class PostprocessingError(ValensError):
+    """A post-processing of embeddings that does not exist, or that these texts cannot be fitted with."""
+
+
 class CaptureError(ValensError):
     """Vectors that cannot be captured, or must not be kept."""
 

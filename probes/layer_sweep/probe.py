@@ -17,7 +17,7 @@ import pandas as pd
 
 from probes.layer_sweep.result import KIND, LayerSweepResult, choice_table
 from probes.layer_sweep.rules import BASELINES, SelectorResults, evaluate_selectors, rule_table
-from probes.layer_sweep.scores import LayerScorer, text_indices
+from probes.layer_sweep.scores import LayerScorer
 from probes.layer_sweep.section import QUESTION
 from probes.layer_sweep.tables import (
     comparison_table,
@@ -30,6 +30,7 @@ from probes.layer_sweep.tables import (
 )
 from probes.layers import Layers, check_names, layers_asked, layers_of_model, shared_prompt
 from valens.errors import ResultError, SiteError
+from valens.evaluation.suite_scores import lexical_scores, text_indices
 from valens.extraction import extract
 from valens.extraction.estimate import Estimate
 from valens.extraction.layers_file import rounded_weights_hash
@@ -148,7 +149,11 @@ class SweepJob:
             resamples_of_splits=resamples_of_splits,
             seed=settings.seed,
         )
-        table = score_table(results, scorer.lexical(), model)
+        table = score_table(
+            results,
+            lexical_scores(suite, resamples=settings.resamples, seed=settings.seed, exact=settings.exact),
+            model,
+        )
         return LayerSweepResult(KIND, table, facts, _details(results, model))
 
 

@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from probes.layer_sweep.scores import FIRST, SECOND, WHOLE, LayerScorer, Scores
+from probes.layer_sweep.scores import LayerScorer
 from valens.errors import SelectionError
+from valens.evaluation.suite_scores import FIRST, SECOND, WHOLE, Scores
 from valens.layers.layer_set import LayerSet
 from valens.representations.named import Representation
 from valens.selectors import (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 
 import numpy as np
 from jaxtyping import Float
@@ -12,7 +11,7 @@ from jaxtyping import Float
 from valens.evaluation.bootstrap import Evaluation, stacked
 from valens.evaluation.draws import in_fewer_runs
 from valens.evaluation.evaluate import evaluate
-from valens.evaluation.tfidf import tfidf
+from valens.evaluation.suite_scores import FIRST, SECOND, WHOLE, Scores
 from valens.extraction.embedding import averaged
 from valens.extraction.extract import Extraction
 from valens.layers.layer_set import LayerSet
@@ -20,11 +19,8 @@ from valens.metrics.two_nn import two_nn
 from valens.model.model import Model
 from valens.progress import steps
 from valens.representations.named import Representation
-from valens.selectors import TaskCurve, mean_over_types
+from valens.selectors import mean_over_types
 from valens.tasks import Suite, Task
-
-WHOLE, FIRST, SECOND = 0, 1, 2
-"""All units of the tasks, and either split of them."""
 
 _CHUNK_BYTES = 512 * 2**20
 _QUICK_RUNS = 2
@@ -32,37 +28,6 @@ _QUICK_RUNS = 2
 
 _DIMENSION_TEXTS = 2000
 """The dimension is estimated on this many texts at the most: neighbours are looked for among all pairs."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """An evaluation a task, in each of which the rows are the same layers, or the same layer sets."""
-
-    tasks: tuple[tuple[Task, Evaluation], ...]
-
-    def curves(self, view: int = WHOLE) -> tuple[TaskCurve, ...]:
-        """Return the scores on all units or on either split; nan where a score is undefined."""
-        parts = [(task, (evaluation, *evaluation.splits)[view]) for task, evaluation in self.tasks]
-        return tuple(TaskCurve(task.name, task.task_type, part.score, part.replicates) for task, part in parts)
-
-    def comparable(self, view: int = WHOLE) -> tuple[TaskCurve, ...]:
-        """Return the same with 0 for nan: a layer that cannot tell texts apart is worth nothing to whoever chooses."""
-        return tuple(
-            replace(curve, score=np.nan_to_num(curve.score), replicates=np.nan_to_num(curve.replicates))
-            for curve in self.curves(view)
-        )
-
-    def undefined(self) -> list[str]:
-        """Return the tasks that have a score in no row, as a correlation with cosines that are all equal has none."""
-        return [task.name for task, evaluation in self.tasks if np.isnan(evaluation.score).all()]
-
-    def without(self, tasks: Collection[str]) -> Scores:
-        """Return the scores on all tasks but those of these names."""
-        return Scores(tuple((task, evaluation) for task, evaluation in self.tasks if task.name not in tasks))
-
-    def row(self, index: int) -> Scores:
-        """One row of each evaluation."""
-        return Scores(tuple((task, _of_rows(evaluation, slice(index, index + 1))) for task, evaluation in self.tasks))
 
 
 @dataclass(frozen=True)
@@ -125,15 +90,6 @@ class LayerScorer:
         chosen = np.random.default_rng(self.seed).permutation(n)[:_DIMENSION_TEXTS].tolist()
         return np.array([two_nn(self.extraction.vectors(representation.reading, layer, chosen)) for layer in layers])
 
-    def lexical(self) -> Scores:
-        """Return the baseline that knows words and nothing else, in one row."""
-        return Scores(
-            tuple(
-                (task, self._evaluate(task, tfidf(task.texts)[None], resamples=self.resamples, resamples_of_splits=0))
-                for task in self.suite.tasks
-            )
-        )
-
     def _scores(self, representation: Representation, sets: Sequence[LayerSet], *, resamples: int) -> Scores:
         resamples_of_splits = min(self.resamples_of_splits, resamples)
         evaluations = []
@@ -173,19 +129,3 @@ class LayerScorer:
                     for layers in sets[start : start + at_once]
                 ]
             )
-
-
-def text_indices(suite: Suite) -> dict[str, int]:
-    """Return the different texts of a suite, and the index of each among them."""
-    texts = dict.fromkeys(chain.from_iterable(task.texts for task in suite.tasks))
-    return {text: index for index, text in enumerate(texts)}
-
-
-def _of_rows(evaluation: Evaluation, rows: slice) -> Evaluation:
-    return replace(
-        evaluation,
-        score=evaluation.score[rows],
-        replicates=evaluation.replicates[rows],
-        samples=None if evaluation.samples is None else evaluation.samples[rows],
-        splits=tuple(_of_rows(split, rows) for split in evaluation.splits),
-    )

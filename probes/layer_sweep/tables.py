@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from probes.layer_sweep.rules import SelectorResults, paired_differences
-from probes.layer_sweep.scores import Scores
 from valens.evaluation.bootstrap import Evaluation
+from valens.evaluation.suite_scores import Scores
 from valens.evaluation.tfidf import LEXICAL
 from valens.model.model import Model
 from valens.tasks import Task

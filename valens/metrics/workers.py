@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import joblib
@@ -26,3 +26,21 @@ def map_layers(work: Callable[..., T], arguments: Sequence[tuple[object, ...]], 
             return [work(*one) for one in arguments]
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
         return list(joblib.Parallel(n_jobs=workers)(joblib.delayed(work)(*one) for one in arguments))
+
+
+def map_lazily(
+    work: Callable[..., T], arguments: Iterable[tuple[object, ...]], *, n: int, seconds: float
+) -> Iterator[T]:
+    """Call `work(*one)` for each of `n` arguments, as `map_layers` does, yielding each answer when it is there, in order.
+
+    The arguments are asked for a few at a time, so that they need not be in memory together.
+    """
+    workers = min(joblib.cpu_count(), n)
+    if workers < 2 or seconds < WORTH_PROCESSES:  # noqa: PLR2004
+        with threadpool_limits(1):
+            for one in arguments:
+                yield work(*one)
+        return
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        calls = (joblib.delayed(work)(*one) for one in arguments)
+        yield from joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch=workers + 1)(calls)

@@ -80,7 +80,7 @@ def in_seeded_order(items: Iterable[T], name: Callable[[T], str]) -> list[T]:
 def passages_of(article: Article, n: int) -> tuple[Passage, ...]:
     """Return the first `n` passages of the drawn sections, or fewer if there are no more; none is of the lead."""
     sections = (
-        [Passage(article.title, index, text) for text in section.paragraphs if _suitable(text)]
+        [Passage(article.title, index, text) for text in section.paragraphs if suitable(text)]
         for index, section in enumerate(article.sections)
         if section.title
     )
@@ -94,7 +94,7 @@ _HOLE = re.compile(r"[,;(]\s*[,;.](?!\.)|[\[\]=]")
 _OPENING_WORDS = range(8, 61)
 
 
-def _suitable(paragraph: str) -> bool:
+def suitable(paragraph: str) -> bool:
     """Return whether it has the right length, ends as a sentence and has no hole where a formula or a sign stood."""
     return (
         len(paragraph.split()) in PASSAGE_WORDS and not paragraph.endswith((":", "…")) and not _HOLE.search(paragraph)
