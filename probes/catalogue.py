@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from valens.results.kinds import reserve
+
 if TYPE_CHECKING:
     from probes.anisotropy.probe import Anisotropy, anisotropy
     from probes.anisotropy.result import AnisotropyResult
@@ -81,6 +83,10 @@ PROBES = (
     Shipped("logit_lens", "figure8", "valens logit-lens --corpus wikipedia --offsets 1-5"),
     Shipped("anisotropy", "anisotropy", "valens anisotropy --corpus wikipedia --representations VA,HS"),
 )
+
+
+for _shipped in PROBES:
+    reserve(_shipped.kind, _shipped.public[f"{_shipped.record}Result"])
 
 
 def class_of(kind: str) -> type[Result]:

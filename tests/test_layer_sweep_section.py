@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -174,6 +175,16 @@ def test_every_chosen_layer_has_its_reason(table: pd.DataFrame, sets: pd.DataFra
     (said,) = swept(table, sets).sets
     assert [row[0].text for row in said.reasons.rows][:5] == [str(layer) for layer in CHOICE.layers]
     assert len(said.reasons.rows) == len(LAYERS)
+
+
+def test_where_the_other_reasons_are_is_said_by_the_section_and_not_by_the_terminal(
+    table: pd.DataFrame, sets: pd.DataFrame
+) -> None:
+    (chosen,) = swept(table, sets).sets
+    console = Console(file=io.StringIO(), width=80)
+    show_section(console, Section("Of one's own", sets=(replace(chosen, others="Ask its author."),)))
+    assert "  Ask its author." in console.file.getvalue().splitlines()
+    assert "the files have" not in console.file.getvalue()
 
 
 def test_each_rule_has_its_set_its_score_and_its_distance(

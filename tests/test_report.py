@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 import pytest
 from browser import Browser, browser
+from markupsafe import escape
 from selenium.webdriver.common.keys import Keys
 from shell import Shell, shell
 
@@ -20,7 +23,9 @@ from probes.catalogue import read_result
 from probes.report import write_report
 from valens.errors import ResultError
 from valens.layers.layer_set import LayerSet
+from valens.plotting.by_layer import by_layer
 from valens.results.result import Result
+from valens.results.section import Figures
 from valens.results.tables import PROVENANCE
 
 __all__ = ["browser", "shell"]
@@ -364,6 +369,39 @@ def test_what_has_no_result_is_said_in_a_line(shell: Shell, tmp_path: Path, made
     assert ended.err.count("\n") == 1
     assert said in ended.err
     assert not list(tmp_path.rglob("report.html"))
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ZeroDivisionError("by <b>nothing</b>\nat all"), "ZeroDivisionError: by <b>nothing</b>"),
+        (ResultError("The table has no layers."), "The table has no layers."),
+    ],
+)
+def test_a_figure_that_cannot_be_drawn_is_a_line_and_the_rest_is_written(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    shutil.copytree(MATCHING, tmp_path / "results" / "whole")
+    own(tmp_path / "results" / "faulty")
+    monkeypatch.setattr(Result, "CLASSES", dict(Result.CLASSES))
+
+    class Faulty(Result, kind="my-own-kind"):
+        def figures(self) -> Figures:
+            def draw() -> NoReturn:
+                raise error
+
+            return {"first": draw, "second": partial(by_layer, self.table.assign(layer=range(6)))}
+
+    said = f"Figure 1 could not be drawn ({reason})."
+    ended = shell("report", tmp_path / "results")
+    assert ended.code == 0
+    assert ended.err == f"Note: {tmp_path}/results/faulty: {said}\n"
+    page = (tmp_path / "results" / "report.html").read_text(encoding="utf-8")
+    assert page.count(f'<p class="note"><strong>Note:</strong> {escape(said)}</p>') == 1
+    assert page.count("<figure") == 3
+    assert page.count("<svg") == 2
+    with pytest.warns(UserWarning, match=re.escape(said)):
+        assert write_report(tmp_path / "results").read_text(encoding="utf-8") == page
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

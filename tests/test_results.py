@@ -437,6 +437,27 @@ def test_a_class_of_ones_own_is_read_back_as_what_it_was_with_its_figure_on_the_
     assert type(vl.read_result(folder)) is again
 
 
+@pytest.mark.parametrize(
+    ("found_in", "then"),
+    [
+        ("valens", ""),
+        ("valens.results.result", "import valens; valens.read_result(sys.argv[1])"),
+        ("valens.results.result", "from valens import probes; probes.SegmentMatchingResult"),
+    ],
+)
+def test_the_kind_of_a_shipped_probe_is_nobody_else_s_before_it_is_loaded_too(found_in: str, then: str) -> None:
+    program = (
+        f"import sys\nfrom {found_in} import Result\n"
+        "class SegmentMatchingResult(Result, kind='segment-matching'):\n    pass\n" + then
+    )
+    command = [sys.executable, "-c", program, str(STORED / "segment-matching-peps")]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert ended.stderr.splitlines()[-1] == (
+        "valens.errors.ResultError: Results of kind 'segment-matching' are those of a probe of valens. Name another kind "
+        "for SegmentMatchingResult."
+    )
+
+
 def test_a_save_that_is_stopped_leaves_no_figures_of_another_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

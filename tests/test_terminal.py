@@ -135,6 +135,15 @@ def test_a_number_stays_with_its_interval_where_a_bound_never_changes() -> None:
     assert [column.name for column in view(table, "Scores", constants_apart=False).columns] == ["layer", "score", "n"]
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "Float64", "object"])
+def test_layers_are_whole_numbers_whatever_their_dtype(dtype: str) -> None:
+    """A row without a layer, as a baseline has, makes a column of floats; other columns keep their decimals."""
+    table = pd.DataFrame({"layer": pd.Series([12.0, 1.5, None], dtype=dtype), "score": [12.0, 1.0, 2.0]})
+    cells = [[cell.text for cell in row] for row in view(table, "Scores").rows]
+    assert cells == [["12", "12.000"], ["1.500", "1.000"], ["–", "2.000"]]
+    assert view(table.iloc[[0, 0]].assign(score=[1.0, 2.0]), "Scores").note == "In every row: layer 12."
+
+
 def test_the_best_and_the_chosen_are_marked_and_the_others_keep_the_room() -> None:
     plain = view(SCORES[["layer", "VA"]], "Scores")
     rows = tuple((row[0], replace(row[1], best=best)) for row, best in zip(plain.rows, (False, True), strict=True))

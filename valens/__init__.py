@@ -92,7 +92,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name in _HOMES:
-        if _HOMES[name].startswith("probes."):
+        if _HOMES[name].startswith("probes.") or name == "Result":  # a user's class may not name a shipped kind
             importlib.import_module("valens.probes")  # says so if that name leads to somebody else's
         return getattr(importlib.import_module(_HOMES[name]), name)
     if name in __all__:

@@ -191,7 +191,9 @@ def _chosen_set(result: Sweep, name: str, choice: Choice) -> LayerSetSection:
     n_layers = n_layers_of(result.table) or 0
     why = {layer: choice.reasons[layer] for layer in choice.layers if layer in choice.reasons}
     rules, reasons = _rules(result, name, n_layers), _reasons(name, choice)
-    return LayerSetSection(name, choice.selector, choice.layers, n_layers, rules, reasons, why)
+    n_out = len(choice.reasons) - len(why)
+    others = f"The other {n_out} are out; the files have the reason for each." if n_out else ""
+    return LayerSetSection(name, choice.selector, choice.layers, n_layers, rules, reasons, why, others)
 
 
 def _rules(result: Sweep, name: str, n_layers: int) -> View:

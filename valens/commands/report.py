@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from valens.terminal.console import say, waiting
+from valens.terminal.console import say, say_labelled, waiting
 from valens.terminal.options import OUTPUT
 
 
@@ -29,9 +29,11 @@ def report(
     The file needs nothing outside itself. It has what was found in words, the figures, tables that sort, the layer set with
     a reason for every layer, and where all of it comes from. No model is run.
     """
-    from probes.report import write_report
+    from probes.report import make_report
 
     console = Console()
     with waiting(console, f"Writing about {folder}"):
-        path = write_report(folder, out)
-    say(console, f"The page is {path}", soft_wrap=True)
+        written = make_report(folder, out)
+    for fault in written.faults:
+        say_labelled(Console(stderr=True), "Note:", fault, style="yellow")
+    say(console, f"The page is {written.path}", soft_wrap=True)

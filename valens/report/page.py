@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from itertools import count
 from pathlib import Path
@@ -13,14 +13,14 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from valens.errors import ResultError
+from valens.errors import ResultError, ValensError
 from valens.files.escaped_surrogates import escape_surrogates
 from valens.report.drawings import inline_svg
 from valens.report.facts import Fact, command_of, facts_of, made_with, model_of, texts_of
 from valens.results.formatting import at_layers, number
 from valens.results.provenance import __version__
 from valens.results.result import Result
-from valens.results.section import Section
+from valens.results.section import Picture, Section
 from valens.results.tables import PROVENANCE, TABLE
 
 
@@ -28,8 +28,10 @@ from valens.results.tables import PROVENANCE, TABLE
 class PageFigure:
     """A figure as it stands on the page."""
 
-    svg: Markup
     caption: str
+    svg: Markup = field(default_factory=Markup)
+    fault: str = ""
+    """Why there is no drawing; empty where there is."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,28 @@ class PageSection:
     files: tuple[TableFile, ...]
 
 
-def page_of(folder: Path, results: Mapping[Path, Result]) -> str:
-    """Return the page about results, by their paths below a folder; ResultError for one that lacks what its kind has."""
-    return _page(folder.expanduser().resolve().name, list(_sections(folder, results)))
+@dataclass(frozen=True)
+class Page:
+    """A page about results, as HTML."""
+
+    html: str
+    faults: tuple[str, ...]
+    """Which figures could not be drawn, and why, a sentence each."""
+
+
+def page_of(folder: Path, results: Mapping[Path, Result]) -> Page:
+    """Return the page about results, by their paths below a folder; ResultError for one that lacks what its kind has.
+
+    A figure that cannot be drawn is a line on the page, which has all else.
+    """
+    sections = list(_sections(folder, results))
+    faults = [
+        f"{folder / section.place}: {figure.fault}"
+        for section in sections
+        for figure in section.figures
+        if figure.fault
+    ]
+    return Page(_page(folder.expanduser().resolve().name, sections), tuple(faults))
 
 
 def _sections(folder: Path, results: Mapping[Path, Result]) -> Iterator[PageSection]:
@@ -69,12 +90,12 @@ def _sections(folder: Path, results: Mapping[Path, Result]) -> Iterator[PageSect
     for place, (path, result) in enumerate(results.items(), start=1):
         try:
             section = _section_of(result)
-            figures = tuple(
-                PageFigure(Markup(inline_svg(picture.draw(), prefix=f"f{next(numbers)}-")), picture.caption)
-                for picture in section.pictures
-            )
         except ResultError as error:
             raise ResultError(f"{folder / path}: {error}") from error
+        figures = tuple(
+            _figure(picture, f"Figure {index}", f"f{next(numbers)}-")
+            for index, picture in enumerate(section.pictures, start=1)
+        )
         yield _section(f"result-{place}", path, result, section, figures)
 
 
@@ -86,6 +107,16 @@ def _section_of(result: Result) -> Section:
         raise ResultError(
             f"This result of {result.kind} lacks what such a result has ({error!r}). Run the probe again."
         ) from error
+
+
+def _figure(picture: Picture, name: str, prefix: str) -> PageFigure:
+    """Draw a figure for the page, whatever a user's own code for it raises."""
+    try:
+        return PageFigure(picture.caption, Markup(inline_svg(picture.draw(), prefix=prefix)))
+    except Exception as error:  # noqa: BLE001 - one figure's fault, of any kind, must not cost the others their page
+        reason = str(error).partition("\n")[0]
+        reason = reason if isinstance(error, ValensError) else f"{type(error).__name__}: {reason}"
+        return PageFigure(picture.caption, fault=f"{name} could not be drawn ({reason}).")
 
 
 def _section(name: str, path: Path, result: Result, section: Section, figures: tuple[PageFigure, ...]) -> PageSection:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from valens.errors import ResultError
 from valens.files.atomic import remove, rename, writable_folder, write_json, written
-from valens.results import display
+from valens.results import display, kinds
 from valens.results.section import Figures, Section, pictures_of
 from valens.results.tables import (
     PROVENANCE,
@@ -73,11 +73,17 @@ class Result:
     """The subclasses that are known, by the kind that they named."""
 
     def __init_subclass__(cls, *, kind: str | None = None, **rest: Any) -> None:
-        """Register a class as that of its kind. ResultError if a class of another name has it."""
+        """Register a class as that of its kind. ResultError if a shipped probe or a class of another name has it."""
         super().__init_subclass__(**rest)
         if kind is None:
             return
-        holder = Result.CLASSES.get(kind, cls)
+        holder, module = Result.CLASSES.get(kind, cls), kinds.module_of(kind)
+        for claimant in (cls, holder):
+            if module not in {None, claimant.__module__}:
+                raise ResultError(
+                    f"Results of kind {kind!r} are those of a probe of valens. Name another kind for "
+                    f"{claimant.__qualname__}."
+                )
         if holder.__qualname__ != cls.__qualname__:  # of the same name: a cell of a notebook was run again
             raise ResultError(
                 f"Results of kind {kind!r} are read as {holder.__qualname__} already. Name another kind for "

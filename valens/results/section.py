@@ -39,6 +39,8 @@ class LayerSetSection:
     reasons: View
     why: Mapping[int, str]
     """The reason for each layer that is in the set."""
+    others: str = ""
+    """Where the reasons of the other layers are, for a terminal, which does not show them; empty where there are none."""
 
 
 @dataclass(frozen=True)

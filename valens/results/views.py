@@ -145,13 +145,19 @@ def _cells(table: pd.DataFrame, name: str, bounds: tuple[str, str] | None) -> It
     values, signed = table[name], any(word in name for word in _SIGNED)
     numeric = _column(name, values, filtered=False).numeric
     intervals = list(zip(*(table[end] for end in bounds), strict=True)) if bounds else [None] * len(table)
-    for value, interval in zip(values.astype(object), intervals, strict=True):
+    shown = map(_as_layer, values.astype(object)) if name == "layer" else values.astype(object)
+    for value, interval in zip(shown, intervals, strict=True):
         if not numeric or pd.isna(value):
             yield Cell(_plain(value))
         elif name in _PROBABILITIES:
             yield Cell(p_value(value), float(value))
         else:
             yield Cell(number(value, signed=signed), float(value), interval, signed)
+
+
+def _as_layer(value: Any) -> Any:
+    """Return a layer as the whole number that it is, though it was computed as a float."""
+    return int(value) if isinstance(value, float | np.floating) and value.is_integer() else value
 
 
 def _plain(value: Any) -> str:

@@ -77,9 +77,8 @@ def _show_set(console: Console, chosen: LayerSetSection) -> None:
     )
     for layer, why in chosen.why.items():
         say(console, f"  {layer}: {why}")
-    n_outside = len(chosen.reasons.rows) - len(chosen.why)
-    if n_outside:
-        say(console, f"  The other {n_outside} are out; the files have the reason for each.")
+    if chosen.others:
+        say(console, f"  {chosen.others}")
     _show_view(console, chosen.rules)
 
 
