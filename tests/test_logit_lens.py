@@ -19,6 +19,7 @@ from scipy.stats import rankdata
 from tiny import one_thread  # noqa: F401
 
 from probes.logit_lens import reading
+from probes.logit_lens.figure import LENS_COLOURS
 from probes.logit_lens.names import BEST, HELD_OUT, UNIGRAM
 from probes.logit_lens.prefixes import Continuations
 from probes.logit_lens.probe import LensJob, LogitLens, logit_lens
@@ -340,6 +341,12 @@ class TestFiles:
         assert [Path(line).name for line in drawn.splitlines()] == [f"{n}.{s}" for n in names for s in ("pdf", "png")]
         for name in names:
             assert (tmp_path / "new" / f"{name}.png").read_bytes() == (out / f"{name}.png").read_bytes()
+
+    def test_what_has_one_layer_has_no_maximum_over_layers(self):
+        """A circle for each line of several layers; LHS and the frequencies, which are equal but for rounding, have none."""
+        left, right, *_ = found().plot().axes
+        colours = [[line.get_color() for line in axis.lines if line.get_marker() == "o"] for axis in (left, right)]
+        assert set(colours[0]) | set(colours[1]) == {LENS_COLOURS[name] for name in (VA, VA_UNIFORM, VA_SUM, WHS)}
 
     def test_any_two_are_compared_as_the_stored_pairs_are(self):
         result = found()
