@@ -19,6 +19,7 @@ from scipy.stats import rankdata
 from tiny import one_thread  # noqa: F401
 
 from probes.logit_lens import reading
+from probes.logit_lens.figure import LENS_COLOURS
 from probes.logit_lens.names import BEST, HELD_OUT, UNIGRAM
 from probes.logit_lens.prefixes import Continuations
 from probes.logit_lens.probe import LensJob, LogitLens, logit_lens
@@ -123,7 +124,7 @@ class TestNumbers:
         ranks[:, NAMES.index(LHS), :, 0] = 0
         ranks[:, NAMES.index(VA), 1, :, 0] = [[[1, 101], [4, 100]], [[2, 5], [4, 1]]]
         curves = curves_of(ranks, np.full((2, 1, 2), 10))
-        table = LensTables(curves, (1, 3), n_layers=2, resamples=50, seed=0).by_layer()
+        table = LensTables(curves, (1, 3), n_layers=2, resplits=2, resamples=50, seed=0).by_layer()
         scores = table[(table.representation == VA) & table.norm].set_index(["layer", "offset"]).score.to_dict()
         assert scores == pytest.approx({(1, 1): 0.75, (1, 3): 0.1, (2, 1): 0.25, (2, 3): 0.505})
         assert set(table[(table.representation == VA) & ~table.norm].score) == {0.0}
@@ -134,7 +135,8 @@ class TestNumbers:
         """Ranks 1, 1, 2 and 4, 4, 4: document means 5/6 and 1/4; no interval is wider than these two allow."""
         ranks = np.full((2, len(NAMES), len(NORMS), 1, 3, 1), 1000, dtype=np.int32)
         ranks[:, 0, 0, 0, :, 0] = [[1, 1, 2], [4, 4, 4]]
-        table = LensTables(curves_of(ranks, np.full((2, 3, 1), 1)), (1,), n_layers=1, resamples=500, seed=0).by_layer()
+        curves = curves_of(ranks, np.full((2, 3, 1), 1))
+        table = LensTables(curves, (1,), n_layers=1, resplits=1, resamples=500, seed=0).by_layer()
         row = table[(table.representation == VA) & ~table.norm].iloc[0]
         assert (row.score, row.low, row.high, row.n) == pytest.approx(((5 / 6 + 1 / 4) / 2, 1 / 4, 5 / 6, 2))
 
@@ -144,6 +146,8 @@ class TestNumbers:
         assert set(lens.best().columns) == set(lens.best(BEST).columns)
         merged = lens.best(BEST).merge(lens.best(HELD_OUT), on=["representation", "norm", "offset"])
         assert (merged.score_x >= merged.score_y - 1e-12).all()
+        one = merged[merged.representation.isin([LHS, UNIGRAM])]
+        assert one[["score_x", "low_x", "high_x"]].to_numpy() == pytest.approx(one[["score_y", "low_y", "high_y"]])
         by_layer = lens.table.groupby(["representation", "norm", "offset"]).score.max()
         best = lens.best(BEST).set_index(["representation", "norm", "offset"]).score
         pd.testing.assert_series_equal(best.sort_index(), by_layer.sort_index())
@@ -311,9 +315,10 @@ class TestRuns:
         with pytest.raises(CaptureError, match=rf"Text {job.continuations.documents[1]} \(from 0\): A vector has NaN"):
             job.ranks_of(1)
 
-    def test_no_resample_is_refused_before_anything_is_read(self, tmp_path):
-        with pytest.raises(ProbeError, match="--resamples is 1 or more; 0 was asked for"):
-            logit_lens(wrapped("llama"), corpus(), store=tmp_path, resamples=0, **SETTINGS)
+    @pytest.mark.parametrize("none", [{"resplits": 0}, {"resamples": 0}], ids=str)
+    def test_no_split_and_no_resample_are_refused_before_anything_is_read(self, tmp_path, none):
+        with pytest.raises(ProbeError, match="--resplits and --resamples are 1 or more; "):
+            logit_lens(wrapped("llama"), corpus(), store=tmp_path, **none, **SETTINGS)
         assert not list(tmp_path.iterdir())
 
 
@@ -337,14 +342,22 @@ class TestFiles:
         for name in names:
             assert (tmp_path / "new" / f"{name}.png").read_bytes() == (out / f"{name}.png").read_bytes()
 
+    def test_what_has_one_layer_has_no_maximum_over_layers(self):
+        """A circle for each line of several layers; LHS and the frequencies, which are equal but for rounding, have none."""
+        left, right, *_ = found().plot().axes
+        colours = [[line.get_color() for line in axis.lines if line.get_marker() == "o"] for axis in (left, right)]
+        assert set(colours[0]) | set(colours[1]) == {LENS_COLOURS[name] for name in (VA, VA_UNIFORM, VA_SUM, WHS)}
+
     def test_any_two_are_compared_as_the_stored_pairs_are(self):
-        facts, result = found().provenance, found()
+        result = found()
         for (first, second, norm), rows in result.differences.groupby(["first", "second", "norm"]):
             if UNIGRAM not in {first, second}:
-                again = result.compare(first, second, norm=norm, resamples=facts["resamples"], seed=facts["seed"])
+                again = result.compare(first, second, norm=norm)
                 columns = ["offset", "difference", "low", "high", "p", "p_holm"]
                 expected = rows[columns].reset_index(drop=True)
                 pd.testing.assert_frame_equal(again, expected, check_dtype=False, rtol=1e-9)
+        other = result.compare("VA", LHS, resplits=1)
+        assert (other.difference != result.compare("VA", LHS).difference).any()
         with pytest.raises(
             ResultError, match=r"no ranks of 'unigram'; there are VA, .* `.differences` has other lines"
         ):
@@ -404,10 +417,12 @@ class TestCommand:
         [
             (-0.001, 0.049, "behind at offsets {gaps}"),
             (0.001, 0.051, "not told apart at offsets {gaps}"),
+            (0.001, 0.049, "the test rejects, and the interval holds 0, at offsets {gaps}"),
             (
                 -0.001,
                 0.051,
-                "the interval by itself excludes 0, and the corrected test does not call it, at offsets {gaps}",
+                "the interval alone excludes 0, which after Holm’s correction over 3 comparisons does not hold, at "
+                "offsets {gaps}",
             ),
         ],
     )
@@ -416,7 +431,7 @@ class TestCommand:
         numbers = {"difference": -0.02, "low": -0.04, "high": high, "p_holm": p_holm}
         result = replace(found(), details=found().details | {"differences": found().differences.assign(**numbers)})
         said = [line for line in result.section().findings if line.startswith("VA against LHS: ")]
-        tested = ", p = 0.051" if "by itself" in verdict else ""
+        tested = f", p = {p_holm}" if "interval" in verdict else ""
         gap = f"−0.020 [−0.040, {'−' if high < 0 else '+'}0.001]{tested}"
         gaps = ", ".join(f"{offset} ({gap})" for offset in (1, 2, 4))
         assert said == [f"VA against LHS: {verdict.format(gaps=gaps)}."]

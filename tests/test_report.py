@@ -295,6 +295,30 @@ def test_a_matching_tells_its_best_layers_and_the_paired_difference() -> None:
     assert len(told.tables[-1].rows) == len(found.table)
 
 
+def test_a_test_that_does_not_bear_out_an_interval_is_said_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A difference of one layer among thirty, and one of one pair."""
+    doubtful = {"difference": 0.112, "low": 0.017, "high": 0.225, "p": 0.31, "p_holm": 0.31}
+    for folder, method, said in (
+        (
+            MATCHING,
+            "compare",
+            "VA − HS is +0.112 [+0.017, +0.225] in recall@10, p = 0.31 (Holm): the interval alone excludes 0, which after "
+            "Holm’s correction over 30 comparisons does not hold.",
+        ),
+        (
+            PROBING,
+            "compare_best",
+            "VA − HS is +0.112 [+0.017, +0.225] in accuracy, p = 0.31 (the interval excludes 0, and the test does not "
+            "reject), and",
+        ),
+    ):
+        found = read_result(folder)
+        ordinary = getattr(type(found), method)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(found), method, lambda *of, how=ordinary, **asked: how(*of, **asked).assign(**doubtful))
+            assert any(said in line for line in found.section().findings)
+
+
 def test_a_lens_and_a_probing_tell_what_they_measured() -> None:
     lens, probing = read_result(LENS), read_result(PROBING)
     top = lens.best().query("offset == 1").sort_values("score").iloc[-1]

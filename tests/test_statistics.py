@@ -309,6 +309,14 @@ def test_two_representations_compared():
     assert (found.low[1], found.high[1]) == pytest.approx(exact, abs=1.01 / 40)  # at most a step
 
 
+def test_p_rests_on_as_many_flips_however_many_resamples_the_interval_has():
+    a, b = np.random.default_rng(5).normal(size=(2, 3, 30))
+    few, many = (compare_paired(a, b, resamples=resamples, seed=0) for resamples in (10, 1000))
+    assert few.p == pytest.approx(many.p)
+    assert few.p == pytest.approx(sign_flip_test(a - b, flips=10_000, seed=0))
+    assert (few.low != many.low).all()
+
+
 def test_replicates_of_means_give_the_paired_t_test():
     """The bootstrap's standard error lacks the factor n / (n - 1), and is itself sure to 1 in √(2 · 4,000)."""
     drawn = np.random.default_rng(3).normal([[0.0], [0.1], [0.2]], 1.0, size=(3, 200))

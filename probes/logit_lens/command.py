@@ -24,6 +24,7 @@ from valens.terminal.options import (
     ModelName,
     Out,
     Resamples,
+    Resplits,
     Revision,
     Seed,
 )
@@ -58,7 +59,8 @@ def logit_lens(
         str,
         typer.Option(metavar="NUMBERS", help="Which tokens after a prefix, as 1-5 or 1,2,8.", rich_help_panel=CHOOSING),
     ] = "1-5",
-    resamples: Resamples = 1000,
+    resplits: Resplits = 20,
+    resamples: Resamples = 10_000,
     seed: Seed = 0,
     out: Out = Path("results/logit-lens"),
     dry_run: DryRun = False,
@@ -75,6 +77,7 @@ def logit_lens(
         offsets=whole_numbers(offsets, "--offsets"),
         prefix_tokens=whole_range(prefix_tokens, "--prefix-tokens"),
         prefixes=prefixes,
+        resplits=resplits,
         resamples=resamples,
         seed=seed,
     )

@@ -35,6 +35,7 @@ from valens.plotting.style import (
     stroke,
     style,
 )
+from valens.statistics import ROUNDING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,7 +141,7 @@ def _offset_lines(axis: Axes, best: pd.DataFrame, norm: bool, colours: dict[str,
         honest = line[line.choice == HELD_OUT].sort_values("offset")
         highest = line[line.choice == BEST].sort_values("offset")
         curve(axis, honest.offset, honest, colours[name])
-        if (highest.score.to_numpy() != honest.score.to_numpy()).any():
+        if (np.abs(highest.score.to_numpy() - honest.score.to_numpy()) > ROUNDING).any():
             axis.plot(highest.offset, highest.score, "o", color=colours[name], markersize=3, markerfacecolor="white")
         end = last_score(honest)
         if end is not None:

@@ -20,7 +20,7 @@ ONE_NORM = {LHS: True, UNIGRAM: False}
 """What has one setting of the final norm: the model's own readout has it, and frequencies have none."""
 
 BEST, HELD_OUT = "best layer", "held out"
-"""How the layer of a line was chosen: as the one with the highest score, or on the documents that are not scored."""
+"""How the layer of a line was chosen: as the one with the highest score, or on documents that are not scored."""
 
 
 def reciprocal(ranks: Int[np.ndarray, "*shape"], cutoff: int = 100) -> Float[np.ndarray, "*shape"]:

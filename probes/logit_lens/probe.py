@@ -29,6 +29,7 @@ from valens.model.unembedding import Unembedding
 from valens.representations.named import Representation
 from valens.representations.prompts import PLAIN
 from valens.results.provenance import provenance
+from valens.statistics.cross_fit import RESPLITS
 from valens.statistics.seeds import check_seed
 from valens.store.partial_results import PartialResults
 from valens.store.shards import SUFFIX
@@ -52,14 +53,17 @@ class LogitLens:
     offsets: Sequence[int] = (1, 2, 3, 4, 5)
     prefix_tokens: tuple[int, int] = (50, 150)
     prefixes: int = 4
-    resamples: int = 1000
+    resplits: int = RESPLITS
+    resamples: int = 10_000
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured, before a model is loaded for it."""
         check_seed(self.seed)
-        if self.resamples < 1:
-            raise ProbeError(f"--resamples is 1 or more; {self.resamples} was asked for.")
+        if self.resplits < 1 or self.resamples < 1:
+            raise ProbeError(
+                f"--resplits and --resamples are 1 or more; {self.resplits} and {self.resamples} were asked for."
+            )
         if min(self.offsets, default=0) < 1:
             raise CorpusError(
                 f"Offsets count from 1, the token right after the prefix; {list(self.offsets)} were asked for."
@@ -134,7 +138,7 @@ class LensJob:
         vocabulary = len(Unembedding.of(model).weight)
         unigram = unigram_ranks(continuations, offsets, vocabulary=vocabulary, seed=settings.seed)
         curves = curves_of(extraction.ranks, unigram)
-        tables = LensTables(curves, offsets, model.n_layers, settings.resamples, settings.seed)
+        tables = LensTables(curves, offsets, model.n_layers, settings.resplits, settings.resamples, settings.seed)
         named = {"model": model.name, "corpus": corpus.name}
         details = {
             "best": tables.best().assign(**named),
@@ -159,6 +163,7 @@ class LensJob:
             "prefix_tokens": list(settings.prefix_tokens),
             "prefixes": settings.prefixes,
             "conventions": _CONVENTIONS,
+            "resplits": settings.resplits,
             "resamples": settings.resamples,
             "seed": settings.seed,
         }
@@ -172,7 +177,8 @@ def logit_lens(
     offsets: Sequence[int] = (1, 2, 3, 4, 5),
     prefix_tokens: tuple[int, int] = (50, 150),
     prefixes: int = 4,
-    resamples: int = 1000,
+    resplits: int = RESPLITS,
+    resamples: int = 10_000,
     seed: int = 0,
 ) -> LogitLensResult:
     """Rank the tokens that follow prefixes of a corpus's texts by every layer's vectors: MRR@100 by offset.
@@ -187,8 +193,9 @@ def logit_lens(
         offsets: which tokens after a prefix are ranked; 1 is the very next one.
         prefix_tokens: the fewest and the most tokens that a prefix has, both included.
         prefixes: how many prefixes of different lengths each text has; 400 texts with 4 are as many as the paper's 1,600.
-        resamples: how many bootstrap resamples of the documents an interval is made of.
-        seed: draws the prefixes, the split of the documents by which layers are chosen, and the resamples.
+        resplits: how many random splits of the documents layers are chosen by, each used both ways; scores are means.
+        resamples: how many bootstrap resamples of the documents an interval is made of; layers are chosen anew in each.
+        seed: draws the prefixes, the splits of the documents, and the resamples.
 
     Returns:
         MRR@100 in [0, 1] by layer and offset, with and without the final norm, with 95 % intervals over documents; each
@@ -196,7 +203,7 @@ def logit_lens(
 
     Raises:
         CorpusError: settings, texts or the model's context leave no prefix.
-        ProbeError: an activation store for `store`, no resamples, or what is not a valid seed.
+        ProbeError: an activation store for `store`, no splits or resamples, or what is not a valid seed.
         CaptureError, ModelError: a model whose attention cannot be restricted to a prefix, or without an unembedding.
 
     """
@@ -204,6 +211,7 @@ def logit_lens(
         offsets=offsets,
         prefix_tokens=prefix_tokens,
         prefixes=prefixes,
+        resplits=resplits,
         resamples=resamples,
         seed=seed,
     )
@@ -251,5 +259,6 @@ _CONVENTIONS = {
     "unigram": "tokens by their frequency in the other split of the documents, a begin-of-sequence token among them; 1 + "
     "the number of others at least as frequent",
     "score": "mean over a document's prefixes, then over documents; intervals resample documents",
-    "held out": "the layer is chosen on one half of the documents and scored on the other, both ways",
+    "held out": "the layer is chosen on one half of the documents and scored on the other, both ways, in `resplits` random "
+    "splits; intervals and p values repeat the choice in every resample",
 }

@@ -16,7 +16,7 @@ from valens.errors import ResultError
 from valens.results.result import Result
 from valens.results.section import Figures, Section
 from valens.results.tables import records
-from valens.statistics import compare_paired
+from valens.statistics.cross_fit import RESPLITS, compare_cross_fits
 
 KIND = "logit-lens"
 
@@ -48,18 +48,32 @@ class LogitLensResult(Result, kind=KIND):
         return table[table.choice == choice].drop(columns="choice").reset_index(drop=True)
 
     def compare(
-        self, first: str, second: str, *, norm: bool = False, resamples: int = 10_000, seed: int = 0
+        self,
+        first: str,
+        second: str,
+        *,
+        norm: bool = False,
+        resplits: int | None = None,
+        resamples: int | None = None,
+        seed: int | None = None,
     ) -> pd.DataFrame:
         """First − second at every offset, paired by document: offset, difference, low, high, p, p_holm.
 
-        Each has its layer chosen on the documents that are not scored. `norm` is whether the final norm is applied; LHS
-        has it in any case. [low, high] is a 95 % bootstrap interval over documents, `p` a sign-flip test of no difference,
-        `p_holm` corrected over the offsets. ResultError for what has no ranks.
+        Each has its layer chosen on the documents that are not scored, over `resplits` random splits. `norm` is whether the
+        final norm is applied; LHS has it in any case. [low, high] is a 95 % bootstrap interval over documents, in every
+        resample of which layers are chosen anew; `p` is of no difference as the bootstrap's standard error has it, `p_holm`
+        corrected over the offsets. Settings that are None are those that the result was made with, so that the numbers are
+        those of `.differences`. ResultError for what has no ranks.
         """
+        facts = self.provenance
         scores = [self._scores(name, norm=ONE_NORM.get(name, norm)) for name in (first, second)]
-        ours, theirs = (scores_held_out(line, seed=self.provenance["seed"]) for line in scores)
-        differences = compare_paired(ours, theirs, resamples=resamples, seed=seed)
-        return pd.DataFrame({"offset": sorted(self.ranks.offset.unique()), **differences.columns()})
+        lines = scores_held_out(
+            scores,
+            resplits=facts.get("resplits", RESPLITS) if resplits is None else resplits,
+            resamples=facts["resamples"] if resamples is None else resamples,
+            seed=facts["seed"] if seed is None else seed,
+        )
+        return pd.DataFrame({"offset": sorted(self.ranks.offset.unique()), **compare_cross_fits(*lines).columns()})
 
     def figures(self) -> Figures:
         """Figure 8, MRR@100 by offset; the same by layer; and both as a map."""

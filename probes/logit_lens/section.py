@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pandas as pd
 
 from probes.logit_lens.names import METRIC, UNIGRAM
-from valens.results.formatting import LEVEL, at_layers, number, probability, with_interval
+from valens.results.formatting import LEVEL, at_layers, disagreement, number, probability, with_interval
 from valens.results.section import Figures, Section, pictures_of
 from valens.results.views import Cell, View, view
 
 QUESTION = "What can be read of the tokens after the next one?"
 
-_DISAGREE = "the interval by itself excludes 0, and the corrected test does not call it, at"
+_VERDICTS = _AHEAD, _BEHIND, _NOT_APART = ("ahead", "behind", "not told apart")
 _NORMS = {True: "with the final norm", False: "without the final norm"}
 
 
@@ -102,26 +102,29 @@ def _compared(differences: pd.DataFrame) -> Iterator[str]:
         yield f"{first} against {second}: {'; '.join(_verdicts(list(rows.itertuples())))}."
     yield (
         "Differences are paired by document, with the final norm; ahead and behind are p < "
-        f"{LEVEL} after Holm’s correction over the offsets, and each 95 % interval stands by itself."
+        f"{LEVEL} after Holm’s correction over the offsets, and each 95 % interval stands by itself. Both count the choice "
+        "of layers, which is made anew in every resample of the documents."
     )
 
 
 def _verdicts(rows: Sequence[Any]) -> Iterator[str]:
-    """Say where the corrected test decides, where it does not though the interval excludes 0, and where neither does."""
-    by_verdict = {
-        "ahead at": [row for row in rows if _is_called(row) and row.difference > 0],
-        "behind at": [row for row in rows if _is_called(row) and row.difference < 0],
-        _DISAGREE: [row for row in rows if not _is_called(row) and (row.low > 0 or row.high < 0)],
-        "not told apart at": [row for row in rows if not _is_called(row) and row.low <= 0 <= row.high],
-    }
+    """Say where the corrected test decides, where it and the interval by itself disagree, and where neither decides."""
+    by_verdict: dict[str, list[Any]] = {verdict: [] for verdict in _VERDICTS}
+    for row in rows:
+        by_verdict.setdefault(_verdict(row, tests=len(rows)), []).append(row)
     for verdict, group in by_verdict.items():
         if group:
-            gaps = ", ".join(_gap(row, tested=verdict == _DISAGREE) for row in group)
-            yield f"{verdict} {'offsets' if len(group) > 1 else 'offset'} {gaps}"
+            disagree = verdict not in _VERDICTS
+            gaps = ", ".join(_gap(row, tested=disagree) for row in group)
+            yield f"{verdict}{',' if disagree else ''} at {'offsets' if len(group) > 1 else 'offset'} {gaps}"
 
 
-def _is_called(row: Any) -> bool:
-    return bool(row.p_holm < LEVEL)
+def _verdict(row: Any, *, tests: int) -> str:
+    """Return what a difference is called."""
+    disagree = disagreement(row.low, row.high, row.p_holm, tests=tests)
+    if disagree or not row.p_holm < LEVEL:
+        return disagree or _NOT_APART
+    return _AHEAD if row.difference > 0 else _BEHIND
 
 
 def _gap(row: Any, *, tested: bool) -> str:
@@ -145,10 +148,16 @@ def _by_offset(result: Lens) -> View:
     title = f"{METRIC} of the true token by offset (* best)"
     note = (
         f"Means over {number(int(best.n.max()))} documents, with 95 % intervals where there is room. A line’s layer was "
-        "chosen on one half of the documents and scored on the other, both ways. The paper’s formula has no final norm."
+        f"chosen on one half of the documents and scored on the other{_splits(result.provenance)}. The paper’s formula has "
+        "no final norm."
     )
     plain = view(table.rename(columns={"representation": "of", "norm": "final norm"}), title, note=note, filtered=True)
     return replace(plain, rows=_best_marked(plain))
+
+
+def _splits(facts: Mapping[str, Any]) -> str:
+    """Say over how many splits; an older result has one, and does not say so."""
+    return f", both ways, in {facts['resplits']} random splits" if "resplits" in facts else ", both ways"
 
 
 def _best_marked(plain: View) -> tuple[tuple[Cell, ...], ...]:

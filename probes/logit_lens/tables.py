@@ -2,13 +2,15 @@
 
 A document's score is the mean over its prefixes, and documents are what intervals resample: prefixes of one document are
 no independent evidence. A best layer is reported twice: the maximum over layers, as the paper has it, which flatters; and
-with the layer chosen on the half of the documents that is not scored (see `valens.statistics.cross_fit`).
+with the layer chosen on documents that are not scored, over many splits, which intervals and p values repeat in every
+resample (see `valens.statistics.cross_fit`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count, product
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +34,9 @@ from probes.logit_lens.names import (
     WHS,
     reciprocal,
 )
-from valens.statistics import bootstrap_means, compare_paired, first_highest, percentile_interval, split_units
-from valens.statistics.cross_fit import score_held_out
+from valens.layers.layer_set import LayerSet
+from valens.statistics import bootstrap_means, first_highest, percentile_interval, split_units
+from valens.statistics.cross_fit import CrossFit, compare_cross_fits, cross_fit
 
 if TYPE_CHECKING:
     from probes.logit_lens.prefixes import Continuations
@@ -61,6 +64,7 @@ class LensTables:
     curves: tuple[Curve, ...]
     offsets: tuple[int, ...]
     n_layers: int
+    resplits: int
     resamples: int
     seed: int
 
@@ -78,35 +82,38 @@ class LensTables:
         return table
 
     def best(self) -> pd.DataFrame:
-        """MRR@100 of each line's best layer, by how it was chosen; `layers` are one, or the two splits' if they differ."""
+        """MRR@100 of each line's best layer, by how it was chosen; `layers` are all that were chosen in any split."""
         rows = []
         for curve, (index, offset) in product(self.curves, enumerate(self.offsets)):
             highest = first_highest(curve.scores[:, index].mean(axis=1))
-            held_out, by_split = score_held_out(curve.scores[:, index], seed=self.seed)
-            for choice, scores, chosen in (
-                (BEST, curve.scores[highest, index], (highest,)),
-                (HELD_OUT, held_out, by_split),
-            ):
-                layers = ", ".join(str(curve.layers[one] or "–") for one in dict.fromkeys(chosen))
-                numbers = next(self._numbers(scores[None, None]))
-                rows.append(_of(curve, offset) | {"choice": choice, "layers": layers} | numbers)
+            held_out, of = self._held_out[curve.name, curve.norm][index], _of(curve, offset)
+            numbers = next(self._numbers(curve.scores[highest, index][None, None]))
+            rows.append(of | {"choice": BEST, "layers": _layers(curve, [highest])} | numbers)
+            numbers = numbers | _cross_fitted(held_out)
+            rows.append(of | {"choice": HELD_OUT, "layers": _layers(curve, held_out.chosen)} | numbers)
         return pd.DataFrame(rows)
 
     def differences(self) -> pd.DataFrame:
-        """Return how far lines are apart, paired by document, layers chosen on the other split; `p_holm` is over offsets.
+        """Return how far lines are apart, paired by document, layers chosen on other documents; `p_holm` is over offsets.
 
         LHS has the final norm throughout, which is how the model itself reads it; the others have both settings.
         """
-        chosen = {(curve.name, curve.norm): scores_held_out(curve.scores, seed=self.seed) for curve in self.curves}
-        rows = []
+        rows, n = [], self.curves[0].scores.shape[-1]
         for (first, second), norm in product(PAIRS, NORMS):
-            ours, theirs = chosen[first, norm], chosen[second, ONE_NORM.get(second, norm)]
-            differences = compare_paired(ours, theirs, resamples=self.resamples, seed=self.seed)
+            lines = self._held_out[first, norm], self._held_out[second, ONE_NORM.get(second, norm)]
+            differences = compare_cross_fits(*lines)
             for index, offset in enumerate(self.offsets):
                 pair = {"first": first, "second": second, "norm": norm, "offset": offset, "metric": METRIC}
                 numbers = {name: float(column[index]) for name, column in differences.columns().items()}
-                rows.append(pair | numbers | {"n": ours.shape[1]})
+                rows.append(pair | numbers | {"n": n})
         return pd.DataFrame(rows)
+
+    @cached_property
+    def _held_out(self) -> dict[tuple[str, bool], list[CrossFit]]:
+        """What each line scores at layers that were not chosen on what is scored, offset by offset."""
+        scores = [curve.scores for curve in self.curves]
+        lines = scores_held_out(scores, resplits=self.resplits, resamples=self.resamples, seed=self.seed)
+        return {(curve.name, curve.norm): line for curve, line in zip(self.curves, lines, strict=True)}
 
     def _numbers(self, scores: Float[np.ndarray, "layer offset document"]) -> Iterator[dict[str, Any]]:
         """Score, interval and number of documents, offset after offset, layer after layer."""
@@ -136,10 +143,12 @@ def curves_of(ranks: Ranks, unigram: Int[np.ndarray, "document prefix offset"]) 
 
 
 def scores_held_out(
-    scores: Float[np.ndarray, "layer offset document"], *, seed: int
-) -> Float[np.ndarray, "offset document"]:
-    """Return each document's score at the layer that is best, offset by offset, on the split that it is not in."""
-    return np.stack([score_held_out(scores[:, index], seed=seed)[0] for index in range(scores.shape[1])])
+    curves: Sequence[Float[np.ndarray, "_layer offset document"]], *, resplits: int, resamples: int, seed: int
+) -> list[list[CrossFit]]:
+    """Return what each curve scores, offset by offset, at the layer that is best on documents that are not scored."""
+    lines = [curve[:, index] for curve in curves for index in range(curve.shape[1])]
+    found = iter(cross_fit(lines, resplits=resplits, resamples=resamples, seed=seed))
+    return [[next(found) for _ in range(curve.shape[1])] for curve in curves]
 
 
 def unigram_ranks(
@@ -190,6 +199,18 @@ def _unique(ids: Sequence[str]) -> list[str]:
         numbered = (f"{name} ({number})" for number in count(2))
         unique[name if name not in unique else next(one for one in numbered if one not in given | unique.keys())] = None
     return list(unique)
+
+
+def _cross_fitted(found: CrossFit) -> dict[str, float]:
+    low, high = percentile_interval(found.replicates)
+    return {"score": found.score, "low": float(low), "high": float(high)}
+
+
+def _layers(curve: Curve, chosen: Sequence[int]) -> str:
+    """Return layers in the notation of layer sets; a dash for what has none."""
+    layers = [curve.layers[index] for index in chosen]
+    numbers = [layer for layer in layers if layer is not None]
+    return str(LayerSet.of(numbers)) if numbers else "–"
 
 
 def _of(curve: Curve, offset: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from probes.next_token.names import ACCURACY, LOSS, METRICS, MODEL, MODEL_ALL, MOST_FREQUENT, SELECTIVITY, TOP_5
-from valens.results.formatting import at_layers, number, probability, with_interval
+from valens.results.formatting import at_layers, disagreement, number, probability, with_interval
 from valens.results.section import Figures, Section, as_good, layer_by_layer, pictures_of
 from valens.results.views import View, view
 from valens.statistics import not_distinguishable_by_replicates, resample_counts
@@ -141,10 +141,17 @@ def _as_good(result: Probing, name: str) -> str:
 def _apart(result: Probing, first: str, other: str) -> str:
     accuracy, loss = (result.compare_best(first, other, metric=metric).iloc[0] for metric in (ACCURACY, LOSS))
     gaps = [with_interval(row.difference, row.low, row.high, signed=True) for row in (accuracy, loss)]
+    tested = [_tested(row) for row in (accuracy, loss)]
     return (
-        f"Each at its best, {first} − {other} is {gaps[0]} in accuracy, {probability(accuracy.p)}, and {gaps[1]} nats in "
-        f"cross-entropy, {probability(loss.p)}; paired by document."
+        f"Each at its best, {first} − {other} is {gaps[0]} in accuracy, {tested[0]}, and {gaps[1]} nats in cross-entropy, "
+        f"{tested[1]}; paired by document."
     )
+
+
+def _tested(row: Any) -> str:
+    """Return `p = 0.031`, and in brackets what the interval says otherwise."""
+    disagree = disagreement(row.low, row.high, row.p)
+    return f"{probability(row.p)} ({disagree})" if disagree else probability(row.p)
 
 
 def _by_layer(result: Probing, first: str, other: str) -> Iterator[str]:

@@ -28,6 +28,7 @@ from valens.terminal.options import (
     ModelName,
     Out,
     Representations,
+    Resplits,
     Revision,
     Seed,
     StorePath,
@@ -96,12 +97,7 @@ def segment_matching(
         ),
     ] = "percentile",
     seed: Seed = 0,
-    resplits: Annotated[
-        int,
-        typer.Option(
-            metavar="N", help="How often every text is cut anew; the spread is shown.", rich_help_panel=CHOOSING
-        ),
-    ] = 1,
+    resplits: Resplits = 1,
     store: StorePath = DEFAULT_STORE,
     check: Check = False,
     out: Out = Path("results/segment-matching"),

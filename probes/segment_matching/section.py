@@ -11,7 +11,7 @@ from probes.segment_matching.metrics import CHANCE
 from probes.segment_matching.recall import DIRECTIONS
 from valens.evaluation.tfidf import LEXICAL
 from valens.layers.layer_set import LayerSet
-from valens.results.formatting import layers_named, number, probability, with_interval
+from valens.results.formatting import disagreement, layers_named, number, probability, with_interval
 from valens.results.section import Figures, Section, as_good, layer_by_layer, pictures_of
 from valens.results.views import View, view
 from valens.statistics.ties import first_highest
@@ -117,9 +117,13 @@ def _compared(result: Matching, first: str, second: str) -> Iterator[str]:
         yield layer_by_layer(table, first, second, "paired by document", metric=metric)
         row = table[table.layer == best]
         if metric == result.main_metric and not row.empty:
-            difference, low, high = row[["difference", "low", "high"]].iloc[0]
-            gap = with_interval(difference, low, high, signed=True)
-            yield f"At layer {best}, {first} − {second} is {gap} in {metric}, {probability(row.p_holm.iloc[0])} (Holm)."
+            difference, low, high, p = row[["difference", "low", "high", "p_holm"]].iloc[0]
+            gap, disagree = (
+                with_interval(difference, low, high, signed=True),
+                disagreement(low, high, p, tests=len(table)),
+            )
+            why = f": {disagree}" if disagree else ""
+            yield f"At layer {best}, {first} − {second} is {gap} in {metric}, {probability(p)} (Holm){why}."
 
 
 def _against_words(scores: pd.DataFrame, metric: str) -> str:

@@ -15,6 +15,7 @@ LEVEL = 0.05
 
 MISSING = "–"
 _SMALLEST_P = 0.001
+_TWO_DECIMALS_FROM = 0.0995
 _DECIMALS_UP_TO = 100
 """A number as large as this has one decimal."""
 
@@ -46,13 +47,29 @@ def with_interval(score: float, low: float | None, high: float | None, *, digits
 
 
 def p_value(p: float) -> str:
-    """Return three decimals, or that it is below them, for a column of p values."""
-    return f"<{_SMALLEST_P}" if p < _SMALLEST_P else f"{p:.3f}"
+    """Return two decimals, or three below .1, or that it is below them: no digit that 10,000 flips do not carry."""
+    if p < _SMALLEST_P:
+        return f"<{_SMALLEST_P}"
+    return f"{p:.3f}" if p < _TWO_DECIMALS_FROM else f"{p:.2f}"
 
 
 def probability(p: float) -> str:
-    """Return a p value for a sentence: `p = 0.031`, `p < 0.001`."""
-    return f"p < {_SMALLEST_P}" if p < _SMALLEST_P else f"p = {p:.3f}"
+    """Return a p value for a sentence: `p = 0.031`, `p = 0.31`, `p < 0.001`."""
+    return f"p < {_SMALLEST_P}" if p < _SMALLEST_P else f"p = {p_value(p)}"
+
+
+def disagreement(low: float, high: float, p: float, *, tests: int = 1) -> str:
+    """Say that an interval and a test decide otherwise; nothing where they agree, or where there is no p.
+
+    The interval stands by itself; `p` is the test's, corrected by Holm's rule if there are several `tests`. Without this
+    beside it, an interval that excludes 0 contradicts the words that nothing was told apart.
+    """
+    excludes, rejects = low > 0 or high < 0, p < LEVEL
+    if excludes and not rejects and not np.isnan(p):
+        if tests == 1:
+            return "the interval excludes 0, and the test does not reject"
+        return f"the interval alone excludes 0, which after Holm’s correction over {tests} comparisons does not hold"
+    return "the test rejects, and the interval holds 0" if rejects and low <= 0 <= high else ""
 
 
 def at_layers(layers: str) -> str:

@@ -89,7 +89,7 @@ def compare_paired(
     Args:
         a: scores of one representation [layer, unit]. A unit that was scored several times counts once: give its mean.
         b: scores of the other, of the same layers and units in the same order.
-        resamples: how many bootstrap resamples, and how many random flips where the sign-flip test cannot be exact.
+        resamples: how many bootstrap resamples the interval is made of; p rests on `sign_flip.FLIPS` flips in any case.
         seed: decides resamples and flips; equal seeds give equal resamples.
         confidence: of the interval, between 0 and 1.
 
@@ -107,7 +107,7 @@ def compare_paired(
         )
     differences = a.astype(np.float64) - b
     low, high = percentile_interval(bootstrap_means(differences, resamples=resamples, seed=seed), confidence)
-    p = sign_flip_test(differences, flips=resamples, seed=seed)
+    p = sign_flip_test(differences, seed=seed)
     return Comparison(differences.mean(axis=-1), low, high, p, holm(p))
 
 

@@ -19,6 +19,9 @@ from scipy.special import bdtr
 
 from valens.errors import ResultError
 
+FLIPS = 10_000
+"""How many random flips every p value that is printed rests on: they carry two digits of it, and none below .001."""
+
 _ENUMERATED = 16
 _FINEST = 100
 """A step is looked for among the smallest difference and its parts down to a hundredth."""
@@ -33,7 +36,7 @@ _CHUNK = 2**21
 
 
 def sign_flip_test(
-    differences: Float[np.ndarray, "*curves unit"], *, flips: int = 10_000, seed: int
+    differences: Float[np.ndarray, "*curves unit"], *, flips: int = FLIPS, seed: int
 ) -> Float[np.ndarray, "*curves"]:
     """Return the two-sided p value of each curve's mean difference being 0.
 

@@ -149,6 +149,10 @@ Resamples = Annotated[
     int,
     typer.Option(min=1, metavar="N", help="Bootstrap resamples for the intervals.", rich_help_panel=CHOOSING),
 ]
+Resplits = Annotated[
+    int,
+    typer.Option(metavar="N", help="How many random splits the scores are means over.", rich_help_panel=CHOOSING),
+]
 StorePath = Annotated[
     Path, typer.Option("--store", metavar="DIR", help="The activation store.", rich_help_panel=OUTPUT)
 ]
