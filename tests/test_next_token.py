@@ -500,7 +500,7 @@ class TestWords:
         at = found.best("VA")
         said = result.section().findings
         level = "+0.000 [+0.000, +0.000]"
-        assert any(f"VA − TWIN is {level} in accuracy, p = 1.000" in line for line in said)
+        assert any(f"VA − TWIN is {level} in accuracy, p = 1.00" in line for line in said)
         assert any(line.startswith("accuracy: VA is ahead of TWIN at 0 of 3 layers") for line in said)
         assert result.best("TWIN") == at
 
