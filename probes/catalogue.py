@@ -18,6 +18,8 @@ from valens.results.kinds import reserve
 if TYPE_CHECKING:
     from probes.anisotropy.probe import Anisotropy, anisotropy
     from probes.anisotropy.result import AnisotropyResult
+    from probes.ladder.probe import Ladder, ladder
+    from probes.ladder.result import LadderResult
     from probes.layer_sweep.probe import LayerSweep, layer_sweep
     from probes.layer_sweep.result import LayerSweepResult
     from probes.logit_lens.probe import LogitLens, logit_lens
@@ -78,6 +80,7 @@ class Shipped:
 
 PROBES = (
     Shipped("layer_sweep", "figure3", "valens sweep-layers --suite builtin --out results/demo", "sweep-layers"),
+    Shipped("ladder", "ladder", "valens ladder --suite builtin --out results/ladder"),
     Shipped("segment_matching", "figure2", "valens segment-matching --corpus wikipedia --segment-tokens 128"),
     Shipped("next_token", "figure6", "valens next-token --corpus wikipedia --representations VA,HS,LT"),
     Shipped("logit_lens", "figure8", "valens logit-lens --corpus wikipedia --offsets 1-5"),

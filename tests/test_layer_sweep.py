@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pandas as pd
 import pytest
 import tiny
 import torch
+from small_suite import CLUSTERING, PAIRS, RETRIEVAL, STS, SUITE, TEXTS
 
 from probes.catalogue import read_result
 from probes.layer_sweep.probe import LayerSweep, layer_sweep
@@ -32,59 +32,11 @@ from valens.representations.named import HS, VA, Representation
 from valens.representations.prompts import Prompt
 from valens.selectors import SELECTORS, TopK
 from valens.suites import named
-from valens.tasks import Classification, Clustering, LeftOut, Reranking, Retrieval, Sts, Suite, Task
+from valens.tasks import LeftOut, Retrieval, Sts, Suite, Task
 
 N_LAYERS = 3
 COLUMNS = ["model", "representation", "layer", "depth", "task", "task_type", "metric", "score", "low", "high", "n"]
 SETTINGS = {"resamples": 60}
-
-# --- small tasks of w-words: texts of five topics, each a vocabulary of its own ----------------------------------------
-
-
-def _texts() -> tuple[str, ...]:
-    chance = random.Random(0)
-    vocabularies = [range(5 + 15 * topic, 25 + 15 * topic) for topic in range(5)]  # neighbours share five words
-    return tuple(
-        " ".join(f"w{min(chance.choice(vocabularies[place % 5]), 96)}" for _ in range(chance.choice((6, 14, 30))))
-        for place in range(60)
-    )
-
-
-TEXTS = _texts()
-TOPICS = tuple("abcde"[place % 5] for place in range(60))
-
-
-def _alike(one: int, other: int) -> bool:
-    return TOPICS[one] == TOPICS[other]
-
-
-PAIRS = [(one, other) for one in range(20) for other in range(one)]
-STS = Sts(
-    "SmallSTS",
-    TEXTS,
-    *(tuple(side) for side in zip(*PAIRS, strict=True)),
-    tuple(float(_alike(*pair)) + sum(pair) % 3 for pair in PAIRS),
-)
-RETRIEVAL = Retrieval(
-    "SmallRetrieval",
-    TEXTS,
-    tuple(range(15)),
-    tuple(range(15, 60)),
-    tuple({document - 15: 1 for document in range(15, 60) if _alike(query, document)} for query in range(15)),
-)
-RERANKING = Reranking(
-    "SmallReranking",
-    TEXTS[:40],
-    tuple(range(10)),
-    (tuple(range(10, 40)),) * 10,
-    tuple(tuple(_alike(query, candidate) for candidate in range(10, 40)) for query in range(10)),
-)
-CLUSTERING = Clustering("SmallClustering", TEXTS, TOPICS, experiments=3)
-CLASSIFICATION = Classification(
-    "SmallClassification", TEXTS, TOPICS, tuple(range(30)), tuple(range(30, 60)), samples_per_label=4, experiments=3
-)
-SUITE = Suite("small", (STS, RETRIEVAL, RERANKING, CLUSTERING, CLASSIFICATION))
-
 
 # --- a tiny model, and a bare forward of the same -----------------------------------------------------------------------
 

@@ -19,7 +19,6 @@ from valens.terminal.options import (
     Device,
     DryRun,
     Dtype,
-    Limit,
     MaxTokens,
     ModelName,
     Out,
@@ -30,8 +29,9 @@ from valens.terminal.options import (
     StorePath,
     Strict,
     SuiteName,
+    TaskLimit,
 )
-from valens.terminal.suites import read_suites
+from valens.terminal.texts import cautions, read_suites
 
 
 def ladder(
@@ -41,7 +41,7 @@ def ladder(
     suite: SuiteName = "builtin",
     data_root: DataRoot = None,
     strict: Strict = False,
-    limit: Limit = None,
+    limit: TaskLimit = None,
     fit: Annotated[
         str | None,
         typer.Option(
@@ -84,9 +84,9 @@ def ladder(
 ) -> None:
     """Tell how much of the lead of values over hidden states is pooling.
 
-    Every step from the mean of hidden states to the mean of values is scored, and every fix of either, on the same texts from
-    one pass: tokens of one length, without the first, without sinks, standardised, without principal directions. What is left
-    to the values is told for each way of choosing layers.
+    Every step from the mean of hidden states to the mean of values is scored, and every fix of either, on the same texts
+    from one pass: tokens of one length, without the first, without sinks, standardised, without principal directions. What
+    is left to the values is told for each way of choosing layers.
     """
     from probes.ladder.probe import Ladder
     from valens.corpora import corpus
@@ -111,5 +111,5 @@ def ladder(
         out=out,
         dry_run=dry_run,
         as_json=as_json,
-        notes=tasks.notes,
+        notes=cautions(tasks),
     )

@@ -8,8 +8,8 @@ import pandas as pd
 
 from probes.ladder.rungs import HS, STEPS, VA, of_hidden
 from valens.errors import ResultError
-from valens.plotting.by_layer import by_layer
 from valens.plotting.axes import panels, settle
+from valens.plotting.by_layer import by_layer
 from valens.plotting.labels import head
 from valens.plotting.style import GREY, LINE, Width, colours_of, style
 from valens.selectors import AVERAGE
@@ -48,7 +48,9 @@ def shares_closed(ways: pd.DataFrame, *, width: Width = "two") -> Figure:
     names = [name for name in of_hidden(dict.fromkeys(rows.representation)) if name != HS]
     shown = list(dict.fromkeys(rows.way))
     if not shown:
-        raise ResultError("Values are not surely ahead of hidden states under any way of choosing layers: no gap to close.")
+        raise ResultError(
+            "Values are not surely ahead of hidden states under any way of choosing layers: no gap to close."
+        )
     with style():
         height = 0.17 * len(names) + 0.3
         figure, axes, _ = panels(shown, width=width, most=len(shown), height=height, sharey=True)
@@ -56,7 +58,10 @@ def shares_closed(ways: pd.DataFrame, *, width: Width = "two") -> Figure:
             part = rows[rows.way == way].set_index("representation").loc[names[::-1]]
             _shares(axis, part)
             axis.set_xlabel("share of the gap")
-        head(figure, ["How much of the gap from HS (0) to VA (1) does each fix of hidden states close? Bars: 95 % intervals"])
+        head(
+            figure,
+            ["How much of the gap from HS (0) to VA (1) does a fix of hidden states close? Bars: 95 % intervals"],
+        )
         settle(figure)
     return figure
 

@@ -1,8 +1,9 @@
 """Is it the values, or the pooling? Every step from the mean of hidden states to the mean of values, and every fix.
 
 Each text of a suite is read once. Every rung (see `probes.ladder.rungs`) is scored at every block, over shared layer sets
-and over sets of its own, on the same texts with the same resamples. How much of the lead of values a fix of the pooling makes
-good, and what is left of it when hidden states are pooled as well as they can be, is told for each way of choosing layers.
+and over sets of its own, on the same texts with the same resamples. How much of the lead of values a fix of the pooling
+makes good, and what is left of it when hidden states are pooled as well as they can be, is told for each way of choosing
+layers.
 """
 
 from __future__ import annotations

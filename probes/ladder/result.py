@@ -58,7 +58,9 @@ class LadderResult(Result, kind=KIND):
         """Return the steps and fixes by block, and what each fix makes good."""
         from probes.ladder.figure import ladder_curves, shares_closed
 
-        return {"ladder": partial(ladder_curves, self.table), "ladder-shares": partial(shares_closed, self.ways)}
+        gap = self.ways.share.notna().any()  # where values are not ahead, there is none to close
+        shares = {"ladder-shares": partial(shares_closed, self.ways)} if gap else {}
+        return {"ladder": partial(ladder_curves, self.table)} | shares
 
     def headlines(self) -> dict[str, str]:
         """Return the verdict under each way of choosing layers."""

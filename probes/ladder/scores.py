@@ -25,6 +25,7 @@ _SECONDS_A_TEXT = 1e-4
 """What scoring a text at a block takes, about."""
 
 Vectors = Float[np.ndarray, "block text d"]
+FitVectors = Float[np.ndarray, "block fit d"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ class RungScores:
         return mean_over_types(self.views[view]).score
 
 
-def score_rungs(arrays: Iterator[tuple[Rung, Vectors, Vectors]], setting: Setting, *, n_rungs: int) -> list[RungScores]:
+def score_rungs(
+    arrays: Iterator[tuple[Rung, Vectors, FitVectors]], setting: Setting, *, n_rungs: int
+) -> list[RungScores]:
     """Score each rung, as many at a time as there are processors.
 
     Args:
@@ -109,7 +112,7 @@ def score_rungs(arrays: Iterator[tuple[Rung, Vectors, Vectors]], setting: Settin
     return scored
 
 
-def score_rung(rung: Rung, vectors: Vectors, fit: Vectors, setting: Setting) -> RungScores:
+def score_rung(rung: Rung, vectors: Vectors, fit: FitVectors, setting: Setting) -> RungScores:
     """Score one rung at every block, over the sets, and over the sets that the selector chooses on either split."""
     draws: tuple[Postprocessing | None, ...] = rung.postprocessing or (None,)
     singles = [LayerSet.of([block]) for block in setting.blocks]
@@ -127,7 +130,7 @@ def score_rung(rung: Rung, vectors: Vectors, fit: Vectors, setting: Setting) -> 
 
 
 def _embeddings(
-    sets: Sequence[LayerSet], setting: Setting, vectors: Vectors, fit: Vectors, postprocessing: Postprocessing | None
+    sets: Sequence[LayerSet], setting: Setting, vectors: Vectors, fit: FitVectors, postprocessing: Postprocessing | None
 ) -> Float[np.ndarray, "set text k"]:
     """Average over each set of blocks, and do what is done afterwards, fitted on the same average of other texts."""
     rows = []

@@ -60,6 +60,7 @@ def section_of(result: Climbed) -> Section:
         tables=(
             _shares(result),
             _verdicts(result),
+            view(result.verdicts, "Every paired difference", folded=True, filtered=True),
             view(result.ways, "Every rung under every way of choosing layers", folded=True, filtered=True),
             view(result.table, "All scores by block", folded=True, filtered=True),
         ),
@@ -85,9 +86,9 @@ def _about(facts: Mapping[str, Any]) -> Iterator[str]:
     fit = facts["fit"]
     yield (
         f"{len(facts['suite']['tasks'])} tasks of {facts['suite']['name']}, {facts['model']['model']}, seed "
-        f"{facts['seed']}. What is fitted (standardised, abtt, PCA) is fitted on {fit['texts']:,} texts of {fit['name']}, none "
-        f"of which is evaluated. Clusterings and classifications take {facts['runs']} of mteb’s ten runs: the scores compare "
-        "with each other."
+        f"{facts['seed']}. What is fitted (standardised, abtt, PCA) is fitted on {fit['texts']:,} texts of {fit['name']}, "
+        f"none of which is evaluated. Clusterings and classifications take {facts['runs']} of mteb’s ten runs: the scores "
+        "compare with each other."
     )
 
 
@@ -155,9 +156,9 @@ def _verdicts(result: Climbed) -> View:
     rows = result.verdicts[result.verdicts.task_type == AVERAGE]
     table = rows.assign(compared=rows["first"] + " − " + rows.second)
     return view(
-        table[["way", "compared", "difference", "low", "high", "p", "first_is", "second_is"]],
+        table[["way", "compared", "difference", "low", "high", "p"]],
         "What is left to the values",
-        note="Paired by resample. The best of several rungs is chosen on one half of every task’s units, scored on the other.",
+        note="Paired by resample. The best of several rungs is chosen on one half of all units and judged on the other.",
         constants_apart=False,
     )
 

@@ -10,7 +10,6 @@ import typer
 
 from probes.command import ModelOptions, run_probe
 from valens.terminal import choices
-from valens.terminal.choices import either
 from valens.terminal.options import (
     CHOOSING,
     DEFAULT_STORE,
@@ -30,11 +29,14 @@ from valens.terminal.options import (
     Representations,
     Revision,
     Seed,
+    Select,
     StorePath,
     Strict,
+    SuiteName,
+    TaskLimit,
     representations_named,
 )
-from valens.terminal.texts import read_suites
+from valens.terminal.texts import cautions, read_suites
 
 if TYPE_CHECKING:
     from valens.tasks import Suite
@@ -44,15 +46,7 @@ def layer_sweep(
     *,
     model: ModelName = "smollm2-135m",
     revision: Revision = None,
-    suite: Annotated[
-        str,
-        typer.Option(
-            metavar="SUITE",
-            help="builtin or some of its tasks, paper, or tasks of MTEB as in mteb:STS15,SciFact@train.",
-            autocompletion=choices.suites,
-            rich_help_panel=INPUT,
-        ),
-    ] = "builtin",
+    suite: SuiteName = "builtin",
     data_root: DataRoot = None,
     strict: Strict = False,
     evaluation: Annotated[
@@ -66,25 +60,14 @@ def layer_sweep(
         ),
     ] = None,
     representations: Representations = "VA,HS",
-    limit: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="At most this many texts a task.", show_default="all", rich_help_panel=INPUT),
-    ] = None,
+    limit: TaskLimit = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
     attn_implementation: AttnImplementation = "auto",
     max_tokens: MaxTokens = None,
     on_long: OnLong = "truncate",
     layers: Layers = None,
-    select: Annotated[
-        str,
-        typer.Option(
-            metavar="RULE",
-            help=f"{either(choices.SELECTORS)}. paper and greedy choose by what tasks agree on and need two or more.",
-            autocompletion=choices.selectors,
-            rich_help_panel=CHOOSING,
-        ),
-    ] = "paper",
+    select: Select = "paper",
     compare: Annotated[
         bool,
         typer.Option(help="Say what every other rule would choose, and what it scores.", rich_help_panel=CHOOSING),
@@ -136,9 +119,8 @@ def layer_sweep(
 
 
 def _cautions(suite: Suite, judging: Sequence[Suite]) -> list[str]:
-    """Return what a reader must know of the tasks: those left out, how they were made, texts shared with those judging."""
-    sentences = [f"{missing.name} is left out of the selection. {missing.reason}" for missing in suite.left_out]
-    return [*sentences, *suite.notes, *(line for judged in judging for line in _shared(suite, judged))]
+    """Return what a reader must know of the tasks, and of the texts that they share with those judging."""
+    return [*cautions(suite), *(line for judged in judging for line in _shared(suite, judged))]
 
 
 def _shared(suite: Suite, judged: Suite) -> list[str]:

@@ -73,6 +73,31 @@ Limit = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="At most this many texts.", show_default="all", rich_help_panel=INPUT),
 ]
+SuiteName = Annotated[
+    str,
+    typer.Option(
+        "--suite",
+        metavar="SUITE",
+        help="builtin or some of its tasks, paper, or tasks of MTEB as in mteb:STS15,SciFact@train.",
+        autocompletion=choices.suites,
+        rich_help_panel=INPUT,
+    ),
+]
+TaskLimit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit", metavar="N", help="At most this many texts a task.", show_default="all", rich_help_panel=INPUT
+    ),
+]
+Select = Annotated[
+    str,
+    typer.Option(
+        metavar="RULE",
+        help=f"{either(choices.SELECTORS)}. paper and greedy choose by what tasks agree on and need two or more.",
+        autocompletion=choices.selectors,
+        rich_help_panel=CHOOSING,
+    ),
+]
 Strict = Annotated[
     bool,
     typer.Option("--strict", help="A task whose data cannot be had is an error, not left out.", rich_help_panel=INPUT),

@@ -39,6 +39,14 @@ def read_suites(names: Sequence[str], *, data_root: Path | None, strict: bool) -
     return [suite(name, data_root=data_root if name in mirrored else None, strict=strict) for name in names]
 
 
+def cautions(suite: Suite) -> list[str]:
+    """Return what a reader must know of a suite's tasks: those left out, and how they were made."""
+    return [
+        *(f"{missing.name} is left out of the selection. {missing.reason}" for missing in suite.left_out),
+        *suite.notes,
+    ]
+
+
 def read_lines(path: Path) -> list[str]:
     """Return the texts of a file, one a line; lines without text are left out."""
     texts = [line for line in _decoded(path).splitlines() if line.strip()]
