@@ -28,6 +28,7 @@ from valens.terminal.options import (
     Limit,
     MaxTokens,
     ModelName,
+    NearDuplicates,
     Out,
     Representations,
     Resamples,
@@ -51,6 +52,7 @@ def next_token(
     field: Field = None,
     data_root: DataRoot = None,
     limit: Limit = None,
+    near_duplicates: NearDuplicates = None,
     representations: Representations = "VA,HS,LT",
     start: Annotated[
         str,
@@ -151,7 +153,14 @@ def next_token(
     run_probe(
         settings,
         ModelOptions(model, revision, device, dtype, attn_implementation),
-        read_corpus(Console(stderr=as_json), corpus, data_root=data_root, field=field, limit=limit),
+        read_corpus(
+            Console(stderr=as_json),
+            corpus,
+            data_root=data_root,
+            field=field,
+            limit=limit,
+            near_duplicates=near_duplicates,
+        ),
         wanted,
         store=ActivationStore(store, check=check),
         out=out,

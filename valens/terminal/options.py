@@ -73,6 +73,16 @@ Limit = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="At most this many texts.", show_default="all", rich_help_panel=INPUT),
 ]
+NearDuplicates = Annotated[
+    float | None,
+    typer.Option(
+        "--near-duplicates",
+        metavar="THRESHOLD",
+        help="Leave out texts that nearly repeat an earlier one: this Jaccard similarity or more, as .9.",
+        show_default="kept",
+        rich_help_panel=INPUT,
+    ),
+]
 Strict = Annotated[
     bool,
     typer.Option("--strict", help="A task whose data cannot be had is an error, not left out.", rich_help_panel=INPUT),
