@@ -1,4 +1,4 @@
-"""Texts that nearly repeat an earlier one are left out: those whose shingles, as a set of strings, are shared, and no others."""
+"""Texts that nearly repeat an earlier one are left out: those that share their shingles, as sets of strings; no others."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from valens.terminal.options import (
     INPUT,
     AsJson,
     AttnImplementation,
+    Bos,
     Check,
     DataRoot,
     Device,
@@ -27,6 +28,7 @@ from valens.terminal.options import (
     ModelName,
     OnLong,
     Out,
+    PoolOver,
     Representations,
     Revision,
     Seed,
@@ -75,6 +77,8 @@ def layer_sweep(
     attn_implementation: AttnImplementation = "auto",
     max_tokens: MaxTokens = None,
     on_long: OnLong = "truncate",
+    bos: Bos = "auto",
+    pool_over: PoolOver = "all",
     layers: Layers = None,
     select: Annotated[
         str,
@@ -109,7 +113,7 @@ def layer_sweep(
     from valens.selectors import check_tasks, selector
     from valens.store.store import ActivationStore
 
-    wanted = representations_named(representations)
+    wanted = representations_named(representations, bos=bos, pool_over=pool_over)
     settings = LayerSweep(
         layers=layers,
         select=select,

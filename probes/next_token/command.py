@@ -17,6 +17,7 @@ from valens.terminal.options import (
     TRAINING,
     AsJson,
     AttnImplementation,
+    Bos,
     Check,
     CorpusName,
     DataRoot,
@@ -30,6 +31,7 @@ from valens.terminal.options import (
     ModelName,
     NearDuplicates,
     Out,
+    PoolOver,
     Representations,
     Resamples,
     Revision,
@@ -73,6 +75,8 @@ def next_token(
     dtype: Dtype = "float32",
     attn_implementation: AttnImplementation = "auto",
     max_tokens: MaxTokens = None,
+    bos: Bos = "auto",
+    pool_over: PoolOver = "all",
     layers: Layers = None,
     sets: Annotated[
         list[str] | None,
@@ -135,7 +139,7 @@ def next_token(
     from valens.linear_probes.recipe import Recipe
     from valens.store.store import ActivationStore
 
-    wanted = representations_named(representations)
+    wanted = representations_named(representations, bos=bos, pool_over=pool_over)
     settings = NextToken(
         layers=layers,
         sets=sets or (),

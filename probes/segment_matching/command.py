@@ -16,6 +16,7 @@ from valens.terminal.options import (
     READING,
     AsJson,
     AttnImplementation,
+    Bos,
     Check,
     CorpusName,
     DataRoot,
@@ -28,6 +29,7 @@ from valens.terminal.options import (
     ModelName,
     NearDuplicates,
     Out,
+    PoolOver,
     Representations,
     Revision,
     Seed,
@@ -72,6 +74,8 @@ def segment_matching(
             rich_help_panel=READING,
         ),
     ] = None,
+    bos: Bos = "auto",
+    pool_over: PoolOver = "all",
     layers: Layers = None,
     k: Annotated[
         str,
@@ -118,7 +122,7 @@ def segment_matching(
     from probes.segment_matching.probe import SegmentMatching
     from valens.store.store import ActivationStore
 
-    wanted = representations_named(representations)
+    wanted = representations_named(representations, bos=bos, pool_over=pool_over)
     settings = SegmentMatching(
         layers=layers,
         max_tokens=max_tokens,
