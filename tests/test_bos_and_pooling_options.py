@@ -59,7 +59,7 @@ def test_encode_reads_texts_as_a_bare_forward_would(
 @pytest.mark.parametrize("command", ["segment-matching", "next-token", "anisotropy", "sweep-layers"])
 def test_a_probe_reads_texts_so_and_its_result_says_so(shell: Shell, tiny_folder: Path, command: str) -> None:
     Path("documents.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in documents(14)))
-    data = ("--suite", "LeeSTS,WikiRetrieval", "--limit", "12", "--no-compare")
+    data = ("--suite", "LeeSTS,WikiRetrieval", "--limit", "12", "--no-compare", "--layers", "2-3")
     data = data if command == "sweep-layers" else ("--corpus", "documents.jsonl")
     small = {"segment-matching": ("--k", "1"), "next-token": ("--steps", "20", "--seeds", "1", "--prefixes", "8")}
     options = ("--representations", "VA,HS", "--out", "out", *small.get(command, ()))
