@@ -27,7 +27,7 @@ from valens.representations.poolings import Pooling, pooling_weights
 from valens.representations.prompts import Tokens
 from valens.representations.readings import Reading
 
-# Float32 sums taken in another order: about 5e-7 after three layers; the promise of the store is 2e-5.
+# Float32 sums taken in another order: about 5e-7 after three layers; 2e-5 is allowed.
 SAME = 2e-5
 
 # The first is longer than the windows of the models that have one (8 tokens).

@@ -26,6 +26,7 @@ from valens.model.attention import ATTN_IMPLEMENTATIONS
 from valens.model.catalog import CATALOG
 from valens.representations import named
 from valens.representations.poolings import Pooling
+from valens.representations.prompts import BOS, POOL_OVER
 from valens.statistics.seeds import LARGEST_SEED
 from valens.suites import named as suites
 from valens.terminal import choices
@@ -40,6 +41,7 @@ def test_the_words_are_those_of_the_registries() -> None:
     assert tuple(choices.CORPORA) == CORPORA
     assert list(choices.REPRESENTATIONS) == list(named.REPRESENTATIONS)
     assert set(choices.SELECTORS) == set(selectors.SELECTORS)
+    assert (tuple(choices.BOS), tuple(choices.POOL_OVER)) == (BOS, POOL_OVER)
     assert choices.LARGEST_SEED == LARGEST_SEED
     with pytest.raises(TaskError, match=f"The tasks are {', '.join(choices.TASKS)};"):
         suites.suite("?")

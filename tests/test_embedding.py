@@ -17,7 +17,7 @@ from valens.errors import LayerSetError, PromptError, RepresentationError, Resul
 from valens.extraction import embedding
 from valens.extraction.embedding import averaged, encode
 from valens.extraction.extract import plan
-from valens.extraction.layers_file import layers_for, model_facts, read_chosen, rounded_weights_hash
+from valens.extraction.layers_file import as_chosen, layers_for, model_facts, read_chosen, rounded_weights_hash
 from valens.extraction.manifest import about_of
 from valens.extraction.texts import text_list
 from valens.layers.layer_set import LayerSet
@@ -156,6 +156,20 @@ def test_layers_come_as_a_set_in_words_or_from_a_sweep(model: Model, tmp_path: P
     assert list(read_chosen(path).sets) == ["VA", "HS"]
 
 
+def test_a_sweep_s_prompt_goes_with_its_layers(model: Model, tmp_path: Path) -> None:
+    path, asked = layers_json(tmp_path / "layers.json", model), Prompt(bos="never", pool_over="text")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert as_chosen(VA, path) == VA  # an older file says nothing of it
+    path.write_text(json.dumps(content | {"prompt": asked.identity()}), encoding="utf-8")
+    assert read_chosen(path).prompt == asked
+    never = replace(VA, prompt=asked)
+    assert close(encode(model, TEXTS, layers=path), encode(model, TEXTS, representation=never, layers="2,3"))
+    assert not close(encode(model, TEXTS, layers=path), encode(model, TEXTS, layers="2,3"))
+    assert close(encode(model, TEXTS, representation=never, layers=path), encode(model, TEXTS, layers=path))
+    with pytest.raises(LayerSetError, match=r"made with Prompt\(.*bos='never'.*bos='always'.* was asked for\. Read"):
+        encode(model, TEXTS, representation=replace(VA, prompt=Prompt(bos="always")), layers=path)
+
+
 UNKNOWN = {"weights_hash": "others", "rounded_weights_hash": None}
 """What older files say of weights that are not these."""
 
@@ -232,6 +246,10 @@ def test_a_file_that_names_no_model_or_not_this_representation_is_refused(model:
         '{"representations": {"VA": {"list": []}}}',
         '{"representations": {"VA": {"list": [1]}}, "model": "tiny"}',
         '{"representations": {"VA": {"list": [1]}}, "model": [1]}',
+        '{"representations": {"VA": {"list": [1]}}, "prompt": "{text}"}',
+        '{"representations": {"VA": {"list": [1]}}, "prompt": {"bos": []}}',
+        '{"representations": {"VA": {"list": [1]}}, "prompt": {"template": "{text}", "bos": "b", "pool_over": "all"}}',
+        '{"representations": {"VA": {"list": [1]}}, "prompt": {"template": 1, "bos": "never", "pool_over": "all"}}',
         '{"representations": {"VA": {"list": [1]}}, "model": {"n_layers": 3, "weights_hash": "w"}}',
         '{"representations": {"VA": {"list": [1]}}, "model": {"name": "tiny", "n_layers": "3", "weights_hash": "w"}}',
     ],

@@ -125,6 +125,24 @@ class TestExamples:
         assert self.drawn(start="random", max_tokens=12, seed=1).tokens != windows
         assert self.drawn(start="random", max_tokens=128).tokens == whole  # texts that fit are read whole
 
+    @pytest.mark.parametrize("start", ["beginning", "random"])
+    @pytest.mark.parametrize("pool_over", ["all", "text"])
+    def test_prefixes_begin_as_the_policy_has_it(self, start: str, pool_over: str) -> None:
+        """And end with a token that is pooled, so that there is something to pool and the last one is the prefix's own."""
+        prompts = {bos: Prompt(bos=bos, pool_over=pool_over) for bos in ("auto", "always", "never")}
+        drawn = {
+            bos: self.drawn(start=start, max_tokens=12, min_prefix=1, prefixes=12, prompt=prompt)
+            for bos, prompt in prompts.items()
+        }
+        assert drawn["always"].tokens == drawn["auto"].tokens
+        for text, ends in zip(drawn["auto"].tokens, drawn["auto"].lengths, strict=True):
+            assert text.ids[0] == 2
+            assert text.pooling_mask == (pool_over == "all", *(True,) * 11)
+            assert ends == tuple(range(1 if pool_over == "all" else 2, 12))
+        for text in drawn["never"].tokens:
+            assert 2 not in text.ids
+            assert text.pooling_mask == (True,) * 12
+
     def test_a_start_that_there_is_not_is_refused(self) -> None:
         with pytest.raises(ProbeError, match="--start is beginning or random; 'middle' was asked for"):
             NextToken(start="middle")
@@ -418,7 +436,7 @@ class TestProbe:
             (
                 {"representations": [Representation("P", VA.reading, Prompt("Say {text}"))]},
                 SelectionError,
-                "P has a prompt",
+                r"P has 'Say \{text\}'",
             ),
             ({"representations": []}, SelectionError, "none was given"),
         ],

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from valens.errors import PromptError
+from valens.model.fingerprints import of_tokenizer
+from valens.representations import special_tokens
 from valens.representations.prompts import PLAIN, Prompt, Tokens, tokenize
+from valens.representations.special_tokens import around
 
 ECHO = "Repeat: {text}\nAgain"
 SAMPLES = ["the quick brown fox jumps over the lazy dog; Repeat: Again", "größer, κόσμος, 世界, 👩‍👩‍👧 and café " * 3]
@@ -117,7 +120,7 @@ def test_a_template_that_is_too_long_is_an_error():
 def test_begin_of_sequence_policies(special, text):
     tokenizer = byte_pairs(special)
     bare = tokenizer(text, add_special_tokens=False).input_ids
-    as_it_does, always, never = (one(tokenizer, text, Prompt(bos=bos)) for bos in ("tokenizer", "always", "never"))
+    as_it_does, always, never = (one(tokenizer, text, Prompt(bos=bos)) for bos in ("auto", "always", "never"))
     assert list(as_it_does.ids) == tokenizer(text).input_ids
     assert list(never.ids) == bare
     assert always.ids[0] == tokenizer.bos_token_id
@@ -125,7 +128,7 @@ def test_begin_of_sequence_policies(special, text):
     assert all(tokens.pooling_mask == (True,) * len(tokens) for tokens in (as_it_does, always, never))
 
 
-@given(st.sampled_from(SPECIALS), st.sampled_from(["tokenizer", "always", "never"]), some_text)
+@given(st.sampled_from(SPECIALS), st.sampled_from(["auto", "always", "never"]), some_text)
 def test_only_the_text_is_pooled_if_that_is_asked_for(special, bos, text):
     """Around the text are line ends, so that no token is shared between it and the template."""
     tokenizer = byte_pairs(special)
@@ -144,8 +147,108 @@ def test_the_limit_counts_the_token_that_is_always_put_first():
 
 def test_always_needs_a_token_to_put_first():
     tokenizer = hf.PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, unk_token="a")))
-    with pytest.raises(PromptError, match="no begin-of-sequence token; use the BOS policy `tokenizer` or `never`"):
+    with pytest.raises(PromptError, match="no begin-of-sequence token; use the BOS policy `auto` or `never`"):
         one(tokenizer, "a", Prompt(bos="always"))
+
+
+naming_text = st.lists(st.sampled_from(["<bos>", "<eos>", "<eo", "s>", " ", "the quick ", "größer"]), min_size=1).map(
+    "".join
+)
+
+
+@given(st.sampled_from(SPECIALS), st.sampled_from(["auto", "always", "never"]), naming_text.filter(str.strip))
+def test_the_name_of_a_special_token_in_a_text_is_letters(special, bos, text):
+    """What is left without the tokens put around reads as the text, though special tokens are not decoded."""
+    tokenizer = byte_pairs(special)
+    tokens = one(tokenizer, text, Prompt(bos=bos))
+    head, tail = around(tokenizer, bos)
+    assert tokens.ids[: len(head)] == head
+    assert tokens.ids[len(tokens) - len(tail) :] == tail
+    assert decoded(tokenizer, tokens.ids) == text
+    assert len([token for token in tokens.ids if token in tokenizer.all_special_ids]) == len(head) + len(tail)
+
+
+@given(st.sampled_from(SPECIALS), st.sampled_from(["all", "text"]), naming_text.filter(str.strip), st.integers(4, 20))
+def test_a_template_may_write_special_tokens_whatever_the_text_says(special, pool_over, text, room):
+    """A special token parts what is before it from what is after it: the parts alone are the judge."""
+    tokenizer, text = byte_pairs(special), f"a{text}a"
+    prompt = Prompt("<eos>Repeat\n{text}\n<bos><eos> fox", pool_over=pool_over)
+    tail, (bos, eos) = tokenizer(" fox", add_special_tokens=False).input_ids, (0, 1)
+    head, after = around(tokenizer, "auto")
+    own = tokenizer(f"Repeat\n{text}\n", add_special_tokens=False, split_special_tokens=True).input_ids
+    whole = one(tokenizer, text, prompt)
+    assert whole.ids == (*head, eos, *own, bos, eos, *tail, *after)
+    pooled = [token for token, counts in zip(whole.ids, whole.pooling_mask, strict=True) if counts]
+    assert tokenizer.decode(pooled) == text if pool_over == "text" else pooled == list(whole.ids)
+    limit = len(one(tokenizer, "a", prompt)) + room
+    cut = one(tokenizer, text, prompt, limit)
+    assert len(cut) <= limit
+    assert cut.truncated == (len(whole) > limit)
+    assert cut.ids[: len(head) + 1] == (*head, eos)
+    assert cut.ids[-len(tail) - len(after) - 2 :] == (bos, eos, *tail, *after)
+    kept = decoded(tokenizer, cut.ids).removeprefix("Repeat\n").removesuffix("\n fox")
+    assert text.startswith(kept)
+
+
+def letters_with_a_space_first(*special: str) -> hf.PreTrainedTokenizerFast:
+    """One token a letter, a `▁` for a space and before the first letter alone, as Llama has, and these special tokens."""
+    letters = ["?", "▁", *"abceos<>/"]
+    fast = Tokenizer(models.BPE({letter: place for place, letter in enumerate(letters)}, [], unk_token="?"))
+    fast.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    fast.add_special_tokens([*special])
+    return hf.PreTrainedTokenizerFast(tokenizer_object=fast)
+
+
+@pytest.mark.parametrize("template", ["<bos>a {text}<bos>", "a<bos>{text}", "{text}a<bos>"])
+def test_the_text_is_read_as_by_a_tokenizer_without_the_special_tokens_that_it_names(template):
+    knowing, ignorant = letters_with_a_space_first("<bos>", "<eos>"), letters_with_a_space_first("<bos>")
+    text = "b<eos>c <eos>"
+    found, judge = one(knowing, text, Prompt(template)), ignorant(template.replace("{text}", text)).input_ids
+    assert list(found.ids) == judge
+
+
+def test_a_template_and_a_text_may_not_make_a_special_token_between_them():
+    tokenizer = byte_pairs()
+    (alone,) = tokenize(tokenizer, ["os> fox"], prompt=Prompt("<e{text}"), max_tokens=64)
+    (beside,) = tokenize(tokenizer, ["os> fox"], prompt=Prompt("<bos><e{text}"), max_tokens=64)
+    assert beside.ids == (0, *alone.ids)
+    assert 1 not in alone.ids
+    assert decoded(tokenizer, alone.ids) == "<eos> fox"
+
+
+def test_texts_that_name_special_tokens_and_others_keep_their_order(monkeypatch):
+    """And the tokenizer is copied for the sake of those alone, and left as it was."""
+    tokenizer, prompt = byte_pairs("<bos> $A"), Prompt("<eos>{text}")
+    before = of_tokenizer(tokenizer)
+    texts = ["the quick", "a <bos> b", "lazy dog", "<eos>"]
+    together = tokenize(tokenizer, texts, prompt=prompt, max_tokens=8)
+    assert together == [one(tokenizer, text, prompt, 8) for text in texts]
+    assert of_tokenizer(tokenizer) == before
+    assert tokenizer("<eos>").input_ids == [0, 1]
+    monkeypatch.setattr(special_tokens.copy, "deepcopy", lambda _: pytest.fail("copied"))
+    tokenize(tokenizer, texts[::2], prompt=prompt, max_tokens=8)
+    tokenize(tokenizer, texts, max_tokens=8)
+
+
+def test_a_special_token_that_is_a_word_is_none_inside_another_word():
+    found = one(tiny.tokenizer(), "w1 w15", Prompt("w3 w30 {text}"))
+    assert found.ids == (2, 3, 30, 1, 15)
+
+
+def test_a_tokenizer_that_cannot_tell_them_apart_says_so():
+    tokenizer = hf.ByT5Tokenizer()
+    assert len(one(tokenizer, "a</s>")) == 6
+    with pytest.raises(PromptError, match="holds the name of a special token, and the prompt writes one too"):
+        one(tokenizer, "a</s>", Prompt("</s>{text}"))
+
+
+@pytest.mark.parametrize("special", SPECIALS)
+def test_what_is_put_around_any_text_is_told_apart_from_its_own_tokens(special):
+    tokenizer = byte_pairs(special)
+    head, tail = around(tokenizer, "auto")
+    assert (head, tail) == ((0,) * ("<bos>" in special), (1,) * ("<eos>" in special))
+    assert around(tokenizer, "always") == ((0,), tail)
+    assert around(tokenizer, "never") == ((), ())
 
 
 def test_a_text_that_looks_like_a_slot_is_a_text():
@@ -195,9 +298,7 @@ def test_a_template_has_one_slot(template):
         Prompt(template)
 
 
-@pytest.mark.parametrize(
-    ("policy", "allowed"), [({"bos": "yes"}, "tokenizer, always"), ({"pool_over": "me"}, "all, text")]
-)
+@pytest.mark.parametrize(("policy", "allowed"), [({"bos": "yes"}, "auto, always"), ({"pool_over": "me"}, "all, text")])
 def test_a_policy_that_does_not_exist_is_told_those_that_do(policy, allowed):
     with pytest.raises(PromptError, match=f"choose one of {allowed}"):
         Prompt(**policy)
@@ -206,3 +307,8 @@ def test_a_policy_that_does_not_exist_is_told_those_that_do(policy, allowed):
 def test_everything_about_a_prompt_is_its_identity():
     prompts = [PLAIN, Prompt(ECHO), Prompt(bos="never"), Prompt(pool_over="text")]
     assert len({tuple(prompt.identity().items()) for prompt in prompts}) == len(prompts)
+    assert [Prompt.of(prompt.identity()) for prompt in prompts] == prompts
+
+
+def test_stores_know_their_vectors_by_the_same_words_as_ever():
+    assert PLAIN.identity() == {"template": "{text}", "bos": "tokenizer", "pool_over": "all"}

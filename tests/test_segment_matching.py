@@ -286,5 +286,5 @@ class TestBadInput:
 
     def test_a_representation_with_a_prompt(self, model: Model, tmp_path: Path) -> None:
         asked = Representation("asked", VA.reading, Prompt("Say: {text}"))
-        with pytest.raises(SelectionError, match="asked has a prompt"):
+        with pytest.raises(SelectionError, match=r"asked has 'Say: \{text\}'"):
             SegmentMatching().plan(model, corpus(), [VA, asked], store=tmp_path)

@@ -63,6 +63,23 @@ def test_the_spread_of_the_resplits_is_shown(match: Shell) -> None:
     assert "Over 2 draws of the cuts" in match("--corpus", "texts.jsonl", "--resplits", "2").out
 
 
+def test_texts_that_nearly_repeat_are_left_out_if_that_is_asked_for(match: Shell) -> None:
+    found = rows(14)
+    twin = {"_id": "twin", "context": f"{found[3]['context'].rpartition(' ')[0]} w5"}  # another last word
+    write("twins.jsonl", [*found, twin])
+    assert "15 documents of twins" in match("--corpus", "twins.jsonl").out
+    told = " ".join(match("--corpus", "twins.jsonl", "--near-duplicates", ".9", "--out", "out").out.split())
+    assert "14 documents of twins" in told
+    assert told.count("eft out: 1 that nearly repeat an earlier one (0.9 or more") == 2, "a note, and in the section"
+    provenance = json.loads(Path("out/provenance.json").read_text())
+    assert provenance["corpus"]["near_duplicates"] == {"threshold": 0.9, "left_out": 1}
+
+
+@pytest.mark.parametrize("command", ["segment-matching", "anisotropy", "next-token", "logit-lens"])
+def test_a_threshold_that_is_none_is_refused_before_anything_is_read(shell: Shell, command: str) -> None:  # noqa: F811
+    refused(shell(command, "--corpus", "not-there.jsonl", "--near-duplicates", "9"), "from 0.5 to 1; 9 was asked for")
+
+
 def test_a_dry_run_writes_nothing(match: Shell) -> None:
     said = match("--corpus", "texts.jsonl", "--dry-run", "--out", "out")
     assert said.code == 0

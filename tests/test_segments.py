@@ -10,6 +10,7 @@ from tokenizers.processors import TemplateProcessing
 
 from probes.segment_matching.segments import SHORTEST, Pair, Segments, cut
 from valens.errors import CorpusError
+from valens.representations.prompts import Prompt
 
 TOKENIZER = tiny.tokenizer()
 BOS = (TOKENIZER.bos_token_id,)
@@ -131,3 +132,33 @@ def test_what_a_tokenizer_puts_at_the_end_is_at_the_end_of_every_segment() -> No
 def test_settings_that_leave_nothing_are_refused(settings: dict, said: str) -> None:
     with pytest.raises(CorpusError, match=said):
         cut(TOKENIZER, TEXTS, max_tokens=200, **settings)
+
+
+def test_a_word_that_is_unknown_belongs_to_its_document_alone() -> None:
+    """The token for it is a special one, and the first of the text, but nothing that is put before any text."""
+    (pair,) = cut(TOKENIZER, [f"unheard {COUNTED}"], max_tokens=200).resplits[0]
+    prefix, suffix = sides(pair)
+    assert prefix + suffix == (0, *body(COUNTED))
+
+
+@pytest.mark.parametrize(("bos", "head"), [("auto", BOS), ("always", BOS), ("never", ())])
+@pytest.mark.parametrize("pool_over", ["all", "text"])
+def test_each_segment_begins_as_the_policy_has_it(bos: str, head: tuple[int, ...], pool_over: str) -> None:
+    """And pools what the policy has it pool; where it is cut hangs on the tokens alone."""
+    segments = cut(TOKENIZER, [COUNTED], max_tokens=200, resplits=3, prompt=Prompt(bos=bos, pool_over=pool_over))
+    for (pair,) in segments.resplits:
+        for side in (pair.prefix, pair.suffix):
+            assert side.ids[: len(head)] == head
+            own = len(side) - len(head)
+            assert side.pooling_mask == (pool_over == "all",) * len(head) + (True,) * own
+        assert pair.prefix.ids[len(head) :] + pair.suffix.ids[len(head) :] == body(COUNTED)
+    pooled_otherwise = cut(TOKENIZER, [COUNTED], max_tokens=200, resplits=3, prompt=Prompt(bos=bos))
+    assert wanted(segments) == wanted(pooled_otherwise)
+    assert read(segments) == wanted(segments)
+
+
+def test_a_token_that_the_tokenizer_does_not_put_first_may_always_be_put_first() -> None:
+    tokenizer = tiny.tokenizer()
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="$A w1", special_tokens=[("w1", 1)])
+    (pair,) = cut(tokenizer, [COUNTED], max_tokens=200, prompt=Prompt(bos="always")).resplits[0]
+    assert [(side.ids[0], side.ids[-1]) for side in (pair.prefix, pair.suffix)] == [(2, 1)] * 2

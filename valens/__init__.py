@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from probes.catalogue import read_result
     from probes.report import write_report
-    from valens import mteb, plotting, probes, testing
+    from valens import corpora, mteb, plotting, probes, testing
     from valens.corpora import Corpus, corpus
     from valens.errors import ValensError
     from valens.extraction.embedding import encode
@@ -49,7 +49,7 @@ _MODULES = {
     "valens.store.store": ("ActivationStore",),
     "valens.suites.named": ("suite",),
 }
-"""The module that each name comes from; `mteb`, `plotting`, `probes` and `testing` are modules themselves."""
+"""The module that each name comes from; `corpora`, `mteb`, `plotting`, `probes` and `testing` are modules themselves."""
 
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -74,6 +74,7 @@ __all__ = [
     "Stream",
     "ValensError",
     "__version__",
+    "corpora",
     "corpus",
     "encode",
     "load",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pandas as pd
 
 from valens.results.formatting import LEVEL, ahead_and_behind, layers_named, number, with_interval
-from valens.results.section import Figures, Section, pictures_of
+from valens.results.section import Figures, Section, near_duplicates_said, pictures_of
 from valens.results.views import View, view
 
 QUESTION = "Do all texts point the same way?"
@@ -63,6 +63,7 @@ def _about(facts: Mapping[str, Any]) -> Iterator[str]:
         f"every other. {facts['texts_truncated']:,} were cut at the limit of tokens; {counts['repeated']:,} repeat another "
         "and count once."
     )
+    yield from near_duplicates_said(facts["corpus"])
 
 
 def _findings(result: Measured) -> Iterator[str]:

@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 
 _PANELS = {
     "Four steps from HS to VA": STEPS,
-    "Hidden states, fixed": (HS, f"{HS} but-first", f"{HS} unsunk", f"{HS} abtt-3", VA),
-    "Values, fixed": (VA, f"{VA} but-first", f"{VA} unit", f"{VA} abtt-3", HS),
+    "Hidden states, fixed": (HS, f"{HS} but-first", f"{HS} standardised", f"{HS} abtt-3", VA),
 }
 
 
 def ladder_curves(table: pd.DataFrame, *, width: Width = "two") -> Figure:
-    """Draw the mean score over task types by block: the steps, the fixes of hidden states, the same fixes of values.
+    """Draw the mean score over task types by block: the steps, and fixes of hidden states.
 
     `table` is a ladder result's scores; ResultError for one without an average.
     """

@@ -46,7 +46,7 @@ def section_of(result: Climbed) -> Section:
     """Put a ladder into words, figures and tables."""
     captions = {
         "ladder": "Mean score over task types by block, with 95 % bands: the four steps from hidden states (HS) to values "
-        "(VA), the fixes of hidden states, and the same fixes of values.",
+        "(VA), and fixes of hidden states.",
         "ladder-shares": "How much of the gap between HS and VA each step and fix closes, with 95 % intervals, for each way "
         "of choosing layers: 0 is HS as it is, 1 is VA.",
     }

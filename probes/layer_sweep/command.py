@@ -16,6 +16,7 @@ from valens.terminal.options import (
     INPUT,
     AsJson,
     AttnImplementation,
+    Bos,
     Check,
     DataRoot,
     Device,
@@ -26,6 +27,7 @@ from valens.terminal.options import (
     ModelName,
     OnLong,
     Out,
+    PoolOver,
     Representations,
     Revision,
     Seed,
@@ -66,6 +68,8 @@ def layer_sweep(
     attn_implementation: AttnImplementation = "auto",
     max_tokens: MaxTokens = None,
     on_long: OnLong = "truncate",
+    bos: Bos = "auto",
+    pool_over: PoolOver = "all",
     layers: Layers = None,
     select: Select = "paper",
     compare: Annotated[
@@ -92,7 +96,7 @@ def layer_sweep(
     from valens.selectors import check_tasks, selector
     from valens.store.store import ActivationStore
 
-    wanted = representations_named(representations)
+    wanted = representations_named(representations, bos=bos, pool_over=pool_over)
     settings = LayerSweep(
         layers=layers,
         select=select,

@@ -140,7 +140,8 @@ class LayerSweepResult(Result, kind=KIND):
             if "weights_hash" in facts.get("how_read", {})
             else None  # older results do not say so much of their model
         )
-        content = {"model": model, "representation": first, **sets[first], "representations": sets}
+        prompt = facts.get("how_read", {}).get("prompt")
+        content = {"model": model, "prompt": prompt, "representation": first, **sets[first], "representations": sets}
         replace(out / LAYERS, lambda path: write_json(path, content | {"comparisons": records(self.comparisons)}))
         return out
 

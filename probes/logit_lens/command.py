@@ -22,6 +22,7 @@ from valens.terminal.options import (
     Field,
     Limit,
     ModelName,
+    NearDuplicates,
     Out,
     Resamples,
     Resplits,
@@ -44,6 +45,7 @@ def logit_lens(
     field: Field = None,
     data_root: DataRoot = None,
     limit: Limit = None,
+    near_duplicates: NearDuplicates = None,
     prefixes: Annotated[
         int, typer.Option(metavar="N", help="How many prefixes of each text.", rich_help_panel=INPUT)
     ] = 4,
@@ -84,7 +86,14 @@ def logit_lens(
     run_probe(
         settings,
         ModelOptions(model, revision, device, dtype),
-        read_corpus(Console(stderr=as_json), corpus, data_root=data_root, field=field, limit=limit),
+        read_corpus(
+            Console(stderr=as_json),
+            corpus,
+            data_root=data_root,
+            field=field,
+            limit=limit,
+            near_duplicates=near_duplicates,
+        ),
         (),
         store=out / KEPT,
         out=out,

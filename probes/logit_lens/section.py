@@ -10,7 +10,7 @@ import pandas as pd
 
 from probes.logit_lens.names import METRIC, UNIGRAM
 from valens.results.formatting import LEVEL, at_layers, disagreement, number, probability, with_interval
-from valens.results.section import Figures, Section, pictures_of
+from valens.results.section import Figures, Section, near_duplicates_said, pictures_of
 from valens.results.views import Cell, View, view
 
 QUESTION = "What can be read of the tokens after the next one?"
@@ -80,6 +80,7 @@ def _about(facts: Mapping[str, Any]) -> Iterator[str]:
         f"{facts['corpus']['name']}, {facts['model']['model']}, seed {facts['seed']}. Left out: {counts['too_short']:,} too "
         f"short, {counts['repeated']:,} repeated."
     )
+    yield from near_duplicates_said(facts["corpus"])
 
 
 def _highest(result: Lens) -> Iterator[str]:

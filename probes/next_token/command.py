@@ -17,6 +17,7 @@ from valens.terminal.options import (
     TRAINING,
     AsJson,
     AttnImplementation,
+    Bos,
     Check,
     CorpusName,
     DataRoot,
@@ -28,7 +29,9 @@ from valens.terminal.options import (
     Limit,
     MaxTokens,
     ModelName,
+    NearDuplicates,
     Out,
+    PoolOver,
     Representations,
     Resamples,
     Revision,
@@ -51,6 +54,7 @@ def next_token(
     field: Field = None,
     data_root: DataRoot = None,
     limit: Limit = None,
+    near_duplicates: NearDuplicates = None,
     representations: Representations = "VA,HS,LT",
     start: Annotated[
         str,
@@ -71,6 +75,8 @@ def next_token(
     dtype: Dtype = "float32",
     attn_implementation: AttnImplementation = "auto",
     max_tokens: MaxTokens = None,
+    bos: Bos = "auto",
+    pool_over: PoolOver = "all",
     layers: Layers = None,
     sets: Annotated[
         list[str] | None,
@@ -133,7 +139,7 @@ def next_token(
     from valens.linear_probes.recipe import Recipe
     from valens.store.store import ActivationStore
 
-    wanted = representations_named(representations)
+    wanted = representations_named(representations, bos=bos, pool_over=pool_over)
     settings = NextToken(
         layers=layers,
         sets=sets or (),
@@ -151,7 +157,14 @@ def next_token(
     run_probe(
         settings,
         ModelOptions(model, revision, device, dtype, attn_implementation),
-        read_corpus(Console(stderr=as_json), corpus, data_root=data_root, field=field, limit=limit),
+        read_corpus(
+            Console(stderr=as_json),
+            corpus,
+            data_root=data_root,
+            field=field,
+            limit=limit,
+            near_duplicates=near_duplicates,
+        ),
         wanted,
         store=ActivationStore(store, check=check),
         out=out,

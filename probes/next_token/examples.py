@@ -20,7 +20,8 @@ from jaxtyping import Int
 
 from valens.corpora.duplicates import identity
 from valens.errors import CorpusError, ProbeError
-from valens.representations.prompts import Tokens, tokenize, without_special
+from valens.representations.prompts import PLAIN, Prompt, Tokens, tokenize
+from valens.representations.special_tokens import around
 from valens.store.shards import row_of
 
 if TYPE_CHECKING:
@@ -92,18 +93,21 @@ def draw(
     prefixes: int = 64,
     min_prefix: int = 8,
     seed: int = 0,
+    prompt: Prompt = PLAIN,
 ) -> Examples:
     """Draw up to `prefixes` different prefixes of each text, of `min_prefix` tokens or more, and split the documents.
 
     `start` is one of STARTS: prefixes begin where the text does, or where a window of `max_tokens` tokens, drawn for each
-    text, begins. Raises CorpusError for fewer than 10 documents that can be used.
+    text, begins. `prompt` has no words of its own; a prefix ends with a token that it pools. Raises CorpusError for fewer
+    than 10 documents that can be used.
     """
     if start == "random":
-        whole = tokenize(tokenizer, texts, max_tokens=_NO_LIMIT)
-        everything = [_window(tokenizer, text, max_tokens, seed) for text in whole]
+        whole = tokenize(tokenizer, texts, prompt=prompt, max_tokens=_NO_LIMIT)
+        head, tail = map(len, around(tokenizer, prompt.bos))
+        everything = [_window(text, head, tail, max_tokens, seed) for text in whole]
     else:
-        everything = whole = tokenize(tokenizer, texts, max_tokens=max_tokens)
-    indices = tuple(index for index, text in enumerate(everything) if len(text) > min_prefix)
+        everything = whole = tokenize(tokenizer, texts, prompt=prompt, max_tokens=max_tokens)
+    indices = tuple(index for index, text in enumerate(everything) if _ends(text, min_prefix))
     tokens = tuple(everything[index] for index in indices)
     keys = [identity(str(tokenizer.decode(list(whole[index].ids), skip_special_tokens=True))) for index in indices]
     _check_documents(len(set(keys)), len(texts) - len(indices), min_prefix)
@@ -161,26 +165,37 @@ def control_classes(
     return chance.choice(classes[train], size=max(n_vocabulary, int(last.max()) + 1))[last]
 
 
-def _window(tokenizer: PreTrainedTokenizerBase, text: Tokens, max_tokens: int, seed: int) -> Tokens:
+def _window(text: Tokens, head: int, tail: int, max_tokens: int, seed: int) -> Tokens:
     """Cut `max_tokens` tokens out of a text, from a place that the seed and the text decide; a shorter text is whole.
 
-    What the tokenizer puts before any text stays before the window.
+    `head` and `tail` say how many tokens are put before and after any text. Those before it stay before the window.
     """
-    head, body, tail = without_special(tokenizer, text.ids)
-    room = max_tokens - len(head)
-    if len(body) + len(tail) <= room:
+    if len(text) <= max_tokens:
         return text
-    chance = np.random.default_rng([seed, 3, int.from_bytes(row_of(text))])
-    begin = int(chance.integers(0, max(len(body) - room, 0), endpoint=True))
-    ids = (*head, *body[begin : begin + room])
-    return Tokens(ids, (True,) * len(ids), truncated=True)
+    room = max_tokens - head
+    last = max(len(text) - tail - max_tokens, 0)
+    begin = head + int(np.random.default_rng([seed, 3, _number(text)]).integers(0, last, endpoint=True))
+    end = min(begin + room, len(text) - tail)
+    window = [*range(head), *range(begin, end)]
+    return Tokens(
+        tuple(text.ids[place] for place in window), tuple(text.pooling_mask[place] for place in window), truncated=True
+    )
 
 
 def _lengths(text: Tokens, prefixes: int, min_prefix: int, seed: int) -> tuple[int, ...]:
     """Return how many tokens each prefix has, in increasing order, all different."""
-    chance = np.random.default_rng([seed, int.from_bytes(row_of(text))])
-    possible = np.arange(min_prefix, len(text))
-    return tuple(np.sort(chance.permutation(possible)[:prefixes]).tolist())
+    chance = np.random.default_rng([seed, _number(text)])
+    return tuple(np.sort(chance.permutation(_ends(text, min_prefix))[:prefixes]).tolist())
+
+
+def _ends(text: Tokens, min_prefix: int) -> list[int]:
+    """Return how many tokens a prefix may have: one or more are left to predict, and its last one is pooled."""
+    return [end for end in range(min_prefix, len(text)) if text.pooling_mask[end - 1]]
+
+
+def _number(text: Tokens) -> int:
+    """Return a number that the text's tokens decide, whichever of them are pooled."""
+    return int.from_bytes(row_of(Tokens(text.ids, (True,) * len(text), truncated=False)))
 
 
 def _parts(documents: Iterable[bytes], seed: int) -> dict[bytes, int]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from probes.layers import Layers, layers_of_model, sets_of_model
+from probes.layers import Layers, layers_of_model, sets_of_model, shared_prompt
 from probes.next_token.examples import ALL, PARTS, STARTS, Classes, Examples, choose_classes, draw
 from probes.next_token.result import KIND, NextTokenResult
 from probes.next_token.scores import Held, notes_of
@@ -29,7 +29,7 @@ from valens.layers.layer_set import LayerSet
 from valens.linear_probes.recipe import Recipe
 from valens.model.model import Model
 from valens.model.unembedding import Unembedding
-from valens.representations.named import HS, LT, VA, Representation, check_no_prompts
+from valens.representations.named import HS, LT, VA, Representation, check_no_templates
 from valens.results.provenance import provenance
 from valens.statistics.seeds import check_seed
 from valens.store.store import ActivationStore
@@ -90,7 +90,8 @@ class NextToken:
         """
         layers, sets = layers_of_model(model, self.layers), sets_of_model(model, self.sets)
         probed = probed_sites(model, representations, layers, sets)
-        check_no_prompts(representations, "Prefixes are of plain text")
+        check_no_templates(representations, "Prefixes are of plain text")
+        prompt = shared_prompt(representations, "Next-token probes compare")
         examples = draw(
             model.tokenizer,
             data.texts,
@@ -99,6 +100,7 @@ class NextToken:
             prefixes=self.prefixes,
             min_prefix=self.min_prefix,
             seed=self.seed,
+            prompt=prompt,
         )
         n_vocabulary = len(Unembedding.of(model).weight)
         classes = choose_classes(examples, self.n_classes, n_vocabulary)
@@ -108,6 +110,7 @@ class NextToken:
             examples.tokens,
             [*(representation.reading for representation in representations), LT.reading],
             store=ActivationStore.of(store),
+            prompt=prompt,
             max_tokens=self.max_tokens,
             prefixes=examples.lengths,
         )
@@ -205,7 +208,8 @@ def next_token(
         model: the decoder that is read.
         corpus: the texts; ten different ones or more must be long enough. Some documents are trained on, some decide when
             a probe stops, and the others are scored.
-        representations: what is read of a prefix; none may have a prompt. The first is the main one.
+        representations: what is read of a prefix; all share one prompt, which has no words of its own. The first is the
+            main one.
         store: the activation store, or its folder.
         layers: a LayerSet or its notation, `20-27`: each is probed alone; None: every layer that a representation has (the
             residual stream also at 0), or none where `sets` are given.

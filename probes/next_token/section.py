@@ -10,7 +10,7 @@ import pandas as pd
 
 from probes.next_token.names import ACCURACY, LOSS, METRICS, MODEL, MODEL_ALL, MOST_FREQUENT, SELECTIVITY, TOP_5
 from valens.results.formatting import at_layers, disagreement, number, probability, with_interval
-from valens.results.section import Figures, Section, as_good, layer_by_layer, pictures_of
+from valens.results.section import Figures, Section, as_good, layer_by_layer, near_duplicates_said, pictures_of
 from valens.results.views import View, view
 from valens.statistics import not_distinguishable_by_replicates, resample_counts
 
@@ -80,6 +80,7 @@ def _about(facts: Mapping[str, Any]) -> Iterator[str]:
     documents, prefixes, classes = (facts[name] for name in ("documents", "prefixes", "classes"))
     parts = ", ".join(f"{documents[part]:,} {what} ({prefixes[part]:,} prefixes)" for part, what in _PARTS.items())
     yield f"Documents of {facts['corpus']['name']}: {parts}. Left out: {documents['too_short']:,} too short."
+    yield from near_duplicates_said(facts["corpus"])
     if prefixes.get("start") == "random":
         yield "Prefixes begin at a random place inside each document."
     kind = "the whole vocabulary" if classes["all"] else "the most frequent next tokens"

@@ -16,6 +16,7 @@ from valens.terminal.options import (
     READING,
     AsJson,
     AttnImplementation,
+    Bos,
     Check,
     CorpusName,
     DataRoot,
@@ -26,7 +27,9 @@ from valens.terminal.options import (
     Layers,
     Limit,
     ModelName,
+    NearDuplicates,
     Out,
+    PoolOver,
     Representations,
     Resplits,
     Revision,
@@ -49,6 +52,7 @@ def segment_matching(
     field: Field = None,
     data_root: DataRoot = None,
     limit: Limit = None,
+    near_duplicates: NearDuplicates = None,
     representations: Representations = "VA,HS",
     device: Device = "auto",
     dtype: Dtype = "float32",
@@ -71,6 +75,8 @@ def segment_matching(
             rich_help_panel=READING,
         ),
     ] = None,
+    bos: Bos = "auto",
+    pool_over: PoolOver = "all",
     layers: Layers = None,
     k: Annotated[
         str,
@@ -112,7 +118,7 @@ def segment_matching(
     from probes.segment_matching.probe import SegmentMatching
     from valens.store.store import ActivationStore
 
-    wanted = representations_named(representations)
+    wanted = representations_named(representations, bos=bos, pool_over=pool_over)
     settings = SegmentMatching(
         layers=layers,
         max_tokens=max_tokens,
@@ -126,7 +132,14 @@ def segment_matching(
     run_probe(
         settings,
         ModelOptions(model, revision, device, dtype, attn_implementation),
-        read_corpus(Console(stderr=as_json), corpus, data_root=data_root, field=field, limit=limit),
+        read_corpus(
+            Console(stderr=as_json),
+            corpus,
+            data_root=data_root,
+            field=field,
+            limit=limit,
+            near_duplicates=near_duplicates,
+        ),
         wanted,
         store=ActivationStore(store, check=check),
         out=out,

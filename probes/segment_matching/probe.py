@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
-from probes.layers import Layers, check_names, layers_asked, layers_of_model
+from probes.layers import Layers, check_names, layers_asked, layers_of_model, shared_prompt
 from probes.segment_matching.ranks import matched_ranks, rank_table, word_ranks
 from probes.segment_matching.recall import SIMILARITIES
 from probes.segment_matching.result import KIND, SegmentMatchingResult
@@ -26,7 +26,7 @@ from valens.extraction.estimate import Estimate
 from valens.extraction.extract import token_limit
 from valens.layers.layer_set import LayerSet
 from valens.model.model import Model
-from valens.representations.named import HS, VA, Representation, check_no_prompts
+from valens.representations.named import HS, VA, Representation, check_no_templates
 from valens.results.provenance import provenance
 from valens.statistics.seeds import check_seed
 from valens.store.store import ActivationStore
@@ -89,7 +89,8 @@ class SegmentMatching:
         layers = layers_of_model(model, self.layers)
         asked = {name: layers_asked(model, name, layers) for name in dict.fromkeys(representations)}
         check_names(representations)
-        check_no_prompts(representations, "Segments are cut from plain text")
+        check_no_templates(representations, "Segments are cut from plain text")
+        prompt = shared_prompt(representations, "Segment matching compares")
         limit = token_limit(model, min(MAX_TOKENS, model.n_ctx) if self.max_tokens is None else self.max_tokens)
         segments = cut(
             model.tokenizer,
@@ -98,6 +99,7 @@ class SegmentMatching:
             segment_tokens=self.segment_tokens,
             seed=self.seed,
             resplits=self.resplits,
+            prompt=prompt,
         )
         _check_number(segments, data, self.ks)
         passages = segments.passages()
@@ -106,6 +108,7 @@ class SegmentMatching:
             [tokens for tokens, _ in passages],
             [representation.reading for representation in representations],
             store=ActivationStore.of(store),
+            prompt=prompt,
             max_tokens=limit,
             prefixes=[ends for _, ends in passages],
         )
@@ -182,7 +185,8 @@ def segment_matching(
     Args:
         model: the decoder that is read.
         corpus: long texts; each is cut once for each of `resplits`. Ten or more must be long enough.
-        representations: what is read of a segment; none may have a prompt. The first is the main one.
+        representations: what is read of a segment; all share one prompt, which has no words of its own. The first is the
+            main one.
         store: the activation store, or its folder.
         layers: a LayerSet or its notation, `20-27`; None: every layer that a representation has.
         max_tokens: how many tokens of a text are used; None: 2,000 as in the paper, or the model's context.

@@ -12,7 +12,7 @@ from probes.segment_matching.recall import DIRECTIONS
 from valens.evaluation.tfidf import LEXICAL
 from valens.layers.layer_set import LayerSet
 from valens.results.formatting import disagreement, layers_named, number, probability, with_interval
-from valens.results.section import Figures, Section, as_good, layer_by_layer, pictures_of
+from valens.results.section import Figures, Section, as_good, layer_by_layer, near_duplicates_said, pictures_of
 from valens.results.views import View, view
 from valens.statistics.ties import first_highest
 
@@ -79,6 +79,7 @@ def _about(facts: Mapping[str, Any]) -> Iterator[str]:
         f"tokens; so much of them is used. Left out: {counts['repeated']:,} that repeat another in the part that is used, "
         f"{counts['too_short']:,} too short."
     )
+    yield from near_duplicates_said(facts["corpus"])
 
 
 def _findings(result: Matching) -> Iterator[str]:

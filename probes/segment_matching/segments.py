@@ -8,14 +8,16 @@ documents: fewer documents are cut where they were cut among more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from valens.corpora.duplicates import distinct
 from valens.errors import CorpusError
-from valens.representations.prompts import Tokens, tokenize, without_special
+from valens.representations.prompts import PLAIN, Prompt, Tokens, tokenize
+from valens.representations.special_tokens import around
 from valens.statistics.seeds import check_seed
 from valens.store.shards import row_of
 
@@ -63,22 +65,26 @@ class Segments:
 
 @dataclass(frozen=True)
 class _Document:
-    """A document's own tokens, and what the tokenizer puts before and after any text."""
+    """A document's own tokens, and what is put before and after any text."""
 
     index: int
     head: tuple[int, ...]
     body: tuple[int, ...]
     tail: tuple[int, ...]
     truncated: bool
+    pooled_around: bool
+    """Whether what is put before and after it is pooled."""
 
     def segment(self, start: int, end: int) -> Tokens:
-        ids = (*self.head, *self.body[start:end], *self.tail)
-        return Tokens(ids, (True,) * len(ids), truncated=self.truncated and end == len(self.body))
+        before, own, after = self.head, self.body[start:end], self.tail
+        mask = [[self.pooled_around] * len(before), [True] * len(own), [self.pooled_around] * len(after)]
+        truncated = self.truncated and end == len(self.body)
+        return Tokens((*before, *own, *after), tuple(chain.from_iterable(mask)), truncated)
 
     def pair(self, segment_tokens: int | None, seed: int, resplit: int) -> Pair:
         """Cut at a place that the document, the seed and the resplit decide."""
         n, least = len(self.body), segment_tokens or 1
-        own = int.from_bytes(row_of(self.segment(0, n))[:8], "big")
+        own = int.from_bytes(row_of(replace(self, pooled_around=True).segment(0, n))[:8], "big")
         low, high = max(-(-n // 4), least), min(3 * n // 4, n - least)
         at = int(np.random.default_rng([seed, resplit, own]).integers(low, high, endpoint=True))
         width = segment_tokens or n
@@ -93,10 +99,12 @@ def cut(
     segment_tokens: int | None = None,
     seed: int = 0,
     resplits: int = 1,
+    prompt: Prompt = PLAIN,
 ) -> Segments:
     """Cut the first `max_tokens` tokens of every document in two, `resplits` times over.
 
-    `segment_tokens` keeps that number of tokens on each side of the cut (None: whole segments, as in the paper). Raises
+    `segment_tokens` keeps that number of tokens on each side of the cut (None: whole segments, as in the paper). `prompt`
+    has no words of its own: what it puts before and after a text, it puts before and after each segment. Raises
     CorpusError for settings that leave no segment, ProbeError for what is not a valid seed, PromptError for a text without
     tokens.
     """
@@ -105,7 +113,7 @@ def cut(
         raise CorpusError(f"A segment has one token or more; --segment-tokens {segment_tokens} was asked for.")
     if resplits < 1:
         raise CorpusError(f"Documents are cut once or more often; --resplits {resplits} was asked for.")
-    documents = _documents(tokenizer, texts, max_tokens)
+    documents = _documents(tokenizer, texts, prompt, max_tokens)
     long = [document for document in documents if len(document.body) >= max(SHORTEST, 2 * (segment_tokens or 1))]
     used = [long[index] for index in distinct([str(tokenizer.decode(list(document.body))) for document in long])]
     return Segments(
@@ -119,8 +127,13 @@ def cut(
     )
 
 
-def _documents(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_tokens: int) -> list[_Document]:
-    read = tokenize(tokenizer, texts, max_tokens=max_tokens)
+def _documents(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], prompt: Prompt, max_tokens: int
+) -> list[_Document]:
+    head, tail = around(tokenizer, prompt.bos)
+    read = tokenize(tokenizer, texts, prompt=Prompt(bos=prompt.bos), max_tokens=max_tokens)
+    pooled_around = prompt.pool_over == "all"
     return [
-        _Document(index, *without_special(tokenizer, tokens.ids), tokens.truncated) for index, tokens in enumerate(read)
+        _Document(index, head, tokens.ids[len(head) : len(tokens) - len(tail)], tail, tokens.truncated, pooled_around)
+        for index, tokens in enumerate(read)
     ]

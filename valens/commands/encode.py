@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +15,12 @@ from valens.terminal import choices
 from valens.terminal.choices import either
 from valens.terminal.console import waiting
 from valens.terminal.options import (
+    BOS_HELP,
     CHOOSING,
     INPUT,
     OUTPUT,
+    POOL_OVER_HELP,
+    READING,
     AttnImplementation,
     Check,
     Device,
@@ -65,6 +69,26 @@ def encode(
     attn_implementation: AttnImplementation = "auto",
     max_tokens: MaxTokens = None,
     on_long: OnLong = "truncate",
+    bos: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORD",
+            help=BOS_HELP,
+            autocompletion=choices.bos,
+            show_default="auto, or as layers.json says",
+            rich_help_panel=READING,
+        ),
+    ] = None,
+    pool_over: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORD",
+            help=POOL_OVER_HELP,
+            autocompletion=choices.pool_over,
+            show_default="all, or as layers.json says",
+            rich_help_panel=READING,
+        ),
+    ] = None,
     store: Annotated[
         Path | None,
         typer.Option(
@@ -88,7 +112,7 @@ def encode(
     from rich.console import Console
 
     from valens.extraction import embedding
-    from valens.extraction.layers_file import SUFFIX, layers_for, read_chosen
+    from valens.extraction.layers_file import as_chosen, layers_for
     from valens.model.loading import load
     from valens.representations.named import representation as named
     from valens.store.store import ActivationStore
@@ -99,9 +123,9 @@ def encode(
         )
     if out is not None:
         _check_out(out)
-    wanted = named(representation)
-    if layers.endswith(SUFFIX):
-        read_chosen(layers)  # a file that is none is known before a model is loaded for it
+    wanted = as_chosen(named(representation), layers)  # a file that is none is known before a model is loaded for it
+    policies = {name: word for name, word in (("bos", bos), ("pool_over", pool_over)) if word is not None}
+    wanted = replace(wanted, prompt=replace(wanted.prompt, **policies))
     lines = read_every_line(texts)
     activations = None if store is None else ActivationStore(store, check=check)
     with waiting(Console(stderr=True), f"Loading {model}"):
@@ -130,14 +154,14 @@ def _check_out(out: Path) -> None:
 def _write(vectors: NDArray, out: Path | None) -> None:
     import numpy as np
 
-    from valens.files.atomic import replace
+    from valens.files import atomic
 
     content = io.BytesIO()
     np.save(content, vectors)
     if out is None:
         _to_standard_output(content.getbuffer())
     else:
-        replace(out, lambda path: path.write_bytes(content.getbuffer()))
+        atomic.replace(out, lambda path: path.write_bytes(content.getbuffer()))
 
 
 def _to_standard_output(content: memoryview) -> None:

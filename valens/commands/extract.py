@@ -18,6 +18,7 @@ from valens.terminal.options import (
     READING,
     AsJson,
     AttnImplementation,
+    Bos,
     Check,
     Device,
     DryRun,
@@ -26,6 +27,7 @@ from valens.terminal.options import (
     MaxTokens,
     ModelName,
     OnLong,
+    PoolOver,
     Revision,
     StorePath,
 )
@@ -53,6 +55,8 @@ def extract(
     attn_implementation: AttnImplementation = "auto",
     max_tokens: MaxTokens = None,
     on_long: OnLong = "truncate",
+    bos: Bos = "auto",
+    pool_over: PoolOver = "all",
     batch_tokens: Annotated[
         int | None,
         typer.Option(metavar="N", help="Tokens side by side in a pass.", show_default="4096", rich_help_panel=READING),
@@ -78,10 +82,12 @@ def extract(
     """
     from valens.extraction.extract import BATCH_TOKENS, plan
     from valens.model.loading import load
+    from valens.representations.prompts import Prompt
     from valens.representations.readings import Reading
     from valens.store.store import ActivationStore
 
     console = Console(stderr=as_json)
+    prompt = Prompt(bos=bos, pool_over=pool_over)
     lines = read_lines(texts)[:limit]
     activations = ActivationStore(store, check=check)
     pooled = [Reading.parse(name) for name in read.split(",")]
@@ -92,6 +98,7 @@ def extract(
         lines,
         pooled,
         store=activations,
+        prompt=prompt,
         max_tokens=max_tokens,
         on_long=on_long,
         stored=stored,

@@ -13,6 +13,7 @@ from valens.terminal.options import (
     OUTPUT,
     AsJson,
     AttnImplementation,
+    Bos,
     Check,
     Device,
     DryRun,
@@ -42,6 +43,7 @@ def extract_tokens(
     dtype: Dtype = "float32",
     attn_implementation: AttnImplementation = "auto",
     max_tokens: MaxTokens = None,
+    bos: Bos = "auto",
     max_bytes: Annotated[
         int, typer.Option(metavar="BYTES", help="The most that may be written.", rich_help_panel=OUTPUT)
     ] = 10**9,
@@ -57,15 +59,19 @@ def extract_tokens(
     """
     from valens.extraction.per_token import TokenReading, plan_tokens
     from valens.model.loading import load
+    from valens.representations.prompts import Prompt
     from valens.store.store import ActivationStore
 
+    prompt = Prompt(bos=bos)
     console = Console(stderr=as_json)
     lines = read_lines(texts)[:limit]
     wanted = [TokenReading.parse(name) for name in readings]
     activations = ActivationStore(store, check=check)
     with waiting(console, f"Loading {model}"):
         loaded = load(model, device=device, dtype=dtype, attn_implementation=attn_implementation, revision=revision)
-    job = plan_tokens(loaded, lines, wanted, store=activations, max_tokens=max_tokens, max_bytes=max_bytes)
+    job = plan_tokens(
+        loaded, lines, wanted, store=activations, prompt=prompt, max_tokens=max_tokens, max_bytes=max_bytes
+    )
     n_bytes, passes = job.n_bytes, 0 if dry_run else job.run().passes
     if as_json:
         write_json({"collection": job.collection.key, "texts": len(lines), "bytes": n_bytes, "passes": passes})

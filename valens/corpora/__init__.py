@@ -5,6 +5,7 @@ from __future__ import annotations
 from valens.corpora.contract import Corpus
 from valens.corpora.lee_news import LEE_DOCUMENTS, LEE_SIMILARITIES, Lee, lee
 from valens.corpora.named import CORPORA, corpus
+from valens.corpora.near_duplicates import without_near_duplicates
 from valens.corpora.wikipedia_sample import WIKIPEDIA_PAGES, Article, Section, wikipedia
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "corpus",
     "lee",
     "wikipedia",
+    "without_near_duplicates",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from valens.corpora.duplicates import identity
@@ -13,11 +13,28 @@ from valens.files.escaped_surrogates import escape_surrogates
 
 
 @dataclass(frozen=True)
+class NearDuplicates:
+    """How many texts were left out of a corpus because they nearly repeat an earlier one; `str` says it."""
+
+    threshold: float
+    """The Jaccard similarity of 30-character shingles from which on a text nearly repeats another."""
+    left_out: int
+
+    def __str__(self) -> str:
+        """Say how many there are and what they are."""
+        return (
+            f"left out: {self.left_out:,} that nearly repeat an earlier one ({self.threshold:g} or more of their "
+            "30-character shingles in common, as Jaccard similarity)"
+        )
+
+
+@dataclass(frozen=True)
 class Corpus:
     """Long texts to be read, none of them empty, none said twice.
 
     `ids` has one name a text (an id field, a file name, a title, else the number of its row). `source` says what was
-    read, so that a person can find it again; `notes` say what the reader of a result should know of it.
+    read, so that a person can find it again; `notes` say what the reader of a result should know of it, and
+    `near_duplicates` what `without_near_duplicates` left out, None where nobody looked.
     """
 
     name: str
@@ -25,6 +42,7 @@ class Corpus:
     ids: tuple[str, ...]
     source: str
     notes: tuple[str, ...] = ()
+    near_duplicates: NearDuplicates | None = None
 
     def __repr__(self) -> str:
         """Describe the corpus in a line, without its texts."""
@@ -56,6 +74,7 @@ class Corpus:
             "texts": len(self.texts),
             "sha256": whole.hexdigest(),
             "notes": list(self.notes),
+            "near_duplicates": asdict(self.near_duplicates) if self.near_duplicates else None,
         }
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from valens.corpora.contract import Corpus
 from valens.extraction.extract import Extraction, plan
-from valens.extraction.layers_file import layers_for
+from valens.extraction.layers_file import as_chosen, layers_for
 from valens.extraction.texts import text_list
 from valens.layers.layer_set import LayerSet
 from valens.metrics import l2_normalize
@@ -46,7 +46,8 @@ def encode(
         texts: the texts, or a Corpus. None of them is empty.
         representation: what is read of a text, or its name, as `VA` or `values/last`. The default is VA.
         layers: the layers that are averaged: a LayerSet, its notation (`20-27`, `half`), the path of the layers.json that
-            `valens sweep-layers` writes, or `preset`, the set that the paper chose for this model.
+            `valens sweep-layers` writes, whose prompt a representation without one has too, or `preset`, the set that the
+            paper chose for this model.
         store: the activation store, or its folder. What it has is not read again, and what is read stays there, at all
             layers. None: nothing is kept.
         max_tokens: how many tokens of a text are read; None: 512, or the model's context where that is shorter.
@@ -64,7 +65,7 @@ def encode(
         StoreError: a store that cannot be read or written.
 
     """
-    asked = named(representation) if isinstance(representation, str) else representation
+    asked = as_chosen(named(representation) if isinstance(representation, str) else representation, layers)
     all_texts = text_list(texts)
     layer_set = layers_for(model, asked, layers)
     parts = [np.empty((0, model.sizes.width(asked.reading.stream)), dtype=np.float32)]

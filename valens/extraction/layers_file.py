@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from valens.errors import LayerSetError, ResultError, SiteError
+from valens.errors import LayerSetError, PromptError, ResultError, SiteError
 from valens.layers.layer_set import LayerSet
 from valens.layers.sites import out_of_range
 from valens.model.catalog import CATALOG, known
+from valens.representations.prompts import PLAIN, Prompt
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +33,8 @@ class ChosenLayers:
     """By the name of the representation; the first is the sweep's main one."""
     model: Mapping[str, Any] | None
     """Name, n_layers, weights and rounded weights of the model that was swept; None in files that do not say."""
+    prompt: Prompt | None
+    """The prompt of all representations that were swept; None in files that do not say."""
 
 
 def layers_for(model: Model, representation: Representation, layers: LayerSet | str | Path) -> LayerSet:
@@ -47,7 +50,7 @@ def layers_for(model: Model, representation: Representation, layers: LayerSet | 
         The set; the model has vectors of the representation at all its layers.
 
     Raises:
-        LayerSetError: a notation that is not valid, or layers that were chosen for another model or representation.
+        LayerSetError: a notation that is not valid, or layers that were chosen for another model, representation or prompt.
         ResultError: a file that does not hold a sweep's layers.
         SiteError: the model has no vectors of the representation at one of the layers.
 
@@ -68,6 +71,16 @@ def layers_for(model: Model, representation: Representation, layers: LayerSet | 
     return layer_set
 
 
+def as_chosen(representation: Representation, layers: LayerSet | str | Path) -> Representation:
+    """Return the representation with the prompt of a sweep's layers.json, where it has none of its own.
+
+    The same representation for layers that are given otherwise. ResultError for a file that holds no sweep's layers.
+    """
+    if isinstance(layers, LayerSet) or not str(layers).endswith(SUFFIX) or representation.prompt != PLAIN:
+        return representation
+    return replace(representation, prompt=read_chosen(layers).prompt or PLAIN)
+
+
 def read_chosen(path: str | Path) -> ChosenLayers:
     """Read the layers.json that `valens sweep-layers` writes; ResultError if the file does not hold layer sets."""
     try:
@@ -75,8 +88,17 @@ def read_chosen(path: str | Path) -> ChosenLayers:
         sets = {str(name): _listed(chosen["list"]) for name, chosen in content["representations"].items()}
         if not sets:
             raise ValueError("it names no representation")
-        return ChosenLayers(sets, _facts(content.get("model")))
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, LayerSetError) as error:
+        return ChosenLayers(sets, _facts(content.get("model")), _prompt(content.get("prompt")))
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        LayerSetError,
+        PromptError,
+    ) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise ResultError(
             f"{path} does not hold a sweep's layer sets ({reason}). Give the layers.json of a sweep's --out folder."
@@ -98,6 +120,16 @@ def _facts(model: Any) -> Mapping[str, Any] | None:
     if not isinstance(model, dict) or any(type(model.get(key)) is not kind for key, kind in kinds.items()):
         raise ValueError(f"`model` is an object with {', '.join(kinds)}, and not {model!r:.60}")
     return model
+
+
+def _prompt(identity: Any) -> Prompt | None:
+    """Return the prompt that the file names; ValueError or PromptError for what is none."""
+    if identity is None:
+        return None
+    words = identity.values() if isinstance(identity, dict) else ()
+    if not isinstance(identity, dict) or identity.keys() != PLAIN.identity().keys() or {*map(type, words)} != {str}:
+        raise ValueError(f"`prompt` is an object with {', '.join(PLAIN.identity())}, and not {identity!r:.60}")
+    return Prompt.of(identity)
 
 
 def model_facts(about: Mapping[str, Any], identity: Mapping[str, Any], rounded: str | None) -> dict[str, Any]:
@@ -162,6 +194,11 @@ def _from_file(model: Model, representation: Representation, path: Path) -> Laye
     if representation.name not in chosen.sets:
         raise LayerSetError(
             f"{path} has layers for {', '.join(chosen.sets)}, not for {representation}. Choose one of these, or sweep it."
+        )
+    if chosen.prompt not in {None, representation.prompt}:
+        raise LayerSetError(
+            f"{path} was made with {chosen.prompt}; {representation.prompt} was asked for. Read texts as the sweep did, or "
+            "give the layers themselves, as 26,27,29-31."
         )
     return chosen.sets[representation.name]
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from valens.extraction.embedding import encode
 from valens.extraction.extract import token_limit
-from valens.extraction.layers_file import layers_for
+from valens.extraction.layers_file import as_chosen, layers_for
 from valens.layers.layer_set import LayerSet
 from valens.model.catalog import known
 from valens.model.model import Model
@@ -53,7 +53,9 @@ class Encoder:
         max_tokens: int | None = None,
     ) -> None:
         self.model = model
-        self.representation = named(representation) if isinstance(representation, str) else representation
+        self.representation = as_chosen(
+            named(representation) if isinstance(representation, str) else representation, layers
+        )
         self.layers = layers_for(model, self.representation, layers)
         self.store = store
         self.max_tokens = token_limit(model, max_tokens)

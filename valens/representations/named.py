@@ -94,9 +94,9 @@ def representation(name: str) -> Representation:
     )
 
 
-def check_no_prompts(representations: Sequence[Representation], why: str) -> None:
-    """Raise SelectionError unless there are representations and none has a prompt; `why` begins the reason."""
-    prompted = [representation for representation in representations if representation.prompt != PLAIN]
-    if prompted or not representations:
-        reason = f"{prompted[0]} has a prompt" if prompted else "none was given"
-        raise SelectionError(f"{why}, so a representation may have no prompt; {reason}.")
+def check_no_templates(representations: Sequence[Representation], why: str) -> None:
+    """Raise SelectionError unless there are representations and none has a template with words; `why` begins the reason."""
+    worded = [representation for representation in representations if representation.prompt.template != PLAIN.template]
+    if worded or not representations:
+        reason = f"{worded[0]} has {worded[0].prompt.template!r}" if worded else "none was given"
+        raise SelectionError(f"{why}, so a representation may have no template; {reason}.")

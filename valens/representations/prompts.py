@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from valens.errors import PromptError
+from valens.representations.special_tokens import put_first, special_names, with_aliases
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _SLOT = "{text}"
-_BOS = ("tokenizer", "always", "never")
-_POOL_OVER = ("all", "text")
+BOS = ("auto", "always", "never")
+POOL_OVER = ("all", "text")
+_STORED = {"auto": "tokenizer"}
+"""The name that identities have had for a policy from the start: with another, stores would not know their own vectors."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -25,8 +27,8 @@ class Prompt:
 
     Args:
         template: the words around a text, with `{text}` exactly once. The default is the text alone.
-        bos: `tokenizer`: special tokens as the tokenizer adds them. `always`: a begin-of-sequence token is put first where
-            the tokenizer adds none. `never`: no special tokens.
+        bos: `auto`: special tokens as the tokenizer adds them. `always`: a begin-of-sequence token is put first where the
+            tokenizer adds none. `never`: no special tokens.
         pool_over: `all`: every token is pooled. `text`: those of the text, and neither the template's nor special tokens.
 
     Raises:
@@ -35,20 +37,26 @@ class Prompt:
     """
 
     template: str = _SLOT
-    bos: str = "tokenizer"
+    bos: str = "auto"
     pool_over: str = "all"
 
     def __post_init__(self) -> None:
         """Refuse a template without exactly one slot, and policies that do not exist."""
         if self.template.count(_SLOT) != 1:
             raise PromptError(f"A prompt has {_SLOT} in it exactly once; got {self.template!r}.")
-        for value, allowed in ((self.bos, _BOS), (self.pool_over, _POOL_OVER)):
+        for value, allowed in ((self.bos, BOS), (self.pool_over, POOL_OVER)):
             if value not in allowed:
                 raise PromptError(f"{value!r} was given; choose one of {', '.join(allowed)}.")
 
     def identity(self) -> dict[str, str]:
         """Return what can change a vector, by name: all of the prompt."""
-        return asdict(self)
+        return asdict(self) | {"bos": _STORED.get(self.bos, self.bos)}
+
+    @classmethod
+    def of(cls, identity: Mapping[str, str]) -> Prompt:
+        """Return the prompt of an identity; PromptError for a template or policies that do not exist."""
+        policies = {stored: policy for policy, stored in _STORED.items()}
+        return cls(identity["template"], policies.get(identity["bos"], identity["bos"]), identity["pool_over"])
 
 
 PLAIN = Prompt()
@@ -74,6 +82,8 @@ def tokenize(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, prompt: Prompt = PLAIN, max_tokens: int
 ) -> list[Tokens]:
     """Render texts into a prompt and tokenise them.
+
+    A special token's name in a text is tokenised as its letters are; one in the template is that token.
 
     Args:
         tokenizer: a Hugging Face tokenizer.
@@ -102,84 +112,102 @@ def tokenize(
             f"{len(broken)} of {len(texts)} texts hold half characters (surrogates); the first is text {broken[0]} "
             "(counted from 0). Read the texts again with their right encoding."
         )
-    return [
-        _fit(tokenizer, text, whole, prompt, max_tokens)
-        for text, whole in zip(texts, _encode(tokenizer, texts, prompt), strict=True)
-    ]
+    tokens: dict[int, Tokens] = {}
+    for reader, indices in _readers(tokenizer, texts, prompt):
+        own = [texts[index] for index in indices]
+        whole = reader.encode(own)
+        tokens |= zip(indices, (_fit(reader, *each, max_tokens) for each in zip(own, whole, strict=True)), strict=True)
+    return [tokens[index] for index in range(len(texts))]
 
 
-def without_special(
-    tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Split token ids into what the tokenizer puts before any text, the text's own tokens, and what it puts after any text.
+@dataclass(frozen=True)
+class _Reader:
+    """How texts in a prompt become tokens, without any limit."""
 
-    Args:
-        tokenizer: the tokenizer that made them.
-        ids: the ids of one text.
+    tokenizer: PreTrainedTokenizerBase
+    prompt: Prompt
+    template: str
+    """The prompt's, or with other names for the special tokens in it."""
+    split: bool = True
+    """Whether the names of special tokens become ordinary tokens, in the text and in the template."""
+    real: Mapping[int, int] = field(default_factory=dict)
+    """The ids that those of other names stand for."""
 
-    Returns:
-        Head, body and tail; head and tail are special tokens alone, and often empty.
+    def encode(self, texts: Sequence[str]) -> list[Tokens]:
+        """Tokenise rendered texts."""
+        if not texts:
+            return []
+        prompt, head = self.prompt, self.template.index(_SLOT)
+        rendered = [self.template.replace(_SLOT, text) for text in texts]
+        encoding: Any = self.tokenizer(
+            rendered,
+            add_special_tokens=prompt.bos != "never",
+            split_special_tokens=self.split,
+            return_special_tokens_mask=True,
+            return_offsets_mapping=prompt.pool_over == "text",
+            verbose=False,
+        )
+        encoded = []
+        for index, (text, ids) in enumerate(zip(texts, encoding["input_ids"], strict=True)):
+            pooling_mask = [True] * len(ids)
+            if prompt.pool_over == "text":
+                special, spans = encoding["special_tokens_mask"][index], encoding["offset_mapping"][index]
+                pooling_mask = [
+                    not mark and start < head + len(text) and end > head
+                    for mark, (start, end) in zip(special, spans, strict=True)
+                ]
+            encoded.append(self._with_bos(tuple(self.real.get(token, token) for token in ids), tuple(pooling_mask)))
+        return encoded
 
-    """
-    special = set(tokenizer.all_special_ids)
-    head = tuple(takewhile(special.__contains__, ids))
-    rest = tuple(ids[len(head) :])
-    tail = tuple(takewhile(special.__contains__, reversed(rest)))[::-1]
-    return head, rest[: len(rest) - len(tail)], tail
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return where each token of a text alone begins and ends."""
+        encoding: Any = self.tokenizer(
+            text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
+        )
+        return encoding["offset_mapping"]
 
-
-def _encode(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], prompt: Prompt) -> list[Tokens]:
-    """Tokenise rendered texts without any limit."""
-    head = prompt.template.index(_SLOT)
-    texts = list(texts)
-    if not texts:
-        return []
-    rendered = [prompt.template.replace(_SLOT, text) for text in texts]
-    encoding: Any = tokenizer(
-        rendered,
-        add_special_tokens=prompt.bos != "never",
-        return_special_tokens_mask=True,
-        return_offsets_mapping=prompt.pool_over == "text",
-        verbose=False,
-    )
-    encoded = []
-    for index, (text, ids) in enumerate(zip(texts, encoding["input_ids"], strict=True)):
-        pooling_mask = [True] * len(ids)
-        if prompt.pool_over == "text":
-            special, spans = encoding["special_tokens_mask"][index], encoding["offset_mapping"][index]
-            pooling_mask = [
-                not mark and start < head + len(text) and end > head
-                for mark, (start, end) in zip(special, spans, strict=True)
-            ]
-        encoded.append(_with_bos(tokenizer, Tokens(tuple(ids), tuple(pooling_mask), truncated=False), prompt))
-    return encoded
-
-
-def _with_bos(tokenizer: PreTrainedTokenizerBase, tokens: Tokens, prompt: Prompt) -> Tokens:
-    if prompt.bos != "always":
-        return tokens
-    if tokenizer.bos_token_id is None:
-        raise PromptError("This tokenizer has no begin-of-sequence token; use the BOS policy `tokenizer` or `never`.")
-    if tokens.ids[:1] == (tokenizer.bos_token_id,):
-        return tokens
-    pooling_mask = (prompt.pool_over == "all", *tokens.pooling_mask)
-    return Tokens((tokenizer.bos_token_id, *tokens.ids), pooling_mask, tokens.truncated)
+    def _with_bos(self, ids: tuple[int, ...], pooling_mask: tuple[bool, ...]) -> Tokens:
+        with_bos = put_first(self.tokenizer, ids) if self.prompt.bos == "always" else ids
+        added = (self.prompt.pool_over == "all",) * (len(with_bos) - len(ids))
+        return Tokens(with_bos, (*added, *pooling_mask), truncated=False)
 
 
-def _fit(tokenizer: PreTrainedTokenizerBase, text: str, whole: Tokens, prompt: Prompt, max_tokens: int) -> Tokens:
+def _readers(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], prompt: Prompt
+) -> Iterator[tuple[_Reader, list[int]]]:
+    """Yield readers and the indices of their texts; there is one, unless the template and some texts name special tokens."""
+    template = prompt.template
+    if template == _SLOT or not (names := special_names(tokenizer)).search(template):
+        yield _Reader(tokenizer, prompt, template), list(range(len(texts)))
+        return
+    head, tail = template.split(_SLOT)
+    naming = [_names_any(names, head, text, tail) for text in texts]
+    yield _Reader(tokenizer, prompt, template, split=False), [index for index, named in enumerate(naming) if not named]
+    if any(naming):
+        renamed, template, real = with_aliases(tokenizer, template, "".join(texts))
+        yield _Reader(renamed, prompt, template, real=real), [index for index, named in enumerate(naming) if named]
+
+
+def _names_any(names: re.Pattern[str], head: str, text: str, tail: str) -> bool:
+    """Tell whether a special token would be found in a text between head and tail, or across its ends."""
+    end = len(head) + len(text)
+    return any(found.start() < end and found.end() > len(head) for found in names.finditer(f"{head}{text}{tail}"))
+
+
+def _fit(reader: _Reader, text: str, whole: Tokens, max_tokens: int) -> Tokens:
     """Return the whole if it fits, else the prompt around as much of the text's beginning as fits."""
     if not any(whole.pooling_mask):
         raise PromptError(f"The tokenizer makes no tokens of the text {text[:40]!r}.")
     if len(whole) <= max_tokens:
         return whole
-    spans: Any = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+    spans = reader.spans(text)
     around = len(whole) - len(spans)
     keep = min(len(spans), max(max_tokens - around, 1))
     while keep > 0:
-        cut = _encode(tokenizer, [text[: spans[keep - 1][1]]], prompt)[0]
+        (cut,) = reader.encode([text[: spans[keep - 1][1]]])
         if len(cut) <= max_tokens and any(cut.pooling_mask):
             return Tokens(cut.ids, cut.pooling_mask, truncated=True)
         keep -= max(len(cut) - max_tokens, 1)
     raise PromptError(
-        f"The prompt {prompt.template!r} leaves no room for a text within {max_tokens} tokens. Raise --max-tokens."
+        f"The prompt {reader.prompt.template!r} leaves no room for a text within {max_tokens} tokens. Raise --max-tokens."
     )

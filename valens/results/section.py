@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from valens.corpora.contract import NearDuplicates
 from valens.layers.layer_set import LayerSet
 from valens.results.formatting import LEVEL, ahead_and_behind, at_layers, layers_named
 from valens.results.views import View
@@ -65,6 +66,17 @@ class Section:
 def pictures_of(figures: Figures, captions: Mapping[str, str]) -> tuple[Picture, ...]:
     """Give a result's figures their captions, by the names of their files."""
     return tuple(Picture(draw, captions.get(name, name)) for name, draw in figures.items())
+
+
+def near_duplicates_said(corpus: Mapping[str, Any]) -> Iterator[str]:
+    """Say how many texts were left out of a corpus because they nearly repeat another, where that was looked for.
+
+    `corpus` is what provenance records of it; older results record nothing of this.
+    """
+    found = corpus.get("near_duplicates")
+    if found is not None:
+        words = str(NearDuplicates(**found))
+        yield f"{words[0].upper()}{words[1:]}."
 
 
 def layer_by_layer(compared: pd.DataFrame, first: str, second: str, how: str, *, metric: str = "") -> str:

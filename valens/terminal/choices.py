@@ -47,6 +47,8 @@ SELECTORS = {
     "all": "every layer",
 }
 ON_LONG = ("truncate", "error")
+BOS = {"auto": "as the tokenizer adds it", "always": "also where the tokenizer adds none", "never": "no special tokens"}
+POOL_OVER = {"all": "every token", "text": "the text's own, no special tokens"}
 LARGEST_SEED = 2**63 - 1
 
 
@@ -87,6 +89,7 @@ models, devices, dtypes, attn_implementations = (
     one_of(ATTN_IMPLEMENTATIONS),
 )
 corpora, selectors, on_long = one_of(CORPORA), one_of(SELECTORS), one_of(ON_LONG)
+bos, pool_over = one_of(BOS), one_of(POOL_OVER)
 suites = several_of(SUITES | dict.fromkeys(TASKS, "a built-in task"), alone=SUITES)
 representations = several_of(REPRESENTATIONS | dict.fromkeys(READINGS, "a reading"))
 representation = one_of(REPRESENTATIONS | dict.fromkeys(READINGS, "a reading"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -98,6 +99,16 @@ Select = Annotated[
         rich_help_panel=CHOOSING,
     ),
 ]
+NearDuplicates = Annotated[
+    float | None,
+    typer.Option(
+        "--near-duplicates",
+        metavar="THRESHOLD",
+        help="Leave out texts that nearly repeat an earlier one: this Jaccard similarity or more, as .9.",
+        show_default="kept",
+        rich_help_panel=INPUT,
+    ),
+]
 Strict = Annotated[
     bool,
     typer.Option("--strict", help="A task whose data cannot be had is an error, not left out.", rich_help_panel=INPUT),
@@ -154,6 +165,28 @@ OnLong = Annotated[
         rich_help_panel=READING,
     ),
 ]
+BOS_HELP = f"Begin-of-sequence token: {either(choices.BOS)}; auto is as the tokenizer adds it."
+POOL_OVER_HELP = f"Which tokens are pooled: {either(choices.POOL_OVER)}; text is without special tokens."
+Bos = Annotated[
+    str,
+    typer.Option(
+        "--bos",
+        metavar="WORD",
+        help=BOS_HELP,
+        autocompletion=choices.bos,
+        rich_help_panel=READING,
+    ),
+]
+PoolOver = Annotated[
+    str,
+    typer.Option(
+        "--pool-over",
+        metavar="WORD",
+        help=POOL_OVER_HELP,
+        autocompletion=choices.pool_over,
+        rich_help_panel=READING,
+    ),
+]
 Layers = Annotated[
     str | None,
     typer.Option(
@@ -195,8 +228,13 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would cost,
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=OUTPUT)]
 
 
-def representations_named(names: str) -> list[Representation]:
-    """Return the different representations of `--representations`; RepresentationError for one that is none."""
-    from valens.representations.named import representation
+def representations_named(names: str, *, bos: str, pool_over: str) -> list[Representation]:
+    """Return the different representations of `--representations`, all of them with the prompt of the two other options.
 
-    return list(dict.fromkeys(representation(name) for name in names.split(",")))
+    RepresentationError for one that is none, PromptError for a policy that does not exist.
+    """
+    from valens.representations.named import representation
+    from valens.representations.prompts import Prompt
+
+    prompt = Prompt(bos=bos, pool_over=pool_over)
+    return [replace(named, prompt=prompt) for named in dict.fromkeys(map(representation, names.split(",")))]

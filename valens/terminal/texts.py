@@ -21,11 +21,27 @@ if TYPE_CHECKING:
 TextFile = Annotated[Path, typer.Argument(metavar="TEXTS", help="A file of UTF-8 text, one text a line.")]
 
 
-def read_corpus(console: Console, name: str, *, data_root: Path | None, field: str | None, limit: int | None) -> Corpus:
-    """Return the corpus of `--corpus`, its notes printed; CorpusError if it cannot be had."""
-    from valens.corpora import corpus
+def read_corpus(
+    console: Console,
+    name: str,
+    *,
+    data_root: Path | None,
+    field: str | None,
+    limit: int | None,
+    near_duplicates: float | None,
+) -> Corpus:
+    """Return the corpus of `--corpus`, its notes printed; CorpusError if it cannot be had.
 
+    `near_duplicates` is the similarity from which on texts that nearly repeat an earlier one are left out; None keeps them.
+    """
+    from valens.corpora import corpus, without_near_duplicates
+    from valens.corpora.near_duplicates import check_threshold
+
+    if near_duplicates is not None:
+        check_threshold(near_duplicates)  # before anything is read for it
     texts = corpus(name, data_root=data_root, field=field, limit=limit)
+    if near_duplicates is not None:
+        texts = without_near_duplicates(texts, threshold=near_duplicates)
     for note in texts.notes:
         say(console, f"{texts.name}: {note}", style="dim")
     return texts
