@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from probes.next_token.result import NextTokenResult
     from probes.segment_matching.probe import SegmentMatching, segment_matching
     from probes.segment_matching.result import SegmentMatchingResult
+    from probes.sinks.probe import Sinks, sinks
+    from probes.sinks.result import SinksResult
     from valens.results.result import Result
 
 
@@ -84,6 +86,7 @@ PROBES = (
     Shipped("segment_matching", "figure2", "valens segment-matching --corpus wikipedia --segment-tokens 128"),
     Shipped("next_token", "figure6", "valens next-token --corpus wikipedia --representations VA,HS,LT"),
     Shipped("logit_lens", "figure8", "valens logit-lens --corpus wikipedia --offsets 1-5"),
+    Shipped("sinks", "sinks", "valens sinks --model smollm2-135m"),
     Shipped("anisotropy", "anisotropy", "valens anisotropy --corpus wikipedia --representations VA,HS"),
 )
 

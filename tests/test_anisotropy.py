@@ -13,12 +13,13 @@ import torch
 from shell import Shell, shell, tiny_folder  # noqa: F401
 from tiny import one_thread  # noqa: F401
 
-from probes.anisotropy.probe import Anisotropy, anisotropy, mean_cosine
+from probes.anisotropy.probe import Anisotropy, anisotropy
 from probes.anisotropy.result import AnisotropyResult
 from probes.anisotropy.section import CENTRED, RAW
 from probes.catalogue import read_result
 from valens.corpora import Corpus
 from valens.errors import CorpusError, ResultError
+from valens.metrics.anisotropy import effective_rank, mean_cosine
 from valens.model import loading
 from valens.model.model import Model
 from valens.representations.named import HS, VA
@@ -88,6 +89,16 @@ def test_directions_without_structure_score_nothing_and_a_shared_one_is_taken_of
     assert abs(mean_cosine(free, counts, centred=False)[0]) < 0.01
     assert mean_cosine(free + 5, counts, centred=False)[0] > 0.9
     assert mean_cosine(free + 5, counts, centred=True)[0] == pytest.approx(-1 / 299, abs=0.002)
+
+
+def test_the_effective_rank_counts_directions() -> None:
+    assert effective_rank(np.eye(5, 9)) == pytest.approx(5)
+    assert effective_rank(np.eye(9, 5)) == pytest.approx(5)
+    assert effective_rank(np.ones((7, 3))) == pytest.approx(1)
+    assert effective_rank(np.zeros((7, 3))) == 0
+    chance = np.random.default_rng(0).normal(size=(40, 12))
+    shares = np.square(np.linalg.svd(chance, compute_uv=False)) / np.square(chance).sum()
+    assert effective_rank(chance) == pytest.approx(np.exp(-(shares * np.log(shares)).sum()))
 
 
 def test_95_percent_intervals_cover_the_truth() -> None:

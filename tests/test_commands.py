@@ -14,6 +14,7 @@ import tiny
 from tiny import one_thread  # noqa: F401
 
 from valens import cli
+from valens.layers.sites import Stream
 from valens.store.store import ActivationStore
 
 LINES = ["w5 w6 w7 w8", "w9 w10", "", "w5 w6 w7 w8", "w11 w12 w13"]
@@ -63,7 +64,7 @@ class TestExtract:
         assert (first["texts"], first["passes"], first["truncated"]) == (4, 3, 0)
         (collection,) = ActivationStore("activations").collections()
         assert collection.key == first["collection"]
-        assert collection.readings() == {"hidden/mean": 3, "values/mean": 3}
+        assert collection.readings() == {"hidden/mean": 3, "hidden/shares": 3, "values/mean": 3}
         again = run("extract", "texts.txt", "--check")
         assert again.out.startswith("0 of 4 texts read")
 
@@ -122,7 +123,7 @@ class TestAudit:
         assert "cosine gap" in table.out
         found = run("audit", "--json", "--out", "kept").json
         streams = {row["reading"] for row in found["differences"]}
-        assert streams == {"hidden/mean", "values/mean", "heads/mean", "attn_out/mean"}
+        assert streams == {f"{stream}/mean" for stream in Stream if stream is not Stream.PATTERN}
         assert max(row["relative"] for row in found["differences"] if "bfloat16" not in row["comparison"]) < 2e-5
         assert Path("kept/scores.parquet").exists()
 

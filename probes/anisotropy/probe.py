@@ -18,7 +18,7 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from probes.anisotropy.result import KIND, AnisotropyResult
 from probes.anisotropy.section import CENTRED, METRICS, QUESTION
@@ -28,6 +28,7 @@ from valens.errors import CorpusError, ResultError
 from valens.extraction import extract
 from valens.extraction.estimate import Estimate
 from valens.layers.layer_set import LayerSet
+from valens.metrics.anisotropy import mean_cosine
 from valens.model.model import Model
 from valens.progress import steps
 from valens.representations.named import HS, VA, Representation
@@ -177,27 +178,6 @@ def anisotropy(
     """
     settings = Anisotropy(layers=layers, max_tokens=max_tokens, resamples=resamples, seed=seed)
     return settings.plan(model, corpus, representations, store=store).run()
-
-
-def mean_cosine(
-    vectors: Float[np.ndarray, "text d"], counts: Int[np.ndarray, "resample text"], *, centred: bool
-) -> tuple[float, Float[np.ndarray, " resample"]]:
-    """Return the mean cosine over pairs of different texts, and the same in each resample of the texts.
-
-    `counts` says how often each text is drawn in each resample. `centred` takes the mean vector of all texts off first, the
-    same in every resample. A vector of length 0 is alike to none.
-    """
-    exact = vectors.astype(np.float64)
-    if centred:
-        exact -= exact.mean(axis=0)
-    lengths = np.linalg.norm(exact, axis=1, keepdims=True)
-    unit = np.divide(exact, lengths, out=np.zeros_like(exact), where=lengths > 0)
-    weights = np.vstack([np.ones((1, len(unit))), counts])
-    own = np.square(weights) @ np.square(unit).sum(axis=1)
-    pairs = np.square(weights.sum(axis=1)) - np.square(weights).sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = (np.square(weights @ unit).sum(axis=1) - own) / pairs  # nan where one text alone was drawn
-    return float(means[0]), means[1:]
 
 
 def _replicate_table(parts: Sequence[tuple[str, int, str, Float[np.ndarray, " resample"]]]) -> pd.DataFrame:

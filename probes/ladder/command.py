@@ -14,6 +14,7 @@ from valens.terminal.options import (
     INPUT,
     AsJson,
     AttnImplementation,
+    Bos,
     Check,
     DataRoot,
     Device,
@@ -22,6 +23,7 @@ from valens.terminal.options import (
     MaxTokens,
     ModelName,
     Out,
+    PoolOver,
     Resamples,
     Revision,
     Seed,
@@ -54,6 +56,8 @@ def ladder(
     device: Device = "auto",
     dtype: Dtype = "float32",
     attn_implementation: AttnImplementation = "auto",
+    bos: Bos = "auto",
+    pool_over: PoolOver = "all",
     max_tokens: MaxTokens = None,
     layers: Annotated[
         str | None,
@@ -82,7 +86,7 @@ def ladder(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Tell how much of the lead of values over hidden states is pooling.
+    """Tell how much of the lead of values is pooling.
 
     Every step from the mean of hidden states to the mean of values is scored, and every fix of either, on the same texts
     from one pass: tokens of one length, without the first, without sinks, standardised, without principal directions. What
@@ -90,6 +94,7 @@ def ladder(
     """
     from probes.ladder.probe import Ladder
     from valens.corpora import corpus
+    from valens.representations.prompts import Prompt
     from valens.store.store import ActivationStore
 
     (tasks,) = read_suites([suite], data_root=data_root, strict=strict)
@@ -100,6 +105,7 @@ def ladder(
             select=select,
             draws=draws,
             runs=runs,
+            prompt=Prompt(bos=bos, pool_over=pool_over),
             max_tokens=max_tokens,
             resamples=resamples,
             seed=seed,

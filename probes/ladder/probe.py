@@ -33,6 +33,7 @@ from valens.extraction.estimate import Estimate
 from valens.layers.layer_set import LayerSet
 from valens.model.model import Model
 from valens.representations.named import Representation
+from valens.representations.prompts import PLAIN, Prompt
 from valens.representations.readings import Reading
 from valens.results.provenance import provenance
 from valens.selectors import check_tasks, selector
@@ -60,6 +61,7 @@ class Ladder:
     select: str = "paper"
     draws: int = 5
     runs: int = 2
+    prompt: Prompt = PLAIN
     max_tokens: int | None = None
     resamples: int = 1000
     seed: int = 0
@@ -103,6 +105,7 @@ class Ladder:
             [*indices, *fit.texts],
             list(dict.fromkeys(rung.reading for rung in steps)),
             store=ActivationStore.of(store),
+            prompt=self.prompt,
             max_tokens=self.max_tokens,
         )
         job = LadderJob(self, model, data, fit, steps, chosen, reading)
@@ -202,6 +205,7 @@ def ladder(
     select: str = "paper",
     draws: int = 5,
     runs: int = 2,
+    prompt: Prompt = PLAIN,
     max_tokens: int | None = None,
     resamples: int = 1000,
     seed: int = 0,
@@ -224,6 +228,7 @@ def ladder(
         select: the selector by which each rung chooses a set of its own; see `valens.selectors`.
         draws: how many random matrices stand in for the value matrix; their scores are averaged.
         runs: how many of the runs that mteb makes of a clustering or classification are made; its own scores have ten.
+        prompt: what is put around each text, the policy for BOS, and which tokens are pooled; the same for all rungs.
         max_tokens: how many tokens of a text are read; None: 512, or the model's context.
         resamples: how many bootstrap resamples an interval is made of.
         seed: draws resamples and splits.
@@ -243,6 +248,7 @@ def ladder(
         select=select,
         draws=draws,
         runs=runs,
+        prompt=prompt,
         max_tokens=max_tokens,
         resamples=resamples,
         seed=seed,

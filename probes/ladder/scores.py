@@ -21,6 +21,7 @@ from valens.tasks import Suite
 OWN_LAYER, OWN_SET = "own layer", "own set"
 VIEWS = (WHOLE, FIRST, SECOND)
 
+_SPLIT_RESAMPLES = 500
 _SECONDS_A_TEXT = 1e-4
 """What scoring a text at a block takes, about."""
 
@@ -51,7 +52,7 @@ class Setting:
             vectors,
             self.indices,
             resamples=self.resamples,
-            resamples_of_splits=self.resamples,
+            resamples_of_splits=min(self.resamples, _SPLIT_RESAMPLES),
             seed=self.seed,
         )
 
