@@ -126,7 +126,7 @@ def mean_of_runs(
 
 
 def run_factor(n: int, shared: float) -> float:
-    """Return how much wider the mean of n runs is to be drawn than n runs, drawn with replacement, have it.
+    """Return by how much to widen what n runs, drawn with replacement, make of their mean.
 
     A mean of such draws has (n - 1) / n of the variance of a mean of n independent runs. Runs that share texts vary
     together, unseen in their spread: where any two correlate by r, the variance of their mean is 1 + (n - 1) r times as
