@@ -149,6 +149,19 @@ def test_bca_moves_the_bounds_and_nothing_else(model: Model, tmp_path: Path) -> 
     assert not percentile.low.equals(bca.low)
 
 
+def test_recall_has_wilson_s_interval_and_what_is_no_proportion_has_bca(
+    model: Model, found: SegmentMatchingResult, tmp_path: Path
+) -> None:
+    once = segment_matching(model, corpus(), store=tmp_path, **SETTINGS).table
+    for row in once[(once.metric != "MRR") & once.low.notna()].itertuples():
+        bounds = binomtest(round(row.score * N), N).proportion_ci(0.95, method="wilson")
+        assert (row.low, row.high) == pytest.approx(tuple(bounds), abs=1e-12)
+    bca = segment_matching(model, corpus(), store=tmp_path, interval="bca", **SETTINGS).table
+    pd.testing.assert_frame_equal(once[once.metric == "MRR"], bca[bca.metric == "MRR"])
+    twice = segment_matching(model, corpus(), store=tmp_path, interval="bca", resplits=2, **SETTINGS).table
+    pd.testing.assert_frame_equal(found.table, twice)
+
+
 def test_layers_and_representations_are_what_was_asked_for(model: Model, tmp_path: Path) -> None:
     found = segment_matching(model, corpus(), [LT], store=tmp_path, layers=LayerSet.of([2, 3]), **SETTINGS)
     assert found.representations == ("LT",)

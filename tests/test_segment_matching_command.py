@@ -120,7 +120,7 @@ REFUSED = {
     "name": (["--corpus", "wikipdia"], "wikipedia"),
     "layers": (["--corpus", "texts.jsonl", "--layers", "2-9"], "1..3"),
     "similarity": (["--corpus", "texts.jsonl", "--similarity", "euclid"], "cosine, dot"),
-    "interval": (["--corpus", "texts.jsonl", "--interval", "wald"], "percentile or bca"),
+    "interval": (["--corpus", "texts.jsonl", "--interval", "wald"], "wilson, percentile, bca"),
     "representation": (["--corpus", "texts.jsonl", "--representations", "VX"], "VX"),
     "resplits": (["--corpus", "texts.jsonl", "--resplits", "0"], "--resplits 0"),
     "tokens": (["--corpus", "texts.jsonl", "--max-tokens", "9000"], "--max-tokens 9,000"),

@@ -23,6 +23,7 @@ from valens.statistics import (
     percentile_interval,
     resample_counts,
     sign_flip_test,
+    wilson_interval,
 )
 
 
@@ -61,6 +62,18 @@ def test_percentile_interval_of_a_mean_is_scipys():
     replicates = resample_counts(500, 10_000, seed=1) @ data / 500
     scipys = stats.bootstrap((data,), np.mean, n_resamples=10_000, method="percentile", rng=2).confidence_interval
     assert percentile_interval(replicates) == pytest.approx(scipys, abs=0.02)
+
+
+def test_wilson_s_interval_by_hand():
+    """Of 50 of 50, n / (n + z²) with z² = 3.8415, to 1; of 0 the mirror image; of half, symmetric."""
+    low, high = wilson_interval(np.array([50, 0, 25, 50]), 50)
+    assert low[[0, 1, 3]] == pytest.approx([50 / 53.8415, 0, 50 / 53.8415], abs=1e-5)
+    assert high[[0, 1, 3]] == pytest.approx([1, 3.8415 / 53.8415, 1], abs=1e-5)
+    assert low[2] + high[2] == pytest.approx(1)
+    with pytest.raises(ResultError, match="between 0 and 1"):
+        wilson_interval(np.array([1]), 2, confidence=95)
+    with pytest.raises(ResultError, match="n=0"):
+        wilson_interval(np.array([0]), 0)
 
 
 def test_undefined_replicates_are_left_out_and_nothing_else():

@@ -77,7 +77,7 @@ def ladder(
         typer.Option(
             min=1, metavar="N", help="Runs of a clustering or classification, of mteb's ten.", rich_help_panel=CHOOSING
         ),
-    ] = 2,
+    ] = 5,
     resamples: Resamples = 1000,
     seed: Seed = 0,
     store: StorePath = DEFAULT_STORE,

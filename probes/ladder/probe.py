@@ -60,7 +60,7 @@ class Ladder:
     layers: Layers = None
     select: str = "paper"
     draws: int = 5
-    runs: int = 2
+    runs: int = 5
     prompt: Prompt = PLAIN
     max_tokens: int | None = None
     resamples: int = 1000
@@ -204,7 +204,7 @@ def ladder(
     layers: Layers = None,
     select: str = "paper",
     draws: int = 5,
-    runs: int = 2,
+    runs: int = 5,
     prompt: Prompt = PLAIN,
     max_tokens: int | None = None,
     resamples: int = 1000,

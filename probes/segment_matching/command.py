@@ -40,7 +40,7 @@ from valens.terminal.options import (
 from valens.terminal.texts import read_corpus
 
 SIMILARITIES = ("cosine", "dot", "centered-cosine")
-INTERVALS = ("percentile", "bca")
+INTERVALS = ("wilson", "percentile", "bca")
 """What the options take, said here because what measures them loads numpy; a test holds these to that."""
 
 
@@ -97,11 +97,11 @@ def segment_matching(
         str,
         typer.Option(
             metavar="WORD",
-            help=f"The bootstrap interval: {either(INTERVALS)}.",
+            help=f"The interval: {either(INTERVALS)}. Wilson's is for recall; MRR has BCa beside it.",
             autocompletion=one_of(INTERVALS),
             rich_help_panel=CHOOSING,
         ),
-    ] = "percentile",
+    ] = "wilson",
     seed: Seed = 0,
     resplits: Resplits = 1,
     store: StorePath = DEFAULT_STORE,

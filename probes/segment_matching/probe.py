@@ -34,7 +34,7 @@ from valens.store.store import ActivationStore
 MAX_TOKENS = 2000
 """The paper's limit of tokens a text."""
 
-INTERVALS = ("percentile", "bca")
+INTERVALS = ("wilson", "percentile", "bca")
 
 FEWEST = 10
 """Fewer documents are refused: a recall among them says nothing."""
@@ -59,7 +59,7 @@ class SegmentMatching:
     seed: int = 0
     resplits: int = 1
     resamples: int = 10_000
-    interval: str = "percentile"
+    interval: str = "wilson"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured, before a model is loaded for it."""
@@ -68,7 +68,7 @@ class SegmentMatching:
         if self.similarity not in SIMILARITIES:
             raise ResultError(f"A similarity is {', '.join(SIMILARITIES)}; {self.similarity!r} was asked for.")
         if self.interval not in INTERVALS:
-            raise ResultError(f"An interval is percentile or bca; {self.interval!r} was asked for.")
+            raise ResultError(f"An interval is {', '.join(INTERVALS)}; {self.interval!r} was asked for.")
         check_seed(self.seed)
         if self.resamples < 1:
             raise ResultError(f"--resamples is 1 or more; {self.resamples} was asked for.")
@@ -176,7 +176,7 @@ def segment_matching(
     seed: int = 0,
     resplits: int = 1,
     resamples: int = 10_000,
-    interval: str = "percentile",
+    interval: str = "wilson",
 ) -> SegmentMatchingResult:
     """Match the segments of a corpus at every layer: recall@k and MRR, by layer and representation.
 
@@ -196,7 +196,8 @@ def segment_matching(
         seed: draws the cuts and the resamples.
         resplits: how many times every text is cut anew; scores are means, their spread is in `between_resplits`.
         resamples: how many bootstrap resamples of the documents an interval is made of.
-        interval: `percentile` or `bca`, at 95 %.
+        interval: at 95 %: `wilson` for recall, with `bca` for MRR and for means over several cuts; or for all of them
+            `percentile` or `bca`, the bootstrap's, which near 1 are too narrow.
 
     Returns:
         Scores in [0, 1] by layer with 95 % intervals, and the rank of every document's own other segment.

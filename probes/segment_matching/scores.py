@@ -21,6 +21,7 @@ from valens.statistics import (
     jackknife_means,
     not_distinguishable_by_replicates,
     percentile_interval,
+    wilson_interval,
 )
 
 
@@ -43,7 +44,7 @@ class Measured:
         for name, metric, (index, direction) in product(names, (*self.recalls, MRR), enumerate(DIRECTIONS)):
             by_layer = {layer: score_of(part[:, index], metric) for (one, layer), part in ranks.items() if one == name}
             shared = {"representation": name, "direction": direction, "metric": metric, "n": n_documents}
-            rows += [shared | numbers for numbers in self._numbers(by_layer)]
+            rows += [shared | numbers for numbers in self._numbers(by_layer, recall=metric != MRR)]
         table = pd.DataFrame(rows).assign(model=self.model.name, corpus=self.corpus)
         table["layer"] = table.layer.astype("Int64")
         table["depth"] = (table.layer / self.model.n_layers).astype("Float64")
@@ -51,17 +52,14 @@ class Measured:
         return table[_COLUMNS]
 
     def _numbers(
-        self, by_layer: Mapping[int | None, Float[np.ndarray, "_resplit document"]]
+        self, by_layer: Mapping[int | None, Float[np.ndarray, "_resplit document"]], *, recall: bool
     ) -> Iterator[dict[str, Any]]:
         """Yield the rows of one representation, metric and direction: one a layer."""
         scores = np.stack(list(by_layer.values()))
         by_document, resplits = scores.mean(axis=1), scores.mean(axis=2)
         mean = by_document.mean(axis=1)
         replicates = bootstrap_means(by_document, resamples=self.resamples, seed=self.seed)
-        if self.interval == "bca":
-            low, high = bca_interval(mean, replicates, jackknife_means(by_document))
-        else:
-            low, high = percentile_interval(replicates)
+        low, high = self._interval(by_document, replicates, proportion=recall and resplits.shape[1] == 1)
         best = not_distinguishable_by_replicates(mean, replicates)
         for index, layer in enumerate(by_layer):
             yield {
@@ -72,6 +70,20 @@ class Measured:
                 "between_resplits": resplits[index].std(ddof=1) if resplits.shape[1] > 1 else np.nan,
                 "among_best": None if layer is None else bool(best[index]),
             }
+
+    def _interval(
+        self,
+        by_document: Float[np.ndarray, "layer document"],
+        replicates: Float[np.ndarray, "layer resample"],
+        *,
+        proportion: bool,
+    ) -> tuple[Float[np.ndarray, " layer"], Float[np.ndarray, " layer"]]:
+        """Return the bounds of the means: Wilson's of a proportion, which neither MRR nor a mean over several cuts is."""
+        if self.interval == "percentile":
+            return percentile_interval(replicates)
+        if self.interval == "wilson" and proportion:
+            return wilson_interval(by_document.sum(axis=1).astype(int), by_document.shape[1])
+        return bca_interval(by_document.mean(axis=1), replicates, jackknife_means(by_document))
 
     def _chance(self, n: int) -> Iterator[dict[str, Any]]:
         """Yield what ranks drawn at random score: k / n, and the mean of 1 / rank."""

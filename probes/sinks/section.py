@@ -90,8 +90,8 @@ def _findings(result: Sunk) -> Iterator[str]:
     is_first = _at(result.of("hidden", FIRST_IS_LONGEST), top.layer)
     yield (
         f"The first token’s hidden state is {_times(peak)} as long as the median of the others at layer {peak.layer}, and "
-        f"more than {SINK_FACTOR} times at {_above(first, SINK_FACTOR)}. The longest token of a text, wherever it stands, is "
-        f"at most {_times(top)} as long (layer {top.layer}); there it is the first token in {is_first.score:.0%} of the "
+        f"more than {SINK_FACTOR} times at {_above(first, SINK_FACTOR)}. The longest token of a text, wherever it stands, "
+        f"is at most {_times(top)} as long (layer {top.layer}); there it is the first token in {is_first.score:.0%} of the "
         f"texts. A text has {number(_highest(result.of('hidden', SINKS)).score)} sinks at the most."
     )
     share, largest = result.of("hidden", FIRST_SHARE), result.of("hidden", LARGEST_SHARE)
@@ -118,7 +118,8 @@ def _findings(result: Sunk) -> Iterator[str]:
         for name in (HS.name, HS_BUT_FIRST.name, VA.name)
         for row in [_highest(result.of(name, LENGTH_CORRELATION))]
     ]
-    yield f"The cosine of two texts follows how alike their lengths are, with rank correlations up to {'; '.join(correlations)}."
+    highest = "; ".join(correlations)
+    yield f"The cosine of two texts follows how alike their lengths are, with rank correlations up to {highest}."
 
 
 def _massive(result: Sunk) -> Iterator[str]:

@@ -26,6 +26,16 @@ def training_items(task: Classification) -> tuple[list[int], list[list[int]]]:
     return learnt, [[index_of[item] for item in draw] for draw in drawn]
 
 
+def shared_part(draws: Sequence[Sequence[int]]) -> float:
+    """Return which part of its items a draw has in common with another, on average over all pairs of draws."""
+    drawn = np.zeros((len(draws), max(map(max, draws)) + 1))
+    for row, draw in zip(drawn, draws, strict=True):
+        row[list(draw)] = 1
+    common = drawn @ drawn.T
+    pairs = len(draws) * (len(draws) - 1)
+    return float((common.sum() - common.trace()) / max(pairs, 1) / np.diag(common).mean())
+
+
 def clustering_items(task: Clustering) -> tuple[list[Int[np.ndarray, " _"]], list[int]]:
     """Return the items that each run clusters, and into how many clusters; TaskError for more clusters than items."""
     n_labels, n_items = len(set(task.labels)), len(task.rows)

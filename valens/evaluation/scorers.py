@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
 from valens import metrics
-from valens.evaluation.bootstrap import Bootstrap, Evaluation, centred, mean_of_units, pair_weights
-from valens.evaluation.draws import clustering_items, training_items
+from valens.evaluation.bootstrap import Bootstrap, Evaluation, centred, mean_of_runs, mean_of_units, pair_weights
+from valens.evaluation.draws import clustering_items, shared_part, training_items
 from valens.tasks import Classification, Clustering, PairClassification, Reranking, Retrieval, Sts
 
 
@@ -69,8 +69,8 @@ def _classification(
     learnt, draws = training_items(task)
     test = list(task.test)
     given = metrics.classified(vectors[:, rows[learnt]], labels[learnt], vectors[:, rows[test]], draws)
-    return mean_of_units(
-        (given == labels[test]).mean(axis=1), "text", "share of the runs that label a text right", bootstrap
+    return mean_of_runs(
+        given == labels[test], shared_part(draws), "text", "share of the runs that label a text right", bootstrap
     )
 
 

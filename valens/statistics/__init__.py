@@ -7,7 +7,7 @@ splits of the same document), average its scores first: the draws of a unit are 
 from __future__ import annotations
 
 from valens.statistics.best import not_distinguishable_by_replicates, not_distinguishable_from_best
-from valens.statistics.intervals import bca_interval, bca_interval_of_means, percentile_interval
+from valens.statistics.intervals import bca_interval, bca_interval_of_means, percentile_interval, wilson_interval
 from valens.statistics.multiplicity import holm
 from valens.statistics.paired import Comparison, Difference, compare_paired, compare_replicates, paired_difference
 from valens.statistics.resampling import bootstrap_means, jackknife_means, resample_counts, split_units
@@ -34,4 +34,5 @@ __all__ = [
     "resample_counts",
     "sign_flip_test",
     "split_units",
+    "wilson_interval",
 ]

@@ -1,9 +1,9 @@
-"""Bootstrap intervals from replicates: percentile, and BCa (bias-corrected and accelerated)."""
+"""Intervals from bootstrap replicates, percentile and BCa (bias-corrected and accelerated), and Wilson's of a proportion."""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.special import ndtr, ndtri
 
 from valens.errors import ResultError
@@ -90,6 +90,37 @@ def bca_interval_of_means(
     means = np.asarray(samples.mean(axis=-1, dtype=np.float64))
     replicates = bootstrap_means(samples, resamples=resamples, seed=seed)
     return bca_interval(means, replicates, jackknife_means(samples), confidence)
+
+
+def wilson_interval(
+    hits: Int[np.ndarray, " curve"], n: int, confidence: float = 0.95
+) -> tuple[Float[np.ndarray, " curve"], Float[np.ndarray, " curve"]]:
+    """Return Wilson's score interval of a proportion, for which a bootstrap near 0 or 1 is too narrow.
+
+    Wilson 1927, Journal of the American Statistical Association 22. Where the units are all hits a bootstrap has nothing to
+    draw from, and its interval is that one point; this one still says how few units there are.
+
+    Args:
+        hits: how many of the units each curve hits.
+        n: how many units there are, 1 or more.
+        confidence: between 0 and 1.
+
+    Returns:
+        The lower and the upper bound of each curve, as scipy.stats has them.
+
+    Raises:
+        ResultError: no units, or a confidence outside 0 to 1.
+
+    """
+    from scipy.stats import binomtest  # here, because scipy.stats takes a second to import
+
+    _tails(confidence)
+    if n < 1:
+        raise ResultError(f"A proportion is one of 1 or more units; got n={n}. Give one score a document.")
+    counts, place = np.unique(hits, return_inverse=True)
+    bounds = [binomtest(int(count), n).proportion_ci(confidence, method="wilson") for count in counts]
+    low, high = np.array(bounds)[place].T
+    return low, high
 
 
 def mean_of_defined(values: Float[np.ndarray, "*batch n"]) -> Float[np.ndarray, "*batch"]:
