@@ -57,8 +57,8 @@ def test_lengths_are_numpys_and_sinks_are_what_unsunk_leaves_out():
         "median_of_others": np.quantile(lengths[1:], 0.5, method="lower"),
         "longest": lengths.max(),
         "position_of_longest": lengths.argmax(),
-        "sinks": 2,
-        "share_of_sinks": (tokens[sinks] @ mean).sum() / (len(tokens) * mean @ mean),
+        "sunk": 2,
+        "share_of_sunk": (tokens[sinks] @ mean).sum() / (len(tokens) * mean @ mean),
     }
     assert found == pytest.approx(wanted, rel=1e-4)
 
@@ -74,7 +74,7 @@ def test_positions_count_pooled_tokens_and_rows_are_apart():
 
 def test_one_token_is_its_own_neighbour():
     (found,) = numbers(Measure.LENGTHS, [[3.0, 4.0]])
-    assert (found["first"], found["median_of_others"], found["sinks"]) == (5, 5, 0)
+    assert (found["first"], found["median_of_others"], found["sunk"]) == (5, 5, 0)
     assert numbers(Measure.SHARES, [[3.0, 4.0]]) == [{"first": 1, "largest": 1}]
 
 

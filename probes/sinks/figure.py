@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PANELS = {
-    FIRST_LENGTH: ("Length of the first token", "÷ median of the others (log)", True),
+    FIRST_LENGTH: ("Length of the first token", "÷ others’ median (log)", True),
     FIRST_SHARE: ("Share of the first token", "share of the mean", False),
     SINK_SCORE: ("Sink heads", "share of heads", False),
     ACTIVATIONS: ("Massive activations", "a text", False),
     SINKS: ("Sinks", "tokens a text", False),
     LENGTH_CORRELATION: ("Does cosine follow length?", "rank correlation", False),
     MEAN_COSINE: ("Do texts point one way?", "mean cosine", False),
-    RANK: ("How many directions?", "effective rank (log)", True),
+    RANK: ("How many directions?", "effective rank", False),
 }
 """A panel a metric: its title, its axis, and whether that is logarithmic."""
 
@@ -69,6 +69,8 @@ def _panel(axis: Axes, table: pd.DataFrame, metric: str, colours: dict[str, str]
     ends: Labels = {}
     if logarithmic:
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("")
     for name in dict.fromkeys(rows.representation):
         line = rows[rows.representation == name]
         curve(axis, line.layer, line, colours[name])

@@ -158,7 +158,7 @@ class _Measured:
         one, other = np.triu_indices(len(texts), 1)
         logs = np.log(np.array(n_tokens, dtype=float))
         self._pairs = one, other
-        self._likeness = -np.abs(logs[one] - logs[other])
+        self._likeness = np.round(-np.abs(logs[one] - logs[other]), 9)  # equal ratios tie, whatever their last bits
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield a row a number: what was measured, its layer, the metric, the score and its interval."""
@@ -182,7 +182,7 @@ class _Measured:
         """Return which tokens are most often a text's longest hidden state: layer, position, token, share of the texts."""
         rows = []
         for layer in LENGTHS[Stream.HIDDEN].layers(self._job.model.n_layers):
-            positions = self._columns(LENGTHS[Stream.HIDDEN], layer)["position_of_longest"].astype(int)
+            positions = self._columns(LENGTHS[Stream.HIDDEN], layer)["position_of_longest"].astype(int).tolist()
             found = Counter(self._token(text, position) for text, position in zip(self.texts, positions, strict=True))
             for (token, where), count in found.most_common(_TOKENS_SHOWN):
                 rows.append({"layer": layer, "token": token, "position": where, "share": count / len(self.texts)})
@@ -236,7 +236,7 @@ class _Measured:
         others = np.maximum(lengths["median_of_others"], np.finfo(float).tiny)
         yield stream, FIRST_LENGTH, *self._median(lengths["first"] / others)
         yield stream, LONGEST_LENGTH, *self._median(lengths["longest"] / others)
-        yield stream, SINKS, *self._mean(lengths["sinks"])
+        yield stream, SINKS, *self._mean(lengths["sunk"])
         yield stream, FIRST_IS_LONGEST, *self._mean((lengths["position_of_longest"] == 0).astype(float))
 
     def _of_embeddings(

@@ -34,7 +34,7 @@ class Measure(StrEnum):
 
 MEASURED = {
     Measure.SHARES: ("first", "largest"),
-    Measure.LENGTHS: ("first", "median_of_others", "longest", "position_of_longest", "sinks", "share_of_sinks"),
+    Measure.LENGTHS: ("first", "median_of_others", "longest", "position_of_longest", "sunk", "share_of_sunk"),
     Measure.MASSIVE: ("largest", "median", "position", "activations", "tokens"),
 }
 """The names of a measure's numbers; the other two have one for each dimension of the stream, or for each head."""
@@ -102,14 +102,14 @@ def _lengths(
     others = torch.where(others.any(dim=2, keepdim=True), others, pooling_mask)  # a text of one token
     longest = lengths.masked_fill(~pooling_mask, -1).max(dim=2)
     before = (pooling_mask.cumsum(dim=2) - 1).gather(2, longest.indices[..., None])
-    sinks = pooling_mask & (lengths > SINK_FACTOR * median_length(lengths, pooling_mask)[..., None])
-    share = (_shares(pooling_mask, vectors) * sinks).sum(dim=2)
+    sunk = pooling_mask & (lengths > SINK_FACTOR * median_length(lengths, pooling_mask)[..., None])
+    share = (_shares(pooling_mask, vectors) * sunk).sum(dim=2)
     numbers = (
         lengths.gather(2, first)[..., 0],
         median_length(lengths, others),
         longest.values,
         before[..., 0].float(),
-        sinks.sum(dim=2).float(),
+        sunk.sum(dim=2).float(),
         share,
     )
     return torch.stack(numbers, dim=2)
