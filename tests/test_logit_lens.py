@@ -15,6 +15,7 @@ import pytest
 import tiny
 import torch
 import transformers as hf
+from readable import assert_readable
 from scipy.stats import rankdata
 from tiny import one_thread  # noqa: F401
 
@@ -23,7 +24,7 @@ from probes.logit_lens.figure import LENS_COLOURS
 from probes.logit_lens.names import BEST, HELD_OUT, UNIGRAM
 from probes.logit_lens.prefixes import Continuations
 from probes.logit_lens.probe import LensJob, LogitLens, logit_lens
-from probes.logit_lens.ranks import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS, text_ranks
+from probes.logit_lens.ranks import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS, WHS_BUT_FIRST, text_ranks
 from probes.logit_lens.reading import RankReading
 from probes.logit_lens.restricted_pass import pack, read_restricted
 from probes.logit_lens.result import LogitLensResult
@@ -37,6 +38,8 @@ from valens.representations.named import HS
 from valens.representations.named import VA as VALUES
 from valens.representations.prompts import Tokens
 from valens.results.result import Result
+from valens.store.partial_results import PartialResults
+from valens.store.shards import row_of
 from valens.store.store import ActivationStore
 from valens.testing import check_probe
 
@@ -71,6 +74,22 @@ def found() -> LogitLensResult:
     return logit_lens(wrapped("llama"), corpus(), resamples=200, **SETTINGS)
 
 
+def lens_kept_in(store: Path) -> LogitLensResult:
+    """The same as `found`, with its ranks kept there."""
+    return logit_lens(wrapped("llama"), corpus(), store=store, resamples=200, **SETTINGS)
+
+
+def without_the_control() -> LogitLensResult:
+    """What a lens found before it had the control."""
+
+    def left(table: pd.DataFrame) -> pd.DataFrame:
+        named = [column for column in ("representation", "first", "second") if column in table]
+        return table[(table[named].astype(str) != WHS_BUT_FIRST).all(axis=1)].reset_index(drop=True)
+
+    details = {name: left(table) for name, table in found().details.items()}
+    return replace(found(), table=left(found().table), details=details)
+
+
 def planned(model: Model, texts: Corpus, *, store: Path | None = None, **settings) -> LensJob:
     return LogitLens(**settings).plan(model, texts, store=store)
 
@@ -103,7 +122,7 @@ class TestRanks:
         head, packing = model.bridge.original_model.get_output_embeddings(), pack(TEXT.ids, PREFIXES, OFFSETS)
         read = read_restricted(model, packing)
         ranks = text_ranks(model, TEXT, PREFIXES, OFFSETS)
-        vectors = {VA: read.attn_out, WHS: read.pooled}
+        vectors = {VA: read.attn_out, WHS: read.pooled, WHS_BUT_FIRST: read.pooled_but_first}
         vectors[VA_UNIFORM] = read.uniform[:, :, None].expand_as(read.attn_out)
         vectors[VA_SUM] = torch.stack([read.attn_out[: layer + 1].sum(dim=0) for layer in range(model.n_layers)])
         for name, line in vectors.items():
@@ -207,22 +226,36 @@ class TestRuns:
         with monkeypatch.context() as patch:
             patch.setattr(RankReading, "ranks_of", until_killed)
             with pytest.raises(KeyboardInterrupt):
-                logit_lens(wrapped("llama"), corpus(), store=tmp_path, resamples=200, **SETTINGS)
+                lens_kept_in(tmp_path)
         assert len(list(tmp_path.glob("*/*.npy"))) == 3
         n_texts = whole.provenance["documents"]["used"]
-        again = logit_lens(wrapped("llama"), corpus(), store=tmp_path, resamples=200, **SETTINGS)
+        again = lens_kept_in(tmp_path)
         assert again.provenance["forward_passes"] == n_texts - 3
         pd.testing.assert_frame_equal(again.table, whole.table)
         pd.testing.assert_frame_equal(again.ranks, whole.ranks)
         broken, odd, *_ = sorted(tmp_path.glob("*/*.npy"))
         broken.write_bytes(b"PK")
         np.save(odd, np.zeros((2, 2), dtype=np.int32))
-        mended = logit_lens(wrapped("llama"), corpus(), store=tmp_path, resamples=200, **SETTINGS)
+        mended = lens_kept_in(tmp_path)
         assert mended.provenance["forward_passes"] == 2
         pd.testing.assert_frame_equal(mended.ranks, whole.ranks)
         other = planned(wrapped("llama"), corpus(), store=tmp_path, seed=1, **SETTINGS)
         assert len(other.reading.pending()) == n_texts
         assert planned(wrapped("llama"), corpus(), store=tmp_path, **SETTINGS).estimate().passes == 0
+
+    def test_what_was_kept_without_the_control_is_read_again(self, tmp_path):
+        """Ranks of five lines, where a run before kept them: they are neither used nor taken for those of six."""
+        job = planned(wrapped("llama"), corpus(), store=tmp_path, **SETTINGS).reading
+        names = [name for name in NAMES if name != WHS_BUT_FIRST]
+        older = PartialResults.of(tmp_path, job.identity | {"format": 1, "representations": names})
+        older.begin()
+        texts = job.continuations.texts
+        for text in texts:
+            older.write(row_of(text), np.ones((len(names), len(NORMS), 3, 3, 3), dtype=np.int32))
+        assert older.folder != job.partial_results.folder
+        assert job.pending() == list(range(len(texts)))
+        pd.testing.assert_frame_equal(lens_kept_in(tmp_path).ranks, found().ranks)
+        assert len(list(older.folder.glob("*.npy"))) == len(texts)
 
     def test_it_keeps_what_every_probe_promises(self):
         check_probe(LogitLens(resamples=50, **SETTINGS), wrapped("llama"), corpus(), [])
@@ -244,7 +277,8 @@ class TestRuns:
 
     def test_it_has_lines_and_a_folder_of_its_own(self, tmp_path):
         with pytest.raises(
-            ProbeError, match="has lines of its own, VA, VA-uniform, WHS, LHS, VA-sum; VA, HS was asked for"
+            ProbeError,
+            match="has lines of its own, VA, VA-uniform, WHS, WHS-but-first, LHS, VA-sum; VA, HS was asked for",
         ):
             LogitLens(**SETTINGS).plan(wrapped("llama"), corpus(), [VALUES, HS])
         (tmp_path / "key").mkdir()
@@ -346,7 +380,37 @@ class TestFiles:
         """A circle for each line of several layers; LHS and the frequencies, which are equal but for rounding, have none."""
         left, right, *_ = found().plot().axes
         colours = [[line.get_color() for line in axis.lines if line.get_marker() == "o"] for axis in (left, right)]
-        assert set(colours[0]) | set(colours[1]) == {LENS_COLOURS[name] for name in (VA, VA_UNIFORM, VA_SUM, WHS)}
+        several = VA, VA_UNIFORM, VA_SUM, WHS, WHS_BUT_FIRST
+        assert set(colours[0]) | set(colours[1]) == {LENS_COLOURS[name] for name in several}
+
+    @pytest.mark.parametrize("width", ["one", "two"])
+    def test_the_control_has_a_line_and_a_label_of_its_own(self, width):
+        for figure in (found().figures()[name](width=width) for name in ("figure8", "figure8-layers", "figure8-map")):
+            assert_readable(figure)
+        for axis in found().figures()["figure8"](width=width).axes:
+            (label,) = [text for text in axis.texts if "".join(text.get_text().split()) == WHS_BUT_FIRST]
+            assert label.get_color() == LENS_COLOURS[WHS_BUT_FIRST]
+            assert LENS_COLOURS[WHS_BUT_FIRST] in {line.get_color() for line in axis.lines}
+        assert len(set(LENS_COLOURS.values())) == len(LENS_COLOURS)
+
+    def test_the_control_is_compared_and_put_into_words(self):
+        pairs = set(found().differences[["first", "second"]].itertuples(index=False, name=None))
+        assert {(VA, WHS_BUT_FIRST), (WHS_BUT_FIRST, LHS), (WHS_BUT_FIRST, WHS)} <= pairs
+        said = " ".join(found().section().findings)
+        assert f"{VA} against {WHS_BUT_FIRST}: " in said
+        assert f"{WHS_BUT_FIRST} against {WHS}: " in said
+
+    def test_a_result_without_the_control_is_read_drawn_and_told_as_it_was(self, tmp_path):
+        older = LogitLensResult.read(without_the_control().save(tmp_path))
+        for draw in older.figures().values():
+            assert not any(WHS_BUT_FIRST in text.get_text() for axis in draw().axes for text in axis.texts)
+        assert not any(WHS_BUT_FIRST in line for line in older.section().findings)
+        assert set(older.headlines()) == set(found().headlines()) - {WHS_BUT_FIRST}
+        pd.testing.assert_frame_equal(older.compare(VA, WHS), found().compare(VA, WHS))
+        with pytest.raises(
+            ResultError, match=r"no ranks of 'WHS-but-first'; there are VA, VA-uniform, WHS, LHS, VA-sum\."
+        ):
+            older.compare(VA, WHS_BUT_FIRST)
 
     def test_any_two_are_compared_as_the_stored_pairs_are(self):
         result = found()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -12,7 +13,7 @@ import transformers as hf
 from einops import repeat
 from tiny import one_thread  # noqa: F401
 
-from probes.logit_lens.restricted_pass import Packing, Readout, check_restrictable, pack, read_restricted
+from probes.logit_lens.restricted_pass import Packing, Readout, but_first, check_restrictable, pack, read_restricted
 from valens.errors import CaptureError, PromptError
 from valens.layers.sites import Site, Stream
 from valens.model import loading
@@ -55,6 +56,7 @@ class Judged:
     by_hand: torch.Tensor
     uniform: torch.Tensor
     pooled: torch.Tensor
+    pooled_but_first: torch.Tensor
     last: torch.Tensor
 
 
@@ -82,8 +84,8 @@ def judge(architecture: str, t: int, offset: int) -> Judged:
             handle.remove()
         layers = zip(tiny.blocks(network), *seen.values(), strict=True)
         parts = [by_hand(architecture, block, t, *tensors) for block, *tensors in layers]
-    attention, hand_made, uniform, pooled, last = map(torch.stack, zip(*parts, strict=True))
-    return Judged(attention, hand_made, uniform, pooled, last[-1])
+    *by_layer, last = map(torch.stack, zip(*parts, strict=True))
+    return Judged(*by_layer, last[-1])
 
 
 def by_hand(architecture, block, t, added, fused, attended, hidden) -> tuple[torch.Tensor, ...]:
@@ -99,6 +101,7 @@ def by_hand(architecture, block, t, added, fused, attended, hidden) -> tuple[tor
         finished(architecture, block, torch.einsum("hk,khd->hd", weights, heads).flatten()),
         finished(architecture, block, heads.mean(dim=0).flatten()),
         weights.mean(dim=0) @ states[:t],
+        torch.from_numpy(np.average(states[1:t], axis=0, weights=weights[:, 1:].mean(dim=0))),
         states[t - 1],
     )
 
@@ -137,6 +140,8 @@ def test_a_packed_pass_is_what_bare_forwards_of_each_prefix_and_offset_give(arch
             assert apart(found.attn_out[:, row, column], judged.attention) < SAME
             assert apart(found.uniform[:, row], judged.uniform) < SAME
             assert apart(found.pooled[:, row, column], judged.pooled) < SAME
+            assert apart(found.pooled_but_first[:, row, column], judged.pooled_but_first) < SAME
+            assert apart(found.pooled_but_first[:, row, column], judged.pooled) > 100 * SAME
             assert apart(found.last[row], judged.last) < SAME
 
 
@@ -149,6 +154,7 @@ def test_a_packed_pass_is_what_one_pass_each_gives(architecture):
             alone = read_restricted(model, pack(IDS, (t,), (offset,)))
             assert apart(found.attn_out[:, row, column], alone.attn_out[:, 0, 0]) < SAME
             assert apart(found.pooled[:, row, column], alone.pooled[:, 0, 0]) < SAME
+            assert apart(found.pooled_but_first[:, row, column], alone.pooled_but_first[:, 0, 0]) < SAME
             assert apart(found.uniform[:, row], alone.uniform[:, 0]) < SAME
 
 
@@ -180,6 +186,21 @@ def test_a_token_of_the_continuation_matters_to_its_own_query_alone(architecture
     assert differs.any(dim=0).tolist() == [offset == changed for offset in offsets]
     assert apart(one.uniform, two.uniform) < SAME
     assert apart(one.last, two.last) < SAME
+
+
+def test_weights_but_the_first_token_s_sum_to_one():
+    """An ordinary row, one that a model's sink takes a share of, and one with nothing beside the first token."""
+    weights = torch.tensor([[0.7, 0.2, 0.1], [0.6, 0.1, 0.1], [0.9, 0.0, 0.0]])
+    found, given = but_first(weights), weights.clone()
+    torch.testing.assert_close(found, torch.tensor([[0, 2 / 3, 1 / 3], [0, 0.5, 0.5], [0.9, 0, 0]]))
+    assert torch.equal(weights, given)
+
+
+def test_a_prefix_of_one_token_keeps_it():
+    """Whatever the offset, and beside a prefix of two, of which the second token's state is all that is left."""
+    found = read_restricted(wrapped("llama"), pack(IDS, (1, 2), (1, 2, 4)))
+    assert apart(found.pooled_but_first[:, 0], found.pooled[:, 0]) < SAME
+    assert apart(found.pooled_but_first[-1, 1], found.last[1].expand(3, -1)) < SAME
 
 
 def test_what_is_packed():

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from probes.logit_lens.names import BEST, HELD_OUT, LHS, ONE_NORM, UNIGRAM, VA, VA_SUM, VA_UNIFORM, WHS
+from probes.logit_lens.names import (
+    BEST,
+    HELD_OUT,
+    LHS,
+    ONE_NORM,
+    UNIGRAM,
+    VA,
+    VA_SUM,
+    VA_UNIFORM,
+    WHS,
+    WHS_BUT_FIRST,
+)
 from valens.errors import ResultError
 from valens.plotting.axes import (
     Labels,
@@ -28,6 +39,7 @@ from valens.plotting.style import (
     GREEN,
     GREY,
     ORANGE,
+    PINK,
     SKY,
     VERMILLION,
     Width,
@@ -41,7 +53,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LENS_COLOURS = {VA: BLUE, VA_UNIFORM: SKY, VA_SUM: GREEN, WHS: ORANGE, LHS: VERMILLION, UNIGRAM: GREY}
+LENS_COLOURS = {
+    VA: BLUE,
+    VA_UNIFORM: SKY,
+    VA_SUM: GREEN,
+    WHS: ORANGE,
+    WHS_BUT_FIRST: PINK,
+    LHS: VERMILLION,
+    UNIGRAM: GREY,
+}
 
 _SETTINGS = {False: "without the final norm", True: "with the final norm"}
 

@@ -7,8 +7,8 @@ from jaxtyping import Float, Int
 
 METRIC = "MRR@100"
 
-VA, VA_UNIFORM, WHS, LHS, VA_SUM = "VA", "VA-uniform", "WHS", "LHS", "VA-sum"
-NAMES = (VA, VA_UNIFORM, WHS, LHS, VA_SUM)
+VA, VA_UNIFORM, WHS, WHS_BUT_FIRST, LHS, VA_SUM = "VA", "VA-uniform", "WHS", "WHS-but-first", "LHS", "VA-sum"
+NAMES = (VA, VA_UNIFORM, WHS, WHS_BUT_FIRST, LHS, VA_SUM)
 
 UNIGRAM = "unigram"
 """The baseline that knows how frequent tokens are, counted in the other split of the documents, and nothing else."""

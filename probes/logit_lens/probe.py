@@ -35,7 +35,7 @@ from valens.store.partial_results import PartialResults
 from valens.store.shards import SUFFIX
 from valens.store.store import ActivationStore
 
-_FORMAT = 1
+_FORMAT = 2
 """The version of what is kept of a text; it is part of the identity of what is kept."""
 
 
@@ -183,8 +183,8 @@ def logit_lens(
 ) -> LogitLensResult:
     """Rank the tokens that follow prefixes of a corpus's texts by every layer's vectors: MRR@100 by offset.
 
-    Appendix E of arXiv 2602.01572. The lens has lines of its own: VA, VA-uniform, WHS, LHS and VA-sum. Each text is read
-    once; a run that was stopped goes on from what `store` has.
+    Appendix E of arXiv 2602.01572. The lens has lines of its own: VA, VA-uniform, WHS, WHS-but-first, LHS and VA-sum. Each
+    text is read once; a run that was stopped goes on from what `store` has.
 
     Args:
         model: the decoder that is read; its attention must be one that can be restricted to a prefix.
@@ -254,6 +254,8 @@ _CONVENTIONS = {
     "the model has attention sinks, a query's weights sum to less than 1",
     "prefix_tokens": "counted as the model reads them, a begin-of-sequence token included",
     "WHS": "pools hidden@l, the states that leave block l, with the heads' mean attention at layer l",
+    "WHS-but-first": "the same without the prefix's first token, which is the begin-of-sequence token where there is one; "
+    "the other weights sum to 1, and a prefix of one token keeps it",
     "norm": "whether the model's final norm is applied before the unembedding; LHS is compared with it",
     "rank": "1 + the number of tokens with a strictly greater logit, in float32",
     "unigram": "tokens by their frequency in the other split of the documents, a begin-of-sequence token among them; 1 + "

@@ -1,12 +1,13 @@
 """The vectors of a logit lens, and the ranks that a model's unembedding gives the true tokens by them.
 
-    VA          a_q^l, what attention adds at the query
-    VA-uniform  the same with every weight 1/t: one vector, whatever the offset
-    WHS         Σ_j ᾱ_{q,j}^l x_j^l, the states that leave block l, weighted as the query's heads attend on average
-    LHS         x_t^L, the last layer's state of the last prefix token: one vector, whatever the offset
-    VA-sum      Σ_{m≤l} a_q^m, all that attention has written up to layer l
+    VA             a_q^l, what attention adds at the query
+    VA-uniform     the same with every weight 1/t: one vector, whatever the offset
+    WHS            Σ_j ᾱ_{q,j}^l x_j^l, the states that leave block l, weighted as the query's heads attend on average
+    WHS-but-first  the same without the first token, Σ_{j≥2} ᾱ_{q,j}^l x_j^l / Σ_{j≥2} ᾱ_{q,j}^l: a control for WHS
+    LHS            x_t^L, the last layer's state of the last prefix token: one vector, whatever the offset
+    VA-sum         Σ_{m≤l} a_q^m, all that attention has written up to layer l
 
-Appendix E of arXiv 2602.01572; the query of offset o is x_{t+o-1}, and attends to x_1 … x_t alone (see
+Appendix E of arXiv 2602.01572, but for the control; the query of offset o is x_{t+o-1}, and attends to x_1 … x_t alone (see
 `restricted_pass`).
 """
 
@@ -20,7 +21,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probes.logit_lens.names import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS
+from probes.logit_lens.names import LHS, NAMES, NORMS, VA, VA_SUM, VA_UNIFORM, WHS, WHS_BUT_FIRST
 from probes.logit_lens.restricted_pass import pack, read_restricted
 from valens.model.model import Model
 from valens.model.unembedding import Unembedding
@@ -36,7 +37,8 @@ def text_ranks(model: Model, text: Tokens, prefixes: Sequence[int], offsets: Seq
     read = read_restricted(model, packing)
     n_layers, n_prefixes, n_offsets, _ = read.attn_out.shape
     all_ranks = np.zeros((len(NAMES), len(NORMS), n_layers, n_prefixes, n_offsets), dtype=np.int32)
-    by_query = {VA: read.attn_out, WHS: read.pooled, VA_SUM: read.attn_out.cumsum(dim=0)}
+    by_query = {VA: read.attn_out, WHS: read.pooled, WHS_BUT_FIRST: read.pooled_but_first}
+    by_query[VA_SUM] = read.attn_out.cumsum(dim=0)
     by_prefix = {VA_UNIFORM: read.uniform, LHS: read.last[None]}
     for group, shared in ((by_query, False), (by_prefix, True)):
         names = [index for index, name in enumerate(NAMES) if name in group]

@@ -67,6 +67,8 @@ class Readout:
     """The same with weights 1/t in place of the query's: one vector, whatever the offset."""
     pooled: Float[Tensor, "layer prefix offset d"]
     """Σ_j ᾱ_{q,j}^l x_j^l, the prefix's states that leave block l, weighted as the query's heads attend on average."""
+    pooled_but_first: Float[Tensor, "layer prefix offset d"]
+    """The same with the weights that `but_first` leaves."""
     last: Float[Tensor, "prefix d"]
     """x_t^L, the state of the prefix's last token that leaves the last block."""
 
@@ -115,15 +117,29 @@ def read_restricted(model: Model, packing: Packing) -> Readout:
     hooks = [hook for layer, reader in enumerate(layers, start=1) for hook in reader.hooks(layer)]
     with lent_hooks(model, hooks, pattern=True), torch.inference_mode():
         _run(model, packing.ids, packing.positions, packing.sees)
-    if not all(reader.seen.keys() == {"attn_out", "uniform", "pooled", "last"} for reader in layers):
+    if not all(
+        reader.seen.keys() == {"attn_out", "uniform", "pooled", "pooled_but_first", "last"} for reader in layers
+    ):
         raise CaptureError(f"The attention of {model.name} was not read at every layer: some hooks did not fire.")
     *_, deepest = layers
     return Readout(
         attn_out=torch.stack([reader.seen["attn_out"] for reader in layers]),
         uniform=torch.stack([reader.seen["uniform"] for reader in layers]),
         pooled=torch.stack([reader.seen["pooled"] for reader in layers]),
+        pooled_but_first=torch.stack([reader.seen["pooled_but_first"] for reader in layers]),
         last=deepest.seen["last"],
     )
+
+
+def but_first(weights: Float[Tensor, "*query key"]) -> Float[Tensor, "*query key"]:
+    """Set the first token's weight to 0 and let the others sum to 1.
+
+    Where no other token has weight, as in a prefix of one token, the first keeps its own.
+    """
+    others = weights.clone()
+    others[..., 0] = 0
+    total = others.sum(dim=-1, keepdim=True)
+    return torch.where(total > 0, others / total, weights)
 
 
 def check_restrictable(model: Model, ids: Sequence[int], *, row: int) -> None:
@@ -184,9 +200,10 @@ class _Layer:
         self.seen["uniform"] = added[0, self.spares].float()
 
     def read_hidden(self, hidden: Float[Tensor, "1 token d"], hook: object) -> None:  # noqa: ARG002
-        """Pool the prefixes' states with the weights that the pattern had."""
+        """Pool the prefixes' states with the weights that the pattern had, and with those but the first token's."""
         states = hidden[0, : self.longest].float()
-        self.seen["pooled"] = einsum(self.weights, states, "prefix offset key, key d -> prefix offset d")
+        for name, weights in (("pooled", self.weights), ("pooled_but_first", but_first(self.weights))):
+            self.seen[name] = einsum(weights, states, "prefix offset key, key d -> prefix offset d")
         self.seen["last"] = states[self.last]
 
 

@@ -32,6 +32,7 @@ from probes.logit_lens.names import (
     VA_SUM,
     VA_UNIFORM,
     WHS,
+    WHS_BUT_FIRST,
     reciprocal,
 )
 from valens.layers.layer_set import LayerSet
@@ -41,7 +42,18 @@ from valens.statistics.cross_fit import CrossFit, compare_cross_fits, cross_fit
 if TYPE_CHECKING:
     from probes.logit_lens.prefixes import Continuations
 
-PAIRS = ((VA, LHS), (VA, WHS), (VA, UNIGRAM), (VA_UNIFORM, LHS), (VA_SUM, LHS), (VA_SUM, UNIGRAM), (WHS, LHS))
+PAIRS = (
+    (VA, LHS),
+    (VA, WHS),
+    (VA, WHS_BUT_FIRST),
+    (VA, UNIGRAM),
+    (VA_UNIFORM, LHS),
+    (VA_SUM, LHS),
+    (VA_SUM, UNIGRAM),
+    (WHS, LHS),
+    (WHS_BUT_FIRST, LHS),
+    (WHS_BUT_FIRST, WHS),
+)
 
 Ranks = Int[np.ndarray, "document representation norm layer prefix offset"]
 """Every document's `probes.logit_lens.ranks.TextRanks`."""
