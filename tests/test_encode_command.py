@@ -152,3 +152,43 @@ def test_a_set_at_the_same_depths_is_called_a_guess(shell: Shell) -> None:
     refused = shell("transfer-layers", "37", "--from", 36, "--to", 28)
     assert (refused.code, refused.out) == (2, "")
     assert "layers 1..36; 37 was asked for" in refused.err
+
+
+def test_post_is_fitted_on_other_texts_and_kept_beside_the_vectors(
+    shell: Shell, tiny_folder: Path, texts: Path
+) -> None:
+    Path("fit").mkdir()
+    for number in range(8):
+        Path(f"fit/{number}.txt").write_text(f"w{20 + number} w{30 + 2 * number} w{60 - number}")
+    words = ("encode", texts, "--model", tiny_folder, "--layers", "2,3")
+    said = shell(*words, "--post", "standardised", "--fit", "fit", "--out", "after.npy")
+    assert (said.code, said.err) == (0, "")
+    model = valens.load(str(tiny_folder))
+    others = valens.encode(model, valens.corpus("fit"), layers="2,3").astype(float)
+    plain = valens.encode(model, LINES, layers="2,3")
+    wanted = (plain - others.mean(axis=0)) / others.std(axis=0)
+    np.testing.assert_allclose(np.load("after.npy"), wanted, rtol=1e-4, atol=1e-4)
+    with np.load("after.post.npz") as kept:
+        np.testing.assert_allclose(kept["offset"], others.mean(axis=0), rtol=1e-6, atol=1e-7)
+        assert '"name": "standardised"' in str(kept["about"])
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--post", "abtt-1", "--out", "x.npy"), "--post, --fit and --out go together"),
+        (("--post", "zca", "--fit", "fit", "--out", "x.npy"), "no post-processing 'zca'"),
+        (("--post", "whitened-4", "--fit", "fit", "--out", "x.npy"), "is fitted on 17 texts or more; there are 1"),
+        (("--post", "centred", "--fit", "same", "--out", "x.npy"), "1 of the 2 texts of same to fit on are evaluated"),
+    ],
+    ids=["no fit", "unknown", "few", "the same text"],
+)
+def test_post_that_cannot_be_fitted_is_refused(shell, tiny_folder, texts, options, says) -> None:
+    for folder, lines in (("fit", ["w5 w60"]), ("same", ["w61 w5", "W9  w10."])):
+        Path(folder).mkdir()
+        for number, line in enumerate(lines):
+            Path(f"{folder}/{number}.txt").write_text(line)
+    said = shell("encode", texts, "--model", tiny_folder, "--layers", "2,3", *options)
+    assert said.code == 2
+    assert says in " ".join(said.err.split())
+    assert not Path("x.npy").exists()

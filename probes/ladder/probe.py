@@ -24,12 +24,12 @@ from probes.ladder.section import QUESTION
 from probes.ladder.verdicts import block_table, verdict_table, way_table
 from probes.layers import Layers, layers_of_model
 from valens.corpora.contract import Corpus
-from valens.corpora.duplicates import identity
-from valens.errors import PostprocessingError, ResultError, SelectionError
+from valens.errors import ResultError, SelectionError
 from valens.evaluation.suite_scores import lexical_scores, text_indices
 from valens.evaluation.tfidf import LEXICAL
 from valens.extraction import extract
 from valens.extraction.estimate import Estimate
+from valens.extraction.fitting import check_fit_texts
 from valens.layers.layer_set import LayerSet
 from valens.model.model import Model
 from valens.representations.named import Representation
@@ -99,7 +99,7 @@ class Ladder:
         steps = rungs(sizes.n_kv_heads * sizes.d_head, sizes.d_model, self.draws)
         fit = self.fit or paragraphs()
         indices = text_indices(data)
-        _check_fit(fit, list(indices))
+        check_fit_texts(fit, list(indices))
         reading = extract.plan(
             model,
             [*indices, *fit.texts],
@@ -259,14 +259,3 @@ def ladder(
 def _of_the_paper(model: Model) -> LayerSet | None:
     """Return the set that the paper chose for this model, if any."""
     return LayerSet.parse(model.paper_layers, model.n_layers) if model.paper_layers else None
-
-
-def _check_fit(fit: Corpus, evaluated: Sequence[str]) -> None:
-    """Raise PostprocessingError if a text that is fitted on is evaluated too, but for case, spaces and signs."""
-    known = set(map(identity, evaluated))
-    shared = [text for text in fit.texts if identity(text) in known]
-    if shared:
-        raise PostprocessingError(
-            f"{len(shared)} of the {len(fit.texts):,} texts of {fit.name} to fit on are evaluated too, the first is "
-            f"{shared[0][:40]!r}. Fit on other texts."
-        )

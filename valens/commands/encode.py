@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from valens.errors import ResultError
+from valens.errors import PostprocessingError, ResultError
 from valens.terminal import choices
 from valens.terminal.choices import either
 from valens.terminal.console import waiting
@@ -34,6 +34,9 @@ from valens.terminal.texts import read_every_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from valens.corpora import Corpus
+    from valens.representations.postprocessing import FittedPostprocessing
 
 
 def encode(
@@ -61,6 +64,25 @@ def encode(
             rich_help_panel=INPUT,
         ),
     ] = "VA",
+    post: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What is done to the embeddings: centred, standardised, abtt-3, whitened-64 or pca-64, fitted on --fit.",
+            show_default="nothing",
+            rich_help_panel=CHOOSING,
+        ),
+    ] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CORPUS",
+            help="Texts that --post is fitted on, none of them embedded: a corpus or a path.",
+            autocompletion=choices.corpora,
+            show_default="none",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
     normalize: Annotated[
         bool, typer.Option("--normalize", help="Set every vector to length one.", rich_help_panel=CHOOSING)
     ] = False,
@@ -111,10 +133,13 @@ def encode(
     """
     from rich.console import Console
 
+    from valens.corpora import corpus
     from valens.extraction import embedding
+    from valens.extraction.fitting import check_fit_texts, fit_postprocessing
     from valens.extraction.layers_file import as_chosen, layers_for
     from valens.model.loading import load
     from valens.representations.named import representation as named
+    from valens.representations.postprocessing import Postprocessing
     from valens.store.store import ActivationStore
 
     if out is None and sys.stdout.isatty():
@@ -123,24 +148,47 @@ def encode(
         )
     if out is not None:
         _check_out(out)
+    if (post is None) != (fit is None) or (post is not None and out is None):
+        raise PostprocessingError("--post, --fit and --out go together: what was fitted is kept beside the vectors.")
+    after = None if post is None else Postprocessing.parse(post)
     wanted = as_chosen(named(representation), layers)  # a file that is none is known before a model is loaded for it
     policies = {name: word for name, word in (("bos", bos), ("pool_over", pool_over)) if word is not None}
     wanted = replace(wanted, prompt=replace(wanted.prompt, **policies))
     lines = read_every_line(texts)
+    fit_texts = None if fit is None else corpus(fit)
+    if fit_texts is not None:
+        check_fit_texts(fit_texts, lines)
     activations = None if store is None else ActivationStore(store, check=check)
     with waiting(Console(stderr=True), f"Loading {model}"):
         loaded = load(model, device=device, dtype=dtype, attn_implementation=attn_implementation, revision=revision)
+    chosen = layers_for(loaded, wanted, layers)
+    fitted = None
+    if after is not None and fit_texts is not None:
+        after.check(len(fit_texts.texts), loaded.sizes.width(wanted.reading.stream))
+        fitted = fit_postprocessing(
+            loaded,
+            after,
+            fit_texts,
+            representation=wanted,
+            layers=chosen,
+            store=activations,
+            max_tokens=max_tokens,
+            on_long=on_long,
+        )
     vectors = embedding.encode(
         loaded,
         lines,
         representation=wanted,
-        layers=layers_for(loaded, wanted, layers),
+        layers=chosen,
         store=activations,
         max_tokens=max_tokens,
         on_long=on_long,
+        postprocessing=fitted,
         normalize=normalize,
     )
     _write(vectors, out)
+    if fitted is not None and fit_texts is not None and out is not None:
+        _write_fit(fitted, fit_texts, out.with_suffix(".post.npz"))
 
 
 def _check_out(out: Path) -> None:
@@ -162,6 +210,19 @@ def _write(vectors: NDArray, out: Path | None) -> None:
         _to_standard_output(content.getbuffer())
     else:
         atomic.replace(out, lambda path: path.write_bytes(content.getbuffer()))
+
+
+def _write_fit(fitted: FittedPostprocessing, fit: Corpus, path: Path) -> None:
+    """Keep what was fitted: `offset` and `matrix`, and in `about`, as JSON, on which texts."""
+    import numpy as np
+
+    from valens.files import atomic
+    from valens.files.strict_json import to_json
+
+    content = io.BytesIO()
+    about = to_json({"name": fitted.name, "texts": fitted.n_texts, "corpus": fit.facts()})
+    np.savez(content, offset=fitted.offset, matrix=fitted.matrix, about=np.array(about))
+    atomic.replace(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
 
 
 def _to_standard_output(content: memoryview) -> None:

@@ -19,6 +19,7 @@ from valens.metrics import l2_normalize
 from valens.model.model import Model
 from valens.representations.named import VA, Representation
 from valens.representations.named import representation as named
+from valens.representations.postprocessing import FittedPostprocessing
 from valens.representations.readings import Reading
 from valens.store.store import ActivationStore
 
@@ -35,6 +36,7 @@ def encode(
     store: ActivationStore | str | Path | None = None,
     max_tokens: int | None = None,
     on_long: str = "truncate",
+    postprocessing: FittedPostprocessing | None = None,
     normalize: bool = False,
 ) -> Float[np.ndarray, "text d"]:
     """Embed texts: average the vectors of each text over a layer set.
@@ -52,7 +54,8 @@ def encode(
             layers. None: nothing is kept.
         max_tokens: how many tokens of a text are read; None: 512, or the model's context where that is shorter.
         on_long: what is done with a longer text: `truncate` keeps its beginning, `error` raises PromptError.
-        normalize: whether every embedding is scaled to length 1.
+        postprocessing: what is done to the embeddings, fitted on other texts by `fit_postprocessing`; None: nothing.
+        normalize: whether every embedding is scaled to length 1, in the end.
 
     Returns:
         The embeddings [text, d] in float32, in the order of the texts. For VA, d is n_kv_heads · d_head; for HS, d_model.
@@ -63,6 +66,7 @@ def encode(
         RepresentationError: a representation that does not exist.
         PromptError: a single string, an empty text, or a limit that the model cannot read.
         StoreError: a store that cannot be read or written.
+        PostprocessingError: a post-processing that was fitted on embeddings of another width.
 
     """
     asked = as_chosen(named(representation) if isinstance(representation, str) else representation, layers)
@@ -82,6 +86,8 @@ def encode(
             ).run()
             parts.append(averaged(extraction, asked.reading, layer_set))
     vectors = np.concatenate(parts)
+    if postprocessing is not None:
+        vectors = postprocessing(vectors)
     return l2_normalize(vectors).astype(np.float32) if normalize else vectors
 
 
