@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import re
@@ -107,6 +108,12 @@ def sweep(run: Run, folder: Path, store: Path) -> Run:
 def without_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing is half the time of a sweep this small."""
     monkeypatch.setattr("valens.plotting.style.save_figure", lambda *_: [])
+
+
+def test_a_command_looks_for_circles_of_objects_rarely(run: Run) -> None:
+    """Python's own threshold takes a quarter of the time of loading a GGUF file."""
+    run("--version")
+    assert gc.get_threshold()[0] >= 50_000
 
 
 # --- what a sweep leaves and says -------------------------------------------------------------------------------------

@@ -242,6 +242,24 @@ def test_layers_evaluated_apart_are_stacked(task, vectors):
         assert np.allclose(split.replicates, whole.replicates, atol=1e-12, equal_nan=True)
 
 
+@each_task
+def test_scores_by_span_are_the_same_where_rounding_decides_nothing(task, vectors):
+    wide = np.concatenate([vectors, 0.1 * vectors[:, ::-1], 0.1 * vectors**2], axis=2)  # as many dimensions as texts
+    plain, found = (evaluate(task, wide, resamples=9, by_span=by_span) for by_span in (False, True))
+    assert found.score == pytest.approx(plain.score, abs=1e-12)
+    assert found.replicates == pytest.approx(plain.replicates, abs=1e-12)
+
+
+def test_resamples_are_drawn_once_and_cannot_be_changed():
+    bootstrap = Bootstrap(20, 3, 10)
+    counts = bootstrap.counts(7)
+    assert np.array_equal(counts, bootstrap.draw(7))
+    assert Bootstrap(20, 3, 10).counts(7) is counts
+    assert not np.array_equal(Bootstrap(20, 4, 10).counts(7), counts)
+    with pytest.raises(ValueError, match="read-only"):
+        counts[0, 0] = 1
+
+
 # --- what every evaluation promises -----------------------------------------------------------------------------------
 
 

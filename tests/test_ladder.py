@@ -12,7 +12,7 @@ import tiny
 import torch
 from scipy import stats
 from shell import Shell, shell, tiny_folder  # noqa: F401
-from small_suite import RETRIEVAL, STS, SUITE, TEXTS
+from small_suite import CLASSIFICATION, RETRIEVAL, STS, SUITE, TEXTS
 from tiny import one_thread  # noqa: F401
 
 from probes.catalogue import read_result
@@ -27,6 +27,7 @@ from valens.evaluation.suite_scores import FIRST, SECOND
 from valens.extraction.capture import Batch, capturing
 from valens.layers.layer_set import LayerSet
 from valens.layers.sites import Stream
+from valens.metrics import classifiers
 from valens.model import loading
 from valens.model.model import Model
 from valens.representations import prompts
@@ -341,3 +342,12 @@ def test_the_command_says_the_verdict_and_a_second_run_reads_nothing(shell: Shel
     again = read_result("out")
     assert isinstance(again, LadderResult)
     assert {"ladder.png", "ladder.pdf"} <= {path.name for path in Path("out").iterdir()}
+
+
+def test_classifiers_are_fitted_in_the_span_of_their_texts(model, tmp_path, monkeypatch) -> None:
+    """The ladder's scores compare with each other only, and would take twice as long otherwise."""
+    fitted = []
+    own = classifiers.labels_by_span
+    monkeypatch.setattr(classifiers, "labels_by_span", lambda *given: fitted.append(1) or own(*given))
+    ladder(model, Suite("one", (CLASSIFICATION,)), store=tmp_path, **SETTINGS)
+    assert fitted

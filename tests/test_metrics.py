@@ -14,7 +14,7 @@ from sklearn.metrics.pairwise import paired_cosine_distances
 from threadpoolctl import threadpool_limits
 
 from valens import metrics
-from valens.metrics import search, workers
+from valens.metrics import logistic, search, workers
 
 EXACT = 1e-12  # float64, a few hundred terms
 
@@ -215,6 +215,17 @@ def test_clusters_are_those_of_a_fit_for_each_draw(rng):
     assert np.array_equal(clusters[1, 2], alone)
 
 
+def test_clusters_by_span_are_the_same(rng):
+    """Distances are, whatever the basis; more dimensions than texts, and fewer."""
+    for d in (8, 70):
+        vectors = (3 + rng.normal(size=(2, 30, d))).astype(np.float32)
+        draws = list(metrics.cluster_draws(30, 50, 3))
+        plain, turned = (
+            metrics.clustered(vectors, draws, n_clusters=[4] * 3, by_span=by_span) for by_span in (False, True)
+        )
+        assert np.array_equal(plain, turned)
+
+
 # --- classification ---------------------------------------------------------------------------------------------------
 
 
@@ -241,6 +252,41 @@ def test_labels_are_those_of_a_fit_for_each_draw(rng):
         alone = LogisticRegression(max_iter=100).fit(train[1][draws[2]], labels[draws[2]]).predict(test[1])
     assert given_labels.shape == (2, 3, 9)
     assert np.array_equal(given_labels[1, 2], alone)
+
+
+@pytest.mark.parametrize("names", ["ab", "abcde"])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 30.0])
+def test_labels_by_span_are_scikit_learns(rng, names, scale):
+    """More dimensions than texts and fewer; a fit that is flat from the start, one that converges and one that does not."""
+    labels = np.array(list(names) * 8)
+    for d in (12, 90):
+        centres = rng.normal(size=(len(names), d))[np.arange(len(labels)) % len(names)]
+        train = scale * np.stack([centres + rng.normal(size=centres.shape) for _ in range(2)])
+        test = scale * rng.normal(size=(2, 1000, d))
+        draws = metrics.training_draws(labels.tolist(), 5, experiments=3)
+        same = metrics.classified(train, labels, test, draws, by_span=True) == metrics.classified(
+            train, labels, test, draws
+        )
+        assert same.mean() > 0.999
+
+
+@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
+@pytest.mark.parametrize(("decades", "steps"), [(0, None), (3, None), (4, 100)])
+def test_weights_in_a_span_are_scikit_learns_turned(rng, decades, steps):
+    """Stopped by the slope, or after 100 steps: then as near as scikit-learn's are after the texts change places."""
+    train, labels = rng.normal(size=(40, 90)) * np.logspace(0, decades, 90), np.array(list("abcd") * 10)
+
+    def scikit_learns(order):
+        fit = LogisticRegression(max_iter=100).fit(train[order], labels[order])
+        assert fit.n_iter_[0] == 100 if steps else fit.n_iter_[0] < 100
+        return np.column_stack([fit.coef_, fit.intercept_])
+
+    wanted = scikit_learns(np.arange(40))
+    basis, triangle = np.linalg.qr(train.T)
+    weights = logistic.Loss(triangle.T, labels == np.unique(labels)[:, None], basis).least()
+    found = np.column_stack([weights[:, :-1] @ basis.T, weights[:, -1]])
+    rounding = max(np.abs(scikit_learns(rng.permutation(40)) - wanted).max() for _ in range(4))
+    assert np.abs(found - wanted).max() < max(1e-7 * np.abs(wanted).max(), 3 * rounding)
 
 
 def test_only_the_expected_warning_is_kept_back(rng):

@@ -52,6 +52,20 @@ def test_pca_keeps_the_distances_of_the_first_components():
     np.testing.assert_allclose(gram, wanted @ wanted.T, rtol=1e-3, atol=1e-3)
 
 
+def test_components_of_fewer_texts_than_dimensions_are_scikit_learns_with_their_signs():
+    fit, other = (rng.normal(size=(n, 40)) @ np.diag(np.logspace(0, -2, 40)) + 3 for n in (15, 4))
+    wanted = PCA(5, svd_solver="full").fit(fit).transform(other)
+    np.testing.assert_allclose(after("pca-5", other, fit), wanted, atol=1e-6)
+
+
+def test_texts_that_repeat_have_directions_all_the_same():
+    """Two different texts have one direction; the others are any, at right angles to it and to each other."""
+    fit = np.repeat(rng.normal(size=(2, 40)), 4, axis=0)
+    top = Postprocessing("pca", 3).fit(fit).matrix
+    np.testing.assert_allclose(top.T @ top, np.eye(3), atol=1e-9)
+    assert abs(top[:, 0] @ (fit[0] - fit[-1])) == pytest.approx(np.linalg.norm(fit[0] - fit[-1]))
+
+
 def test_whitened_has_no_covariance_left():
     many = (rng.normal(size=(50_000, 6)) @ MIXED).astype(np.float32)
     white = after("whitened-4", many, many)

@@ -5,6 +5,7 @@ Commands read their options and leave the work to the modules; heavy imports wai
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -46,6 +47,9 @@ KEEP, LOOK = "Read and keep vectors", "Look at models, texts and results"
 
 _INTERRUPTED = 130
 """The exit code that typer makes of Ctrl-C."""
+
+_OBJECTS = 50_000
+"""New objects before Python looks for circles among them. Its default takes a quarter of the time of loading a model."""
 
 
 def _show_version(wanted: bool) -> bool:
@@ -90,6 +94,7 @@ _add(LOOK, "overlap", overlap, "valens overlap paper mteb:STS15@test --data-root
 def main() -> None:
     """Run the command line; what a user can fix is one line on standard error and exit code 2."""
     errors = Console(stderr=True)
+    gc.set_threshold(_OBJECTS, *gc.get_threshold()[1:])
     try:
         code = app(prog_name="valens", standalone_mode=False)
     except (ValensError, Misuse) as error:

@@ -54,6 +54,7 @@ class Setting:
             resamples=self.resamples,
             resamples_of_splits=min(self.resamples, _SPLIT_RESAMPLES),
             seed=self.seed,
+            by_span=True,
         )
 
 

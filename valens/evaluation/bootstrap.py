@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -15,6 +16,9 @@ from valens.statistics import percentile_interval, resample_counts, split_units
 
 _LARGEST_GROUP = 0.05
 """Groups of pairs are resampled if none holds more than this share of the pairs, so that there are 20 or more."""
+
+_KEPT = 500_000
+"""Counts are kept for the next call if they are no more than so many: a few megabytes."""
 
 _RUNS = 2
 """What is added to the seed to resample runs: 0 and 1 are the units of the first and the second split."""
@@ -64,7 +68,12 @@ class Bootstrap:
     resamples_of_splits: int = 0
 
     def counts(self, n: int) -> Int[np.ndarray, "resample n"]:
-        """Draw resamples of all units; with splits, then for each the split itself and its resamples."""
+        """Draw resamples of all units; with splits, then for each the split itself and its resamples. Read-only."""
+        few = n * (self.resamples + 2 * self.resamples_of_splits) <= _KEPT
+        return _kept_counts(self, n) if few else self.draw(n)
+
+    def draw(self, n: int) -> Int[np.ndarray, "resample n"]:
+        """Draw what `counts` returns."""
         drawn = resample_counts(n, self.resamples, self.seed)
         if not self.resamples_of_splits:
             return drawn
@@ -95,6 +104,14 @@ class Bootstrap:
         whole, split = self.resamples, 1 + self.resamples_of_splits
         splits = [slice(whole, whole + split), slice(whole + split, whole + 2 * split)]
         return [slice(0, whole), *(splits if self.resamples_of_splits else [])]
+
+
+@lru_cache(maxsize=8)
+def _kept_counts(bootstrap: Bootstrap, n: int) -> Int[np.ndarray, "resample n"]:
+    """Return the counts, drawn once for all calls on tasks of this size: many layers are often scored in several calls."""
+    counts = bootstrap.draw(n)
+    counts.setflags(write=False)
+    return counts
 
 
 def mean_of_units(scores: Float[np.ndarray, "layer n"], unit: str, sample: str, bootstrap: Bootstrap) -> Evaluation:

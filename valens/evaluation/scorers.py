@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -63,24 +64,31 @@ def _reranking(task: Reranking, vectors: Float[np.ndarray, "layer text d"], boot
 
 
 def _classification(
-    task: Classification, vectors: Float[np.ndarray, "layer text d"], bootstrap: Bootstrap
+    task: Classification,
+    vectors: Float[np.ndarray, "layer text d"],
+    bootstrap: Bootstrap,
+    *,
+    by_span: bool = False,
 ) -> Evaluation:
     labels, rows = np.array(task.labels), np.array(task.rows)
     learnt, draws = training_items(task)
     test = list(task.test)
-    given = metrics.classified(vectors[:, rows[learnt]], labels[learnt], vectors[:, rows[test]], draws)
+    train, unseen = vectors[:, rows[learnt]], vectors[:, rows[test]]
+    given = metrics.classified(train, labels[learnt], unseen, draws, by_span=by_span)
     return mean_of_runs(
         given == labels[test], shared_part(draws), "text", "share of the runs that label a text right", bootstrap
     )
 
 
-def _clustering(task: Clustering, vectors: Float[np.ndarray, "layer text d"], bootstrap: Bootstrap) -> Evaluation:
+def _clustering(
+    task: Clustering, vectors: Float[np.ndarray, "layer text d"], bootstrap: Bootstrap, *, by_span: bool = False
+) -> Evaluation:
     n_texts, rows = len(task.texts), np.array(task.rows)
     names, labels = np.unique(task.labels, return_inverse=True)
     draws, n_clusters = clustering_items(task)
     texts = [rows[draw] for draw in draws]
-    clusters = metrics.clustered(vectors, texts, n_clusters=n_clusters, batch_size=task.batch_size)
-    counts = np.vstack([np.ones(n_texts, dtype=int), bootstrap.counts(n_texts)])
+    clusters = metrics.clustered(vectors, texts, n_clusters=n_clusters, batch_size=task.batch_size, by_span=by_span)
+    counts = np.vstack([np.ones(n_texts), bootstrap.counts(n_texts)]).T.copy()
     values = np.array(
         [
             [
@@ -109,18 +117,23 @@ SCORERS: dict[type, Callable[..., Evaluation]] = {
     Clustering: _clustering,
     Classification: _classification,
 }
+SCORERS_BY_SPAN = SCORERS | {
+    Clustering: partial(_clustering, by_span=True),
+    Classification: partial(_classification, by_span=True),
+}
+"""The same, in fewer dimensions where there are fewer texts; not to the last bit."""
 
 
 def _v_measures(
     labels: Int[np.ndarray, " draw"],
     clusters: Int[np.ndarray, " draw"],
     texts: Int[np.ndarray, " draw"],
-    counts: Int[np.ndarray, "resample text"],
+    counts: Float[np.ndarray, "text resample"],
     n_labels: int,
 ) -> Float[np.ndarray, " resample"]:
     """Return the V-measure of one experiment's draws, each counting as often as its text is in the resample."""
     n_clusters = int(clusters.max()) + 1
     cells = csr_array(
-        (np.ones(len(texts)), (labels * n_clusters + clusters, texts)), shape=(n_labels * n_clusters, counts.shape[1])
+        (np.ones(len(texts)), (labels * n_clusters + clusters, texts)), shape=(n_labels * n_clusters, len(counts))
     )
-    return metrics.v_measure((cells @ counts.T).T.reshape(len(counts), n_labels, n_clusters))
+    return metrics.v_measure((cells @ counts).T.reshape(-1, n_labels, n_clusters))

@@ -58,6 +58,7 @@ def suite_scores(
     resamples: int,
     resamples_of_splits: int,
     seed: int,
+    by_span: bool = False,
 ) -> Scores:
     """Score rows of vectors on every task of a suite.
 
@@ -68,6 +69,7 @@ def suite_scores(
         resamples: how many bootstrap replicates a score gets.
         resamples_of_splits: how many the scores on either split of a task's units get; 0 makes no splits.
         seed: draws resamples and splits.
+        by_span: for scores that are compared with each other only; see `evaluate`.
 
     Returns:
         The scores, a row for each row of vectors; without the numbers that they are made of.
@@ -76,7 +78,9 @@ def suite_scores(
     evaluations = []
     for task in suite.tasks:
         of_task = vectors[:, [indices[text] for text in task.texts]]
-        scored = evaluate(task, of_task, resamples=resamples, resamples_of_splits=resamples_of_splits, seed=seed)
+        scored = evaluate(
+            task, of_task, resamples=resamples, resamples_of_splits=resamples_of_splits, seed=seed, by_span=by_span
+        )
         evaluations.append((task, replace(scored, samples=None)))
     return Scores(tuple(evaluations))
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
-_RESAMPLES = 64
-_STEPS = 50
-"""For speed alone: so many resamples fit into the processor's cache, and running sums are taken in blocks of so many."""
+_NUMBERS = 200_000
+_FEWEST, _MOST = 64, 192
+_STEPS = 25
+"""For speed alone: resamples of so many numbers, within these bounds, fit into the processor's cache, and running sums are
+taken in blocks of so many."""
 
 
 def spearman(
@@ -31,14 +33,15 @@ def weighted_spearman(
     orders = [_ties(values) for values in predicted]
     gold_order, gold_starts = _ties(gold)
     result = np.empty((len(predicted), len(weights)))
-    for start in range(0, len(weights), _RESAMPLES):
-        mass = np.ascontiguousarray(weights[start : start + _RESAMPLES].T, dtype=np.float64)
+    n_together = min(max(_NUMBERS // len(gold), _FEWEST), _MOST)
+    for start in range(0, len(weights), n_together):
+        mass = np.ascontiguousarray(weights[start : start + n_together].T, dtype=np.float64)
         groups = np.add.reduceat(mass[gold_order], gold_starts, axis=0)
         rank = np.cumsum(groups, axis=0) - (groups + groups.sum(axis=0)) / 2
         weighted_rank = np.empty_like(mass)
         weighted_rank[gold_order] = np.repeat(rank, np.diff(gold_starts, append=len(gold)), axis=0)
         weighted_rank *= mass
-        result[:, start : start + _RESAMPLES] = list(_correlations(orders, mass, weighted_rank, _spread(groups)))
+        result[:, start : start + n_together] = list(_correlations(orders, mass, weighted_rank, _spread(groups)))
     return result
 
 
