@@ -53,7 +53,7 @@ def segment_matching(
     data_root: DataRoot = None,
     limit: Limit = None,
     near_duplicates: NearDuplicates = None,
-    representations: Representations = "VA,HS",
+    representations: Representations = "VA,HS,HS-but-first",
     device: Device = "auto",
     dtype: Dtype = "float32",
     attn_implementation: AttnImplementation = "auto",
