@@ -160,9 +160,11 @@ def test_two_sweeps_are_drawn_side_by_side_each_with_its_own_set() -> None:
     found = read_result(SWEEP)
     figures = module("figure3").draw([found, replace(found, table=found.table.assign(model="larger"))], "two")
     titles = [axis.get_title(loc="left") for axis in figures["figure3"].axes]
-    assert titles == ["VA · smollm2-135m", "VA · larger", "HS · smollm2-135m", "HS · larger"]
+    names = [name for name in ("VA", "HS", "HS-but-first") for _ in range(2)]
+    models = ["smollm2-135m", "larger"] * 3
+    assert titles == [f"{name} · {model}" for name, model in zip(names, models, strict=True)]
     shaded = [{patch.get_x() + 0.5 for patch in axis.patches} for axis in figures["figure3"].axes]
-    assert shaded == [set(found.choices[name].layers) for name in ("VA", "VA", "HS", "HS")]
+    assert shaded == [set(found.choices[name].layers) for name in names]
 
 
 def test_stored_results_of_a_kind_must_be_there(tmp_path: Path) -> None:

@@ -144,8 +144,8 @@ def test_it_runs_on_a_model_of_the_reader_s(
 # --- what is committed ------------------------------------------------------------------------------------------------
 
 
-def test_there_are_six() -> None:
-    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]
+def test_there_are_seven() -> None:
+    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06", "07"]
 
 
 @each_notebook

@@ -2,6 +2,7 @@
 
     make bench                                     everything, about ten minutes on two cores
     python tests/benchmarks/capture.py --quick     the comparisons of a single pass
+    python tests/benchmarks/capture.py --ladder    only what the ladder reads, in processor time
 
 Each round times ours and the rival one after the other on the same batch; the table gives the median, the smallest and
 the largest of the rounds' ratios. Below 1 means that valens takes less time than the rival.
@@ -24,12 +25,14 @@ from typing import ClassVar
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
-from measuring import Line, peak_memory, rounds, seconds, show
+from measuring import Line, peak_memory, processor_seconds, rounds, seconds, show
 from transformers import AutoModelForCausalLM, GgufConfig, PreTrainedModel
 from transformers.utils import logging as hf_logging
 
+from probes.ladder.rungs import rungs
 from valens.corpora import lee
 from valens.extraction.capture import Batch, capturing
+from valens.extraction.doubts import with_measures
 from valens.extraction.extract import plan
 from valens.layers.sites import Site, Stream
 from valens.model.catalog import locate
@@ -37,6 +40,7 @@ from valens.model.loading import load
 from valens.model.model import Model
 from valens.representations.named import HS, VA
 from valens.representations.prompts import Tokens, tokenize
+from valens.representations.readings import Reading
 from valens.store.shards import row_of
 from valens.store.store import ActivationStore, Collection
 
@@ -159,8 +163,8 @@ def cosines(one: Model, other: Model, batch: Batch) -> list[float]:
     return [float(torch.cosine_similarity(found[0][reading], found[1][reading], dim=-1).min()) for reading in READINGS]
 
 
-def ours(model: Model, batch: Batch) -> None:
-    with capturing(model, READINGS) as read:
+def ours(model: Model, batch: Batch, readings: Sequence[Reading] = READINGS) -> None:
+    with capturing(model, readings) as read:
         read(batch)
 
 
@@ -173,6 +177,23 @@ def single_pass(model: Model, bare: PreTrainedModel, repeats: int) -> Iterator[L
     yield Line("capture, 8 × 256 tokens", "(b) output_hidden_states + v_proj hooks, pooled after", against, "≤ 0.97")
     against = rounds(lambda: ours(model, batch), lambda: cached_by_the_bridge(model, batch), repeats)
     yield Line("capture, 8 × 256 tokens", "(c) TransformerBridge.run_with_cache, filtered", against, "≤ 0.70")
+
+
+def of_the_ladder(model: Model, bare: PreTrainedModel, repeats: int) -> Iterator[Line]:
+    """Ratios of all that the ladder reads, in processor time: what other jobs do to the clock is ten times as large."""
+    sizes = model.sizes
+    steps = rungs(sizes.n_kv_heads * sizes.d_head, sizes.d_model, 1)
+    readings = with_measures(list(dict.fromkeys(rung.reading for rung in steps)))
+    for texts, tokens in ((8, 256), (4, 96)):
+        batch = batch_of(texts, tokens)
+        against = rounds(
+            lambda batch=batch: ours(model, batch, readings),
+            lambda batch=batch: body(bare, batch),
+            repeats,
+            clock=processor_seconds,
+        )
+        what = f"the ladder's {len(readings)} readings, {texts} × {tokens} tokens"
+        yield Line(what, "(a) bare Hugging Face body, SDPA", against, "≤ 1.15")
 
 
 def many_passes(model: Model, bare: PreTrainedModel, repeats: int) -> Iterator[Line]:
@@ -209,12 +230,15 @@ def facts(model: Model, repeats: int) -> Iterator[Line]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="only the comparisons of a single pass")
+    parser.add_argument("--ladder", action="store_true", help="only what the ladder reads")
     parser.add_argument("--repeats", type=int, default=7, help="rounds after one that warms up")
     arguments = parser.parse_args()
     hf_logging.disable_progress_bar()
     model, bare = load(NAME), bare_model()
-    makers = [single_pass(model, bare, arguments.repeats)]
-    if not arguments.quick:
+    makers = [of_the_ladder(model, bare, arguments.repeats)]
+    if not arguments.ladder:
+        makers += [single_pass(model, bare, arguments.repeats)]
+    if not arguments.ladder and not arguments.quick:
         makers += [many_passes(model, bare, arguments.repeats), facts(model, arguments.repeats)]
     show(f"{NAME}, {torch.get_num_threads()} threads, torch {torch.__version__}", chain.from_iterable(makers))
 
