@@ -11,7 +11,6 @@ from probes.command import ModelOptions, run_probe
 from valens.terminal.options import (
     CHOOSING,
     DEFAULT_STORE,
-    INPUT,
     AsJson,
     AttnImplementation,
     Bos,
@@ -20,6 +19,7 @@ from valens.terminal.options import (
     Device,
     DryRun,
     Dtype,
+    FitCorpus,
     MaxTokens,
     ModelName,
     Out,
@@ -44,15 +44,7 @@ def ladder(
     data_root: DataRoot = None,
     strict: Strict = False,
     limit: TaskLimit = None,
-    fit: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CORPUS",
-            help="Texts to fit post-processing on, none of them in the suite: a corpus or a path.",
-            show_default="300 paragraphs of Wikipedia",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
+    fit: FitCorpus = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
     attn_implementation: AttnImplementation = "auto",
@@ -86,7 +78,7 @@ def ladder(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Tell how much of the lead of values is pooling.
+    """Tell values from pooling.
 
     Every step from the mean of hidden states to the mean of values is scored, and every fix of either, on the same texts
     from one pass: tokens of one length, without the first, without sinks, standardised, without principal directions. What

@@ -57,6 +57,7 @@ def shares_closed(ways: pd.DataFrame, *, width: Width = "two") -> Figure:
             part = rows[rows.way == way].set_index("representation").loc[names[::-1]]
             _shares(axis, part)
             axis.set_xlabel("share")
+            axis.set_ylabel("fix")
         head(
             figure,
             ["How much of the gap from HS (0) to VA (1) does a fix of hidden states close? Bars: 95 % intervals"],

@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 
 from probes.command import ModelOptions, run_probe
-from valens.terminal import choices
 from valens.terminal.options import (
     DEFAULT_STORE,
     INPUT,
@@ -26,6 +25,7 @@ from valens.terminal.options import (
     ModelName,
     NearDuplicates,
     Out,
+    ParagraphsOrCorpus,
     PoolOver,
     Resamples,
     Revision,
@@ -39,16 +39,7 @@ def sinks(
     *,
     model: ModelName = "smollm2-135m",
     revision: Revision = None,
-    corpus: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CORPUS",
-            help="Texts of many lengths: a corpus or a path.",
-            autocompletion=choices.corpora,
-            show_default="paragraphs of Wikipedia",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
+    corpus: ParagraphsOrCorpus = None,
     field: Field = None,
     data_root: DataRoot = None,
     limit: Annotated[
@@ -69,7 +60,7 @@ def sinks(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look for attention sinks, and for means that are one token.
+    """Look for attention sinks.
 
     At every layer: how long the first and the longest token are beside the others, how much of a mean they make, massive
     activations, heads that attend to the first token, and whether the cosine of two texts follows their lengths.

@@ -25,6 +25,7 @@ from valens.terminal.options import (
     Check,
     Device,
     Dtype,
+    FitCorpus,
     MaxTokens,
     ModelName,
     OnLong,
@@ -73,16 +74,7 @@ def encode(
             rich_help_panel=CHOOSING,
         ),
     ] = None,
-    fit: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CORPUS",
-            help="Texts that --post is fitted on, none of them embedded: a corpus or a path.",
-            autocompletion=choices.corpora,
-            show_default="none",
-            rich_help_panel=INPUT,
-        ),
-    ] = None,
+    fit: FitCorpus = None,
     normalize: Annotated[
         bool, typer.Option("--normalize", help="Set every vector to length one.", rich_help_panel=CHOOSING)
     ] = False,

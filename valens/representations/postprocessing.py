@@ -108,9 +108,8 @@ class Postprocessing:
 
     def check(self, n: int, d: int) -> None:
         """Raise PostprocessingError unless it can be fitted on `n` embeddings of `d` numbers."""
-        needed = {"abtt": self.number + 1, "pca": self.number + 1, "whitened": max(d, self.number) + 1}.get(
-            self.kind, _FEWEST
-        )
+        components = self.number + 1
+        needed = {"abtt": components, "pca": components, "whitened": d + 1, "random": 0}.get(self.kind, _FEWEST)
         if n < needed:
             raise PostprocessingError(
                 f"{self} of embeddings with {d} numbers is fitted on {needed} texts or more; there are {n}. Give more "

@@ -52,6 +52,29 @@ CorpusName = Annotated[
         rich_help_panel=INPUT,
     ),
 ]
+_CORPUS_HELP = f"{either([*choices.CORPORA, 'a path'])}: a folder of .txt, or .jsonl(.gz), .json or .parquet."
+ParagraphsOrCorpus = Annotated[
+    str | None,
+    typer.Option(
+        "--corpus",
+        metavar="CORPUS",
+        help=_CORPUS_HELP,
+        autocompletion=choices.corpora,
+        show_default="300 paragraphs of Wikipedia",
+        rich_help_panel=INPUT,
+    ),
+]
+FitCorpus = Annotated[
+    str | None,
+    typer.Option(
+        "--fit",
+        metavar="CORPUS",
+        help="Texts that post-processing is fitted on, none of them read for anything else: a corpus or a path.",
+        autocompletion=choices.corpora,
+        show_default="none, or 300 paragraphs of Wikipedia",
+        rich_help_panel=INPUT,
+    ),
+]
 DataRoot = Annotated[
     Path | None,
     typer.Option(
