@@ -21,8 +21,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TOKENIZERS_PARALLELISM := false
 
 # What is computed, rather than how it is told: the tests whose numbers hang on the processor.
-NUMERIC := anisotropy attn_implementations capture cross_fit embedding evaluation ladder layer_sweep logit_lens measures \
-  metrics models mteb_tasks next_token per_token poolings postprocessing recall restricted_pass segment_matching sinks softmax_probes splits statistics two_nn
+NUMERIC := anisotropy attn_implementations capture cross_fit embedding evaluation layer_sweep logit_lens measures \
+  metrics models mteb_tasks next_token per_token poolings recall restricted_pass segment_matching softmax_probes splits statistics two_nn
 # Other processors, as far as environment variables can stand for them: numbers are summed in another order.
 # OpenBLAS counts for numpy and scikit-learn, ATen and oneDNN for PyTorch.
 KERNELS := sse avx2 one-thread

@@ -42,6 +42,9 @@ READINGS = [Reading(stream, pooling) for stream in PLAIN_STREAMS for pooling in 
 PATTERNS = [Reading(Stream.PATTERN, pooling) for pooling in Pooling if not pooling.sees_vectors]
 NORMED = [Reading(Stream.HIDDEN, pooling, norm=True) for pooling in Pooling if not pooling.sees_vectors]
 
+# Every stream and every pooling, not every pair; all pairs are looked at side by side, with the model's own attention.
+SOME = [reading for reading in READINGS if reading.pooling is Pooling.MEAN or reading.stream is Stream.VALUES]
+
 # One of every stream: axes are checked at each tap, which takes longer than a tiny model's pass.
 FEW = [Reading(stream, Pooling.LAST) for stream in PLAIN_STREAMS]
 
@@ -125,13 +128,14 @@ def distance(found: torch.Tensor, wanted: torch.Tensor) -> float:
 @pytest.mark.parametrize("layout", ["alone", "right", "left"])
 def test_every_stream_is_what_a_bare_forward_computes(architecture, attn_implementation, layout):
     model, _, texts = pair(architecture, attn_implementation)
+    readings = READINGS if (attn_implementation, layout) == ("auto", "right") else SOME
     if layout == "alone":
-        found = [vectors for text in texts for vectors in read(model, READINGS, Batch.of([text]))]
+        found = [vectors for text in texts for vectors in read(model, readings, Batch.of([text]))]
     else:
-        (together,) = read(model, READINGS, Batch.of(texts, left=layout == "left"))
+        (together,) = read(model, readings, Batch.of(texts, left=layout == "left"))
         found = [{key: value[:, [place]] for key, value in together.items()} for place in range(len(texts))]
     for place, vectors in enumerate(found):
-        for reading in READINGS:
+        for reading in readings:
             wanted = expected(architecture, place, reading)
             assert vectors[reading].dtype == torch.float32
             assert distance(vectors[reading][:, 0], wanted) < SAME, (reading, place)
