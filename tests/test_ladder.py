@@ -16,9 +16,10 @@ from small_suite import CLASSIFICATION, RETRIEVAL, STS, SUITE, TEXTS
 from tiny import one_thread  # noqa: F401
 
 from probes.catalogue import read_result
+from probes.ladder.names import HS, NORMED, STEPS, UNIT, VA
 from probes.ladder.probe import Ladder, ladder
 from probes.ladder.result import LadderResult
-from probes.ladder.rungs import HS, NORMED, STEPS, UNIT, VA, Rung, rungs
+from probes.ladder.rungs import Rung, rungs
 from probes.ladder.scores import OWN_LAYER, OWN_SET, RungScores
 from probes.ladder.verdicts import judged, verdict_table, way_table
 from valens.corpora import Corpus

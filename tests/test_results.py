@@ -481,6 +481,17 @@ def test_a_save_that_is_stopped_leaves_no_figures_of_another_result(
         read_result(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["ladder-smollm2-135m", "sinks-paragraphs"])
+def test_ladder_and_sinks_are_read_and_drawn_without_what_models_need(name: str) -> None:
+    program = (
+        "import sys, valens as vl\n"
+        f"found = vl.read_result({str(STORED)!r} + '/{name}')\n"
+        "repr(found), found._repr_html_(), found.plot(), found.section()\n"
+        "assert not {'torch', 'transformers', 'transformer_lens', 'sklearn'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_results_are_read_shown_drawn_and_compared_without_what_models_need() -> None:
     program = (
         "import sys, valens as vl\n"

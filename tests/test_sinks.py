@@ -17,7 +17,7 @@ from shell import Shell, shell, tiny_folder  # noqa: F401
 from tiny import one_thread  # noqa: F401
 
 from probes.catalogue import read_result
-from probes.sinks.measures import (
+from probes.sinks.names import (
     ACTIVATIONS,
     FIRST_IS_LONGEST,
     FIRST_LENGTH,

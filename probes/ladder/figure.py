@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from probes.ladder.rungs import HS, STEPS, VA, of_hidden
+from probes.ladder.names import HS, STEPS, VA, of_hidden
 from valens.errors import ResultError
 from valens.plotting.axes import panels, settle
 from valens.plotting.by_layer import by_layer

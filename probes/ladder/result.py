@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from probes.ladder.names import BEST_HIDDEN, VA
 from probes.ladder.section import section_of, verdict_lines
 from valens.errors import ResultError
 from valens.results.result import Result
@@ -39,7 +40,7 @@ class LadderResult(Result, kind=KIND):
         """way, first, second, task_type, difference, low, high, p, p_holm, first_is, second_is."""
         return self.detail("verdicts")
 
-    def verdict(self, way: str, first: str = "VA", second: str = "best of HS") -> pd.DataFrame:
+    def verdict(self, way: str, first: str = VA, second: str = BEST_HIDDEN) -> pd.DataFrame:
         """Return first − second under one way of choosing layers, a row a task type and the average.
 
         `way` is `half`, `all`, `set`, `own layer` or `own set`. ResultError for what was not compared.

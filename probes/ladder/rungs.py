@@ -11,15 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from probes.ladder.names import HS, NORMED, PCA, RANDOM, UNIT, VA
 from valens.layers.layer_set import LayerSet
 from valens.representations.postprocessing import Postprocessing
 from valens.representations.readings import Reading
-
-HS, UNIT, NORMED, VA = STEPS = ("HS", "HS unit", "normed", "VA")
-"""The four rungs, R0 to R3."""
-
-RANDOM = "normed random"
-PCA = "normed PCA"
 
 
 @dataclass(frozen=True)
@@ -66,15 +61,13 @@ def rungs(values_width: int, d_model: int, draws: int) -> tuple[Rung, ...]:
             RANDOM, steps[2].reading, f"R2 times a random matrix to {values_width} numbers, in place of W_V", matrices
         ),
         Rung(
-            PCA, steps[2].reading, f"R2's first {values_width} principal components", matrices_of("pca", values_width)
+            PCA,
+            steps[2].reading,
+            f"R2's first {values_width} principal components",
+            (Postprocessing("pca", values_width),),
         ),
     )
     return (*steps, *fixes, *controls)
-
-
-def matrices_of(kind: str, number: int = 0) -> tuple[Postprocessing, ...]:
-    """Return one post-processing, as a rung has it."""
-    return (Postprocessing(kind, number),)
 
 
 def _fixes(side: str, stream: str) -> tuple[Rung, ...]:
@@ -85,17 +78,16 @@ def _fixes(side: str, stream: str) -> tuple[Rung, ...]:
         *unit,
         Rung(f"{side} but-first", Reading.parse(f"{stream}/but-first"), "without the first token"),
         Rung(f"{side} unsunk", Reading.parse(f"{stream}/unsunk"), "without tokens 5 times as long as the median token"),
-        Rung(f"{side} standardised", mean, "every dimension at mean 0 and variance 1", matrices_of("standardised")),
-        Rung(f"{side} abtt-1", mean, "without the mean and the first principal direction", matrices_of("abtt", 1)),
-        Rung(f"{side} abtt-3", mean, "without the mean and the first 3 principal directions", matrices_of("abtt", 3)),
+        Rung(
+            f"{side} standardised", mean, "every dimension at mean 0 and variance 1", (Postprocessing("standardised"),)
+        ),
+        Rung(
+            f"{side} abtt-1", mean, "without the mean and the first principal direction", (Postprocessing("abtt", 1),)
+        ),
+        Rung(
+            f"{side} abtt-3",
+            mean,
+            "without the mean and the first 3 principal directions",
+            (Postprocessing("abtt", 3),),
+        ),
     )
-
-
-def of_hidden(names: Iterable[str]) -> list[str]:
-    """Return the rungs that are hidden states, fixed or not: all below the value matrix, the controls apart."""
-    return [name for name in names if name in {HS, NORMED} or name.startswith(f"{HS} ")]
-
-
-def of_values(names: Iterable[str]) -> list[str]:
-    """Return the rungs that are values, fixed or not."""
-    return [name for name in names if name == VA or name.startswith(f"{VA} ")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
-from probes.ladder.rungs import HS, NORMED, STEPS, UNIT, VA, of_hidden
+from probes.ladder.names import BEST_HIDDEN, BEST_VALUES, HS, NORMED, STEPS, UNIT, VA, of_hidden
 from valens.results.formatting import LEVEL, number, probability, with_interval
 from valens.results.section import Figures, Section, pictures_of
 from valens.results.views import View, view
@@ -71,9 +71,9 @@ def verdict_lines(result: Climbed) -> dict[str, str]:
     """Return what is left of the lead of values under each way, both sides pooled as well as they can be."""
     lines = {}
     for way in _ways(result):
-        row = _average_of(result.verdict(way, VA, "best of HS"))
+        row = _average_of(result.verdict(way, VA, BEST_HIDDEN))
         lines[way] = (
-            f"VA − best of HS ({row.second_is}) {with_interval(row.difference, row.low, row.high, signed=True)}"
+            f"{VA} − {BEST_HIDDEN} ({row.second_is}) {with_interval(row.difference, row.low, row.high, signed=True)}"
         )
     return lines
 
@@ -100,12 +100,12 @@ def _findings(result: Climbed, way: str) -> Iterator[str]:
         f"{_capital(WAYS.get(way, way))}: HS {number(bottom.score)}, VA {number(top.score)}; VA − HS is "
         f"{_gap(raw)}. {_closed(scores)}"
     )
-    fixed = _average_of(result.verdict(way, VA, "best of HS"))
-    both = _average_of(result.verdict(way, "best of VA", "best of HS"))
+    fixed = _average_of(result.verdict(way, VA, BEST_HIDDEN))
+    both = _average_of(result.verdict(way, BEST_VALUES, BEST_HIDDEN))
     yield (
         f"{_capital(WAYS.get(way, way))}, VA against hidden states pooled as well as they can be ({fixed.second_is}, chosen "
         f"on the other half): {_gap(fixed)}; with the best fix on both sides ({both.first_is}): {_gap(both)}. "
-        f"{_by_type(result.verdict(way, VA, 'best of HS'))}"
+        f"{_by_type(result.verdict(way, VA, BEST_HIDDEN))}"
     )
 
 

@@ -13,14 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probes.ladder.rungs import HS, NORMED, PCA, RANDOM, VA, of_hidden, of_values
+from probes.ladder.names import BEST_HIDDEN, BEST_VALUES, HS, NORMED, PCA, RANDOM, VA, of_hidden, of_values
 from probes.ladder.scores import OWN_LAYER, OWN_SET, RungScores
 from valens.evaluation.suite_scores import FIRST, SECOND, WHOLE, Scores
 from valens.selectors import TaskCurve, mean_of_type, mean_over_types
 from valens.statistics import compare_replicates, percentile_interval
-
-BEST_HIDDEN, BEST_VALUES = "best of HS", "best of VA"
-"""The best of several rungs, chosen on the other split."""
 
 _BOTH = ((FIRST, SECOND), (SECOND, FIRST))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from probes.sinks.measures import (
+from probes.sinks.names import (
     ACTIVATIONS,
     FIRST_LENGTH,
     FIRST_SHARE,
@@ -17,7 +17,7 @@ from probes.sinks.measures import (
     SINKS,
 )
 from valens.errors import ResultError
-from valens.plotting.axes import Labels, curve, label_panels, last_score, layer_axis, n_layers_of, panels
+from valens.plotting.axes import Labels, curve, label_panels, last_score, layer_axis, panels
 from valens.plotting.labels import head
 from valens.plotting.style import Width, colours_of, style
 
@@ -78,5 +78,5 @@ def _panel(axis: Axes, table: pd.DataFrame, metric: str, colours: dict[str, str]
         if end is not None:
             ends[name] = end, colours[name]
     axis.set_ylabel(ylabel)
-    layer_axis(axis, int(rows.layer.min()), int(rows.layer.max()), n_layers_of(rows) and None)
+    layer_axis(axis, int(rows.layer.min()), int(rows.layer.max()), None)
     return ends

@@ -17,24 +17,18 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from probes.sinks.measures import (
+from probes.sinks.measures import ATTENTION, DIMENSIONS, EMBEDDINGS, LENGTHS, MASSIVE, READINGS, SHARES
+from probes.sinks.names import (
     ACTIVATIONS,
     ATTENDS,
-    ATTENTION,
-    DIMENSIONS,
-    EMBEDDINGS,
     FIRST_IS_LONGEST,
     FIRST_LENGTH,
     FIRST_SHARE,
     LARGEST_SHARE,
     LENGTH_CORRELATION,
-    LENGTHS,
     LONGEST_LENGTH,
-    MASSIVE,
     MEAN_COSINE,
     RANK,
-    READINGS,
-    SHARES,
     SINK_SCORE,
     SINKS,
 )
@@ -287,7 +281,7 @@ def sinks(
         seed: draws the resamples.
 
     Returns:
-        A number for each stream or embedding, layer and metric; `probes.sinks.measures.METRICS` has the units. In `details`
+        A number for each stream or embedding, layer and metric; `probes.sinks.names.METRICS` has the units. In `details`
         which tokens are the longest (`tokens`) and which dimensions are massive (`dimensions`).
 
     Raises:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
-from probes.sinks.measures import (
+from probes.sinks.names import (
     ACTIVATIONS,
     FIRST_IS_LONGEST,
     FIRST_LENGTH,
     FIRST_SHARE,
+    HS,
+    HS_BUT_FIRST,
     LARGEST_SHARE,
     LENGTH_CORRELATION,
     LONGEST_LENGTH,
@@ -20,9 +22,9 @@ from probes.sinks.measures import (
     RANK,
     SINK_SCORE,
     SINKS,
+    VA,
 )
-from valens.representations.named import HS, HS_BUT_FIRST, VA
-from valens.representations.poolings import SINK_FACTOR
+from valens.representations.thresholds import SINK_FACTOR
 from valens.results.formatting import layers_named, number, with_interval
 from valens.results.section import Figures, Section, near_duplicates_said, pictures_of
 from valens.results.views import View, view
@@ -115,7 +117,7 @@ def _findings(result: Sunk) -> Iterator[str]:
     )
     correlations = [
         f"{name} {with_interval(row.score, row.low, row.high, signed=True)} (layer {row.layer})"
-        for name in (HS.name, HS_BUT_FIRST.name, VA.name)
+        for name in (HS, HS_BUT_FIRST, VA)
         for row in [_highest(result.of(name, LENGTH_CORRELATION))]
     ]
     highest = "; ".join(correlations)
@@ -142,10 +144,10 @@ def _by_layer(result: Sunk) -> View:
         "first’s share of mean": ("hidden", FIRST_SHARE),
         "first ÷ median, values": ("values", FIRST_LENGTH),
         "sink heads": ("attention", SINK_SCORE),
-        "cosine~length, HS": (HS.name, LENGTH_CORRELATION),
-        "cosine~length, VA": (VA.name, LENGTH_CORRELATION),
-        "mean cosine, HS": (HS.name, MEAN_COSINE),
-        "rank, HS": (HS.name, RANK),
+        "cosine~length, HS": (HS, LENGTH_CORRELATION),
+        "cosine~length, VA": (VA, LENGTH_CORRELATION),
+        "mean cosine, HS": (HS, MEAN_COSINE),
+        "rank, HS": (HS, RANK),
     }
     columns = {title: result.of(*curve).set_index("layer").score for title, curve in wanted.items()}
     return view(

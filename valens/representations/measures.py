@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from valens.representations.poolings import SINK_FACTOR, median_length
+from valens.representations.poolings import median_length
+from valens.representations.thresholds import SINK_FACTOR
 
 MASSIVE = (100, 1000)
 """An activation is massive above 100 and 1,000 times the text's median magnitude (Sun et al. 2024, arXiv 2402.17762)."""

@@ -20,12 +20,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from valens.errors import RepresentationError
+from valens.representations.thresholds import SINK_FACTOR
 
 CUSTOM_MARK = "~"
 """Stands between the name of a user-defined pooling and the digits that distinguish it from others of that name."""
-
-SINK_FACTOR = 5
-"""A token this many times as long as the text's median token is a sink, which `unsunk` leaves out."""
 
 _WEISZFELD_STEPS = 20
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
