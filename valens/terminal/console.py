@@ -33,9 +33,9 @@ def say(console: Console, what: RenderableType = "", *, style: str | None = None
     console.print(shown, style=style, markup=False, emoji=False, highlight=False, soft_wrap=soft_wrap)
 
 
-def say_labelled(console: Console, label: str, text: str, *, style: str) -> None:
-    """Print a line that a word in colour begins, as `Note: …`."""
-    say(console, Text.assemble((label, style), " ", escape_surrogates(text)), soft_wrap=True)
+def say_labelled(console: Console, label: str, text: str, *, style: str, soft_wrap: bool = True) -> None:
+    """Print a line that a word in colour begins, as `Note: …`; `soft_wrap` keeps it in one piece, as `say` does."""
+    say(console, Text.assemble((label, style), " ", escape_surrogates(text)), soft_wrap=soft_wrap)
 
 
 def waiting(console: Console, what: str) -> Status:

@@ -55,7 +55,7 @@ def show_section(console: Console, section: Section) -> None:
     for line in section.about:
         say(console, line)
     for note in section.notes:
-        say_labelled(console, "Note:", note, style="yellow")
+        say_labelled(console, "Note:", note, style="yellow", soft_wrap=False)
     for table in section.tables:
         if not table.folded:
             _show_view(console, table)
