@@ -23,8 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # only from rooms on lower floors, so there is no circle of rooms and no import upwards.
 FLOORS = (
     {"errors", "progress"},
-    {"files", "layers", "statistics", "tasks", "linear_probes", "metrics"},
-    {"corpora", "plotting", "selectors", "model", "representations"},
+    {"files", "layers", "statistics", "tasks", "metrics"},
+    {"corpora", "linear_probes", "plotting", "selectors", "model", "representations"},
     {"results", "store"},
     {"report", "extraction"},
     {"mteb"},

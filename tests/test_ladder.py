@@ -23,7 +23,7 @@ from probes.ladder.rungs import Rung, rungs
 from probes.ladder.scores import OWN_LAYER, OWN_SET, RungScores
 from probes.ladder.verdicts import judged, verdict_table, way_table
 from valens.corpora import Corpus
-from valens.errors import LayerSetError, PostprocessingError, ResultError, SelectionError
+from valens.errors import LayerSetError, PostprocessingError, ProbeError, ResultError, SelectionError
 from valens.evaluation.suite_scores import FIRST, SECOND
 from valens.extraction.capture import Batch, capturing
 from valens.layers.layer_set import LayerSet
@@ -320,7 +320,7 @@ def test_all_types_of_task_are_scored_and_the_section_says_what_was_found(model:
             PostprocessingError,
             "1 of the 41 texts of same to fit on are evaluated too",
         ),
-        ({"draws": 0}, ResultError, "--draws is 1 or more"),
+        ({"draws": 0}, ProbeError, "--draws is 1 or more"),
     ],
     ids=["greedy", "paper", "layers", "few", "evaluated", "draws"],
 )

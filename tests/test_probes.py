@@ -15,7 +15,7 @@ from probes.catalogue import PROBES, Shipped
 from probes.contract import Probe
 from probes.layers import check_names
 from valens import probes as public
-from valens.errors import MissingPackageError, ProbeError, ResultError, SelectionError
+from valens.errors import MissingPackageError, ProbeError, SelectionError
 from valens.representations.named import Representation
 from valens.results.result import Result
 
@@ -73,5 +73,5 @@ def test_representations_that_a_table_cannot_tell_apart_are_refused(names: tuple
 def test_seeds_and_resamples_that_cannot_be_are_refused_before_anything_is_read(settings: type) -> None:
     with pytest.raises(ProbeError, match="A seed is a whole number"):
         settings(seed=-1)
-    with pytest.raises(ResultError, match="--resamples is 1 or more; 0 was asked for"):
+    with pytest.raises(ProbeError, match="--resamples is 1 or more; 0 was asked for"):
         settings(resamples=0)

@@ -24,7 +24,7 @@ from probes.anisotropy.result import KIND, AnisotropyResult
 from probes.anisotropy.section import CENTRED, METRICS, QUESTION
 from probes.layers import Layers, check_names, layers_asked, layers_of_model, shared_prompt
 from valens.corpora import Corpus
-from valens.errors import CorpusError, ResultError
+from valens.errors import CorpusError
 from valens.extraction import extract
 from valens.extraction.estimate import Estimate
 from valens.layers.layer_set import LayerSet
@@ -34,7 +34,7 @@ from valens.progress import steps
 from valens.representations.named import HS, VA, Representation
 from valens.results.provenance import provenance
 from valens.statistics import percentile_interval, resample_counts
-from valens.statistics.seeds import check_seed
+from valens.statistics.seeds import check_counts, check_seed
 from valens.store.store import ActivationStore
 
 FEWEST = 3
@@ -57,8 +57,7 @@ class Anisotropy:
     def __post_init__(self) -> None:
         """Refuse what cannot be measured, before a model is loaded for it."""
         check_seed(self.seed)
-        if self.resamples < 1:
-            raise ResultError(f"--resamples is 1 or more; {self.resamples} was asked for.")
+        check_counts(resamples=self.resamples)
 
     def plan(
         self,
@@ -173,7 +172,7 @@ def anisotropy(
     Raises:
         CorpusError: fewer than three different texts.
         SiteError, PromptError, SelectionError: settings that the model does not allow.
-        ResultError: settings that cannot be measured.
+        ProbeError: settings that cannot be measured.
 
     """
     settings = Anisotropy(layers=layers, max_tokens=max_tokens, resamples=resamples, seed=seed)

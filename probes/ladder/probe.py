@@ -24,7 +24,7 @@ from probes.ladder.section import QUESTION
 from probes.ladder.verdicts import block_table, verdict_table, way_table
 from probes.layers import Layers, layers_of_model
 from valens.corpora.contract import Corpus
-from valens.errors import ResultError, SelectionError
+from valens.errors import SelectionError
 from valens.evaluation.suite_scores import lexical_scores, text_indices
 from valens.evaluation.tfidf import LEXICAL
 from valens.extraction import extract
@@ -37,7 +37,7 @@ from valens.representations.prompts import PLAIN, Prompt
 from valens.representations.readings import Reading
 from valens.results.provenance import provenance
 from valens.selectors import check_tasks, selector
-from valens.statistics.seeds import check_seed
+from valens.statistics.seeds import check_counts, check_seed
 from valens.store.store import ActivationStore
 from valens.suites.paragraphs import paragraphs
 from valens.tasks import Suite
@@ -74,9 +74,7 @@ class Ladder:
             raise SelectionError(
                 f"The ladder chooses by scores alone, and {self.select} looks at vectors. Use paper or best."
             )
-        for name, number in (("--resamples", self.resamples), ("--draws", self.draws), ("--runs", self.runs)):
-            if number < 1:
-                raise ResultError(f"{name} is 1 or more; {number} was asked for.")
+        check_counts(resamples=self.resamples, draws=self.draws, runs=self.runs)
 
     def plan(
         self,
@@ -182,7 +180,7 @@ class LadderJob:
     def _facts(self, extraction: extract.Extraction) -> dict[str, Any]:
         settings = self.settings
         return {
-            "suite": {"name": self.suite.name, "tasks": {task.name: task.size for task in self.suite.tasks}},
+            "suite": self.suite.facts(),
             "fit": self.fit.facts(),
             "rungs": {rung.name: {"reading": str(rung.reading), "what": rung.what} for rung in self.rungs},
             "layers": str(self.layers) if self.layers else None,

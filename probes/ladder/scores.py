@@ -12,7 +12,7 @@ from probes.ladder.rungs import Rung
 from valens.evaluation.draws import in_fewer_runs
 from valens.evaluation.suite_scores import FIRST, SECOND, WHOLE, Scores, suite_scores
 from valens.layers.layer_set import LayerSet
-from valens.metrics.workers import map_lazily
+from valens.metrics.workers import map_layers
 from valens.progress import steps
 from valens.representations.postprocessing import Postprocessing
 from valens.selectors import LayerCurves, TaskCurve, mean_over_types, selector
@@ -83,7 +83,7 @@ class RungScores:
 
     def at(self, row: int, view: int) -> tuple[TaskCurve, ...]:
         """Return the scores of one row on all units or on a split."""
-        return tuple(_rows(curve, [row]) for curve in self.views[view])
+        return tuple(curve.at([row]) for curve in self.views[view])
 
     def means(self, view: int) -> Float[np.ndarray, " row"]:
         """Return the score of every row as a mean over task types."""
@@ -108,7 +108,7 @@ def score_rungs(
     seconds = _SECONDS_A_TEXT * n_rungs * len(setting.blocks) * len(setting.indices)
     with steps("Scoring rungs", n_rungs) as step:
         scored = []
-        for scores in map_lazily(score_rung, work, n=n_rungs, seconds=seconds):
+        for scores in map_layers(score_rung, work, n=n_rungs, seconds=seconds):
             scored.append(scores)
             step()
     return scored
@@ -122,9 +122,7 @@ def score_rung(rung: Rung, vectors: Vectors, fit: FitVectors, setting: Setting) 
     views = _mean_over_draws(
         setting.score(_embeddings([*singles, *shared], setting, vectors, fit, draw)) for draw in draws
     )
-    own = [
-        _chosen([_rows(curve, slice(0, len(singles))) for curve in views[view]], setting) for view in (FIRST, SECOND)
-    ]
+    own = [_chosen([curve.at(slice(0, len(singles))) for curve in views[view]], setting) for view in (FIRST, SECOND)]
     own_views = _mean_over_draws(setting.score(_embeddings(own, setting, vectors, fit, draw)) for draw in draws)
     sets = (*setting.sets.items(), *((OWN_SET, layer_set) for layer_set in own))
     joined = tuple(tuple(map(_joined, one, other)) for one, other in zip(views, own_views, strict=True))
@@ -168,7 +166,3 @@ def _joined(one: TaskCurve, other: TaskCurve) -> TaskCurve:
         score=np.concatenate([one.score, other.score]),
         replicates=np.concatenate([one.replicates, other.replicates]),
     )
-
-
-def _rows(curve: TaskCurve, rows: slice | list[int]) -> TaskCurve:
-    return replace(curve, score=curve.score[rows], replicates=curve.replicates[rows])

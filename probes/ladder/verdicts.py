@@ -16,7 +16,7 @@ import pandas as pd
 from probes.ladder.names import BEST_HIDDEN, BEST_VALUES, HS, NORMED, PCA, RANDOM, VA, of_hidden, of_values
 from probes.ladder.scores import OWN_LAYER, OWN_SET, RungScores
 from valens.evaluation.suite_scores import FIRST, SECOND, WHOLE, Scores
-from valens.selectors import TaskCurve, mean_of_type, mean_over_types
+from valens.selectors import TaskCurve, mean_over_types, means_by_type
 from valens.statistics import compare_replicates, percentile_interval
 
 _BOTH = ((FIRST, SECOND), (SECOND, FIRST))
@@ -57,7 +57,7 @@ def judged(scores: Sequence[RungScores], names: Iterable[str], way: str, *, held
     if not held_out:
         (only,) = candidates
         (row,) = only.rows(way, WHOLE)
-        return Judged(_by_type(only.at(row, WHOLE)), (_named(only, row),))
+        return Judged(means_by_type(only.at(row, WHOLE)), (_named(only, row),))
     parts = []
     for looking, judging in _BOTH:
         means = {each.rung.name: each.means(looking) for each in candidates}
@@ -65,7 +65,7 @@ def judged(scores: Sequence[RungScores], names: Iterable[str], way: str, *, held
             ((each, row) for each in candidates for row in each.rows(way, looking)),
             key=lambda choice: round(float(means[choice[0].rung.name][choice[1]]), 10),
         )
-        parts.append((_by_type(best.at(row, judging)), _named(best, row)))
+        parts.append((means_by_type(best.at(row, judging)), _named(best, row)))
     (first, one), (second, other) = parts
     return Judged(tuple(map(_average, first, second)), (one, other))
 
@@ -76,11 +76,6 @@ def _named(scores: RungScores, row: int) -> str:
 
 def _average(one: TaskCurve, other: TaskCurve) -> TaskCurve:
     return replace(one, score=(one.score + other.score) / 2, replicates=(one.replicates + other.replicates) / 2)
-
-
-def _by_type(curves: Sequence[TaskCurve]) -> tuple[TaskCurve, ...]:
-    types = dict.fromkeys(curve.task_type for curve in curves)
-    return (*(mean_of_type(curves, task_type) for task_type in types), mean_over_types(curves))
 
 
 def _is_held_out(way: str) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pandas as pd
 
@@ -29,7 +29,7 @@ from probes.layer_sweep.tables import (
     set_table,
 )
 from probes.layers import Layers, check_names, layers_asked, layers_of_model, shared_prompt
-from valens.errors import ResultError, SiteError
+from valens.errors import SiteError
 from valens.evaluation.suite_scores import lexical_scores, text_indices
 from valens.extraction import extract
 from valens.extraction.estimate import Estimate
@@ -39,7 +39,7 @@ from valens.model.model import Model
 from valens.representations.named import HS, VA, Representation
 from valens.results.provenance import provenance
 from valens.selectors import SELECTORS, check_tasks, selector
-from valens.statistics.seeds import check_seed
+from valens.statistics.seeds import check_counts, check_seed
 from valens.store.store import ActivationStore
 from valens.tasks import Suite
 
@@ -71,8 +71,7 @@ class LayerSweep:
         """Refuse what cannot be chosen or measured, before a model is loaded for it."""
         selector(self.select)
         check_seed(self.seed)
-        if self.resamples < 1:
-            raise ResultError(f"--resamples is 1 or more; {self.resamples} was asked for.")
+        check_counts(resamples=self.resamples)
 
     def plan(
         self,
@@ -142,7 +141,7 @@ class SweepJob:
             rounded_weights_hash=rounded_weights_hash(model),
             texts_truncated=extraction.truncated,
             without_scores={result.representation.name: result.alone.undefined() for result in results},
-            suite=_described(suite),
+            suite=suite.facts(),
             select=settings.select,
             exact=settings.exact,
             resamples=settings.resamples,
@@ -227,15 +226,6 @@ def _details(results: Sequence[SelectorResults], model: Model) -> dict[str, pd.D
         "samples": sample_table(results),
         "replicates": replicate_table(results),
     }
-
-
-def _described(suite: Suite) -> dict[str, Any]:
-    """Return what provenance says of a suite."""
-    left_out = {missing.name: missing.reason for missing in suite.left_out}
-    tasks = {task.name: task.size for task in suite.tasks}
-    cut = [] if suite.limit is None else [f"Each task is cut to at most {suite.limit:,} texts (--limit)."]
-    about = {"left_out": left_out, "notes": [*suite.notes, *cut], "limit": suite.limit, "data_root": suite.data_root}
-    return {"name": suite.name, "tasks": tasks, **about}
 
 
 def _check_choosable(model: Model, asked: Mapping[Representation, tuple[int, ...]], layers: LayerSet | None) -> None:

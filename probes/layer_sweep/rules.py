@@ -9,7 +9,7 @@ What is fitted to a task (clusters, classifiers) is fitted once for both, and ta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,8 @@ from valens.selectors import (
     TaskCurve,
     check_task_types,
     check_tasks,
-    mean_of_type,
     mean_over_types,
+    means_by_type,
     selector,
 )
 from valens.statistics import paired_difference, percentile_interval
@@ -137,7 +137,7 @@ def paired_differences(
     )
     return [
         {"task_type": mine.task_type} | _difference(mine, yours)
-        for mine, yours in zip(_by_type(ours), _by_type(theirs), strict=True)
+        for mine, yours in zip(means_by_type(ours), means_by_type(theirs), strict=True)
     ]
 
 
@@ -168,10 +168,7 @@ def _candidates(
         LayerCurves(
             scorer.model.n_layers,
             tuple(layers[index] for index in keep),
-            tuple(
-                replace(curve, score=curve.score[keep], replicates=curve.replicates[keep])
-                for curve in alone.without(undefined).comparable(view)
-            ),
+            tuple(curve.at(keep) for curve in alone.without(undefined).comparable(view)),
             dimension=dimension[keep],
             score_sets=scorer.quick_score(representation, view, without=undefined),
         )
@@ -238,13 +235,6 @@ def _nested(result: SelectorResults, rule: Rule) -> dict[str, Any]:
         "held_out_low": float(low[0]),
         "held_out_high": float(high[0]),
     }
-
-
-def _by_type(curves: Sequence[TaskCurve]) -> list[TaskCurve]:
-    if not curves:
-        return []
-    types = dict.fromkeys(curve.task_type for curve in curves)
-    return [*(mean_of_type(curves, task_type) for task_type in types), mean_over_types(curves)]
 
 
 def _difference(one: TaskCurve, other: TaskCurve) -> dict[str, float]:

@@ -30,7 +30,7 @@ from valens.representations.named import Representation
 from valens.representations.prompts import PLAIN
 from valens.results.provenance import provenance
 from valens.statistics.cross_fit import RESPLITS
-from valens.statistics.seeds import check_seed
+from valens.statistics.seeds import check_counts, check_seed
 from valens.store.partial_results import PartialResults
 from valens.store.shards import SUFFIX
 from valens.store.store import ActivationStore
@@ -60,10 +60,7 @@ class LogitLens:
     def __post_init__(self) -> None:
         """Refuse what cannot be measured, before a model is loaded for it."""
         check_seed(self.seed)
-        if self.resplits < 1 or self.resamples < 1:
-            raise ProbeError(
-                f"--resplits and --resamples are 1 or more; {self.resplits} and {self.resamples} were asked for."
-            )
+        check_counts(resplits=self.resplits, resamples=self.resamples)
         if min(self.offsets, default=0) < 1:
             raise CorpusError(
                 f"Offsets count from 1, the token right after the prefix; {list(self.offsets)} were asked for."

@@ -31,7 +31,7 @@ from valens.model.model import Model
 from valens.model.unembedding import Unembedding
 from valens.representations.named import HS, LT, VA, Representation, check_no_templates
 from valens.results.provenance import provenance
-from valens.statistics.seeds import check_seed
+from valens.statistics.seeds import check_counts, check_seed
 from valens.store.store import ActivationStore
 
 
@@ -62,14 +62,7 @@ class NextToken:
     def __post_init__(self) -> None:
         """Refuse what cannot be measured, before a model is loaded for it."""
         check_seed(self.seed)
-        if self.seeds < 1 or self.resamples < 1:
-            raise ProbeError(
-                f"--seeds and --resamples are 1 or more; {self.seeds} and {self.resamples} were asked for."
-            )
-        if self.prefixes < 1 or self.min_prefix < 1:
-            raise ProbeError(
-                f"--prefixes and --min-prefix are 1 or more; {self.prefixes} and {self.min_prefix} were asked for."
-            )
+        check_counts(seeds=self.seeds, resamples=self.resamples, prefixes=self.prefixes, min_prefix=self.min_prefix)
         if self.start not in STARTS:
             raise ProbeError(f"--start is {' or '.join(STARTS)}; {self.start!r} was asked for.")
         if isinstance(self.n_classes, str) and self.n_classes != ALL:

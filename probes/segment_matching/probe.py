@@ -28,7 +28,7 @@ from valens.layers.layer_set import LayerSet
 from valens.model.model import Model
 from valens.representations.named import HS, VA, Representation, check_no_templates
 from valens.results.provenance import provenance
-from valens.statistics.seeds import check_seed
+from valens.statistics.seeds import check_counts, check_seed
 from valens.store.store import ActivationStore
 
 MAX_TOKENS = 2000
@@ -44,7 +44,7 @@ FEWEST = 10
 class SegmentMatching:
     """The settings of a segment matching; see `segment_matching` for what each means.
 
-    Raises ResultError for what no matching can measure.
+    Raises ResultError or ProbeError for what no matching can measure.
     """
 
     kind: ClassVar[str] = KIND
@@ -70,8 +70,7 @@ class SegmentMatching:
         if self.interval not in INTERVALS:
             raise ResultError(f"An interval is {', '.join(INTERVALS)}; {self.interval!r} was asked for.")
         check_seed(self.seed)
-        if self.resamples < 1:
-            raise ResultError(f"--resamples is 1 or more; {self.resamples} was asked for.")
+        check_counts(resamples=self.resamples)
 
     def plan(
         self,
@@ -205,7 +204,7 @@ def segment_matching(
     Raises:
         CorpusError: too few documents, or a `k` that exceeds their number.
         SiteError, PromptError, SelectionError: settings that the model does not allow.
-        ResultError: settings that no matching can measure.
+        ResultError, ProbeError: settings that no matching can measure.
 
     """
     settings = SegmentMatching(

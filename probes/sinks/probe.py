@@ -36,7 +36,7 @@ from probes.sinks.result import KIND, SinksResult
 from probes.sinks.section import QUESTION
 from valens import metrics
 from valens.corpora import Corpus
-from valens.errors import CorpusError, ResultError, SelectionError
+from valens.errors import CorpusError, SelectionError
 from valens.extraction import extract
 from valens.extraction.estimate import Estimate
 from valens.layers.sites import Stream
@@ -49,7 +49,7 @@ from valens.representations.prompts import PLAIN, Prompt
 from valens.representations.readings import Reading
 from valens.results.provenance import provenance
 from valens.statistics import percentile_interval, resample_counts
-from valens.statistics.seeds import check_seed
+from valens.statistics.seeds import check_counts, check_seed
 from valens.store.store import ActivationStore
 
 FEWEST = 3
@@ -76,8 +76,7 @@ class Sinks:
     def __post_init__(self) -> None:
         """Refuse what cannot be measured, before a model is loaded for it."""
         check_seed(self.seed)
-        if self.resamples < 1:
-            raise ResultError(f"--resamples is 1 or more; {self.resamples} was asked for.")
+        check_counts(resamples=self.resamples)
 
     def plan(
         self,
@@ -286,7 +285,7 @@ def sinks(
 
     Raises:
         CorpusError: fewer than three different texts.
-        PromptError, ResultError: settings that the model does not allow, or that cannot be measured.
+        PromptError, ProbeError: settings that the model does not allow, or that cannot be measured.
 
     """
     settings = Sinks(prompt=prompt, max_tokens=max_tokens, resamples=resamples, seed=seed)

@@ -156,7 +156,6 @@ def encode(
     chosen = layers_for(loaded, wanted, layers)
     fitted = None
     if after is not None and fit_texts is not None:
-        after.check(len(fit_texts.texts), loaded.sizes.width(wanted.reading.stream))
         fitted = fit_postprocessing(
             loaded,
             after,

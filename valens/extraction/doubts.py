@@ -9,13 +9,13 @@ import numpy as np
 from valens.layers.layer_set import LayerSet
 from valens.layers.sites import Stream
 from valens.representations.measures import Measure
+from valens.representations.named import HS
 from valens.representations.poolings import Pooling
 from valens.representations.prompts import Tokens
 from valens.representations.readings import Reading
 from valens.store.shards import Row
 from valens.store.store import Collection
 
-MEAN_OF_HIDDEN = Reading(Stream.HIDDEN, Pooling.MEAN)
 SHARES = Reading(Stream.HIDDEN, Measure.SHARES)
 """Read beside every mean of hidden states: two numbers a text and layer."""
 
@@ -24,7 +24,7 @@ _MOSTLY = 0.5
 
 def with_measures(readings: Sequence[Reading]) -> tuple[Reading, ...]:
     """Return the different readings; beside a mean of hidden states also the measure of what it is made of."""
-    measures = [SHARES] if MEAN_OF_HIDDEN in readings else []
+    measures = [SHARES] if HS.reading in readings else []
     return tuple(dict.fromkeys([*readings, *measures]))
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,20 +53,34 @@ class Extraction:
 
     collection: Collection = field(repr=False)
     model: Model = field(repr=False)
+    readings: tuple[Reading, ...]
     rows: tuple[Row, ...] = field(repr=False)
     """One a text, in the order in which the texts were given; one a prefix, text by text, where prefixes were asked for."""
+    texts: tuple[Tokens, ...] = field(repr=False)
+    """What was read of each text."""
     passes: int
     """The number of texts that a forward pass was made for; 0 if the store had them all."""
     tokens: int
     """The number of tokens of those texts."""
-    truncated: int
-    """The number of texts that were cut at the limit of tokens."""
     seconds: float
     """The time that reading took."""
-    token_shares: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
-    """How much of the mean of hidden states is the first token, and the largest, by layer; empty where it was not read."""
-    notes: tuple[str, ...] = ()
-    """What a reader must know of the vectors, a sentence each."""
+
+    @property
+    def truncated(self) -> int:
+        """The number of texts that were cut at the limit of tokens."""
+        return sum(text.truncated for text in self.texts)
+
+    @cached_property
+    def token_shares(self) -> dict[str, dict[str, float]]:
+        """How much of the mean of hidden states is the first token, and the largest, by layer; empty where not read."""
+        if SHARES not in self.readings:
+            return {}
+        return token_shares(self.collection, self.rows, SHARES.layers(self.model.n_layers))
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the vectors, a sentence each."""
+        return tuple(doubts(self.token_shares, self.readings, self.texts))
 
     def facts(self) -> dict[str, Any]:
         """Return where the vectors come from, for a result's provenance."""
@@ -144,14 +159,9 @@ class Job:
                     parts = self._read(lacking, parts)
                     advance(len(lacking), sum(map(len, lacking)))
         rows = tuple(row for passage in self.passages for row in passage.rows)
+        texts = tuple(passage.tokens for passage in self.passages)
         seconds = time.monotonic() - start
-        shares = (
-            token_shares(self.collection, rows, SHARES.layers(self.model.n_layers)) if SHARES in self.readings else {}
-        )
-        notes = tuple(doubts(shares, self.readings, [passage.tokens for passage in self.passages]))
-        return Extraction(
-            self.collection, self.model, rows, len(pending), n_tokens, self._truncated(), seconds, shares, notes
-        )
+        return Extraction(self.collection, self.model, self.readings, rows, texts, len(pending), n_tokens, seconds)
 
     def estimate(self) -> Estimate:
         """Estimate what `run` would cost; this makes one small forward pass to measure the speed, and keeps nothing."""
@@ -164,16 +174,13 @@ class Job:
             texts=len(self.passages),
             different_texts=sum(map(len, self.batches)),
             tokens=sum(map(len, self.passages)),
-            truncated=self._truncated(),
+            truncated=sum(passage.tokens.truncated for passage in self.passages),
             passes=len(pending),
             pass_tokens=n_tokens,
             padding=1 - n_tokens / sum(count * width for count, width, _ in computed) if computed else 0.0,
             stored_bytes=row_bytes * sum(len(passage.ends) for passage in pending),
             seconds=n_tokens * self._seconds_a_token(pending) if pending else 0.0,
         )
-
-    def _truncated(self) -> int:
-        return sum(passage.tokens.truncated for passage in self.passages)
 
     def _lacking(self, batch: Sequence[Passage]) -> list[Passage]:
         names = [str(reading) for reading in self.readings]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from valens.corpora.contract import Corpus
 from valens.corpora.duplicates import identity
@@ -13,6 +12,7 @@ from valens.extraction.embedding import encode
 from valens.layers.layer_set import LayerSet
 from valens.model.model import Model
 from valens.representations.named import VA, Representation
+from valens.representations.named import representation as named
 from valens.representations.postprocessing import FittedPostprocessing, Postprocessing
 from valens.store.store import ActivationStore
 
@@ -36,7 +36,8 @@ def fit_postprocessing(
     representation: Representation | str = VA,
     layers: LayerSet | str | Path,
     store: ActivationStore | str | Path | None = None,
-    **reading: Any,
+    max_tokens: int | None = None,
+    on_long: str = "truncate",
 ) -> FittedPostprocessing:
     """Embed a corpus and fit a post-processing on it, to be given to `encode` with the same representation and layers.
 
@@ -47,7 +48,8 @@ def fit_postprocessing(
         representation: what is read of a text, as `encode` has it.
         layers: the layers that are averaged, as `encode` has them.
         store: the activation store, or its folder; None: nothing is kept.
-        reading: `max_tokens` and `on_long`, as `encode` has them.
+        max_tokens: how many tokens of a text are read; None: 512, or the model's context.
+        on_long: what becomes of longer texts, as `encode` has it.
 
     Returns:
         The fitted map.
@@ -58,5 +60,9 @@ def fit_postprocessing(
 
     """
     wanted = Postprocessing.parse(postprocessing) if isinstance(postprocessing, str) else postprocessing
-    embeddings = encode(model, fit, representation=representation, layers=layers, store=store, **reading)
+    what = named(representation) if isinstance(representation, str) else representation
+    wanted.check(len(fit.texts), model.sizes.width(what.reading.stream))
+    embeddings = encode(
+        model, fit, representation=what, layers=layers, store=store, max_tokens=max_tokens, on_long=on_long
+    )
     return wanted.fit(embeddings)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from valens.errors import ProbeError
+from valens.statistics.seeds import check_counts
 
 SCHEDULES = ("cosine", "constant")
 
@@ -31,9 +32,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what nothing can be trained with."""
-        for name in ("steps", "batch", "checkpoints"):
-            if getattr(self, name) < 1:
-                raise ProbeError(f"--{name} is 1 or more; {getattr(self, name)} was asked for.")
+        check_counts(steps=self.steps, batch=self.batch, checkpoints=self.checkpoints)
         if not 0 < self.lr < math.inf:
             raise ProbeError(f"A learning rate is above 0; --lr {self.lr} was asked for. Try 0.001.")
         if not 0 <= self.l2 < math.inf or self.patience < 0:

@@ -51,7 +51,8 @@ def classified(
     """
     size = sum(map(len, draws)) * len(np.unique(labels)) * train[..., 0, :].size
     work = [(x, labels, y, draws, seed) for x, y in zip(train, test, strict=True)]
-    return np.array(map_layers(_by_span if by_span else _of_layer, work, seconds=size * _SECONDS_A_FIT))
+    fit = _by_span if by_span else _of_layer
+    return np.array(list(map_layers(fit, work, n=len(work), seconds=size * _SECONDS_A_FIT)))
 
 
 def _by_span(

@@ -59,7 +59,8 @@ def clustered(
     """
     size = sum(len(draw) * n for draw, n in zip(draws, n_clusters, strict=True)) * vectors[..., 0, :].size
     work = [(layer, draws, n_clusters, batch_size, seed) for layer in vectors]
-    return map_layers(_by_span if by_span else _of_layer, work, seconds=size * _SECONDS_A_DRAW)
+    fit = _by_span if by_span else _of_layer
+    return list(map_layers(fit, work, n=len(work), seconds=size * _SECONDS_A_DRAW))
 
 
 def _by_span(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import joblib
@@ -14,26 +14,14 @@ WORTH_PROCESSES = 20.0
 """Seconds of work below which it is not shared: processes take seconds to start."""
 
 
-def map_layers(work: Callable[..., T], arguments: Sequence[tuple[object, ...]], *, seconds: float) -> list[T]:
-    """Call `work(*one)` for each of the arguments, in processes if it is about `seconds` of work or more.
-
-    The work is so small-grained that handing it to threads takes three times as long. Processes are started as new ones,
-    not forked, so this is safe beside other threads, and stay for the next call.
-    """
-    workers = min(joblib.cpu_count(), len(arguments))
-    if workers < 2 or seconds < WORTH_PROCESSES:  # noqa: PLR2004
-        with threadpool_limits(1):
-            return [work(*one) for one in arguments]
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        return list(joblib.Parallel(n_jobs=workers)(joblib.delayed(work)(*one) for one in arguments))
-
-
-def map_lazily(
+def map_layers(
     work: Callable[..., T], arguments: Iterable[tuple[object, ...]], *, n: int, seconds: float
 ) -> Iterator[T]:
-    """Call `work(*one)` for each of `n` arguments, as `map_layers` does, yielding each answer when it is there, in order.
+    """Yield `work(*one)` for each of the `n` arguments, in order; in processes if it is about `seconds` of work or more.
 
-    The arguments are asked for a few at a time, so that they need not be in memory together.
+    The work is so small-grained that handing it to threads takes three times as long. Processes are started as new ones,
+    not forked, so this is safe beside other threads, and stay for the next call. The arguments are asked for a few at a
+    time, so that they need not be in memory together.
     """
     workers = min(joblib.cpu_count(), n)
     if workers < 2 or seconds < WORTH_PROCESSES:  # noqa: PLR2004

@@ -15,6 +15,7 @@ from valens.selectors.contract import (
     check_tasks,
     mean_of_type,
     mean_over_types,
+    means_by_type,
 )
 from valens.selectors.fixed import Fixed
 from valens.selectors.greedy import Greedy
@@ -53,6 +54,7 @@ __all__ = [
     "check_tasks",
     "mean_of_type",
     "mean_over_types",
+    "means_by_type",
     "register",
     "selector",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -24,6 +24,10 @@ class TaskCurve:
     task_type: str
     score: Float[np.ndarray, " layer"]
     replicates: Float[np.ndarray, "layer resample"]
+
+    def at(self, rows: slice | Sequence[int]) -> TaskCurve:
+        """Return the curve at some of its layers, by their positions."""
+        return replace(self, score=self.score[rows], replicates=self.replicates[rows])
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,14 @@ def mean_over_types(tasks: Sequence[TaskCurve]) -> TaskCurve:
     """Average over task types, each the mean of its tasks, so that many tasks of a type do not outweigh another."""
     types = dict.fromkeys(curve.task_type for curve in tasks)
     return _mean([mean_of_type(tasks, task_type) for task_type in types], AVERAGE)
+
+
+def means_by_type(tasks: Sequence[TaskCurve]) -> tuple[TaskCurve, ...]:
+    """Return the mean of every task type, in order of first appearance, and the mean over types last; of no tasks, none."""
+    if not tasks:
+        return ()
+    types = dict.fromkeys(curve.task_type for curve in tasks)
+    return (*(mean_of_type(tasks, task_type) for task_type in types), mean_over_types(tasks))
 
 
 def _mean(curves: Sequence[TaskCurve], name: str) -> TaskCurve:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from valens.errors import TaskError
 from valens.tasks.classification import Classification
@@ -43,6 +44,18 @@ class Suite:
         names = [task.name for task in self.tasks]
         if not names or len(set(names)) < len(names):
             raise TaskError(f"A suite is one or more tasks of different names; {self.name!r} has {names!r}.")
+
+    def facts(self) -> dict[str, Any]:
+        """Return what provenance says of a suite."""
+        cut = [] if self.limit is None else [f"Each task is cut to at most {self.limit:,} texts (--limit)."]
+        return {
+            "name": self.name,
+            "tasks": {task.name: task.size for task in self.tasks},
+            "left_out": {missing.name: missing.reason for missing in self.left_out},
+            "notes": [*self.notes, *cut],
+            "limit": self.limit,
+            "data_root": self.data_root,
+        }
 
     def limited(self, n: int) -> Suite:
         """Cut each task to `n` texts at the most, as its own `limited` does it."""

@@ -42,17 +42,17 @@ Revision = Annotated[
         metavar="NAME", help="Branch, tag or commit on the hub.", show_default="its newest", rich_help_panel=INPUT
     ),
 ]
+_CORPUS_HELP = f"{either([*choices.CORPORA, 'a path'])}: a folder of .txt, or .jsonl(.gz), .json or .parquet."
 CorpusName = Annotated[
     str,
     typer.Option(
         "--corpus",
         metavar="CORPUS",
-        help=f"{either([*choices.CORPORA, 'a path'])}: a folder of .txt, or .jsonl(.gz), .json or .parquet.",
+        help=_CORPUS_HELP,
         autocompletion=choices.corpora,
         rich_help_panel=INPUT,
     ),
 ]
-_CORPUS_HELP = f"{either([*choices.CORPORA, 'a path'])}: a folder of .txt, or .jsonl(.gz), .json or .parquet."
 ParagraphsOrCorpus = Annotated[
     str | None,
     typer.Option(
@@ -60,7 +60,7 @@ ParagraphsOrCorpus = Annotated[
         metavar="CORPUS",
         help=_CORPUS_HELP,
         autocompletion=choices.corpora,
-        show_default="300 paragraphs of Wikipedia",
+        show_default="paragraphs of Wikipedia",
         rich_help_panel=INPUT,
     ),
 ]
