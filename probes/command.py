@@ -29,6 +29,8 @@ class ModelOptions:
     device: str = "auto"
     dtype: str = "float32"
     attn_implementation: str = "auto"
+    check: bool = False
+    """Whether the model's files are hashed even where they seem unchanged."""
 
     def load(self, console: Console) -> Model:
         """Load the model, with a turning wheel where somebody looks; ModelError if it cannot be."""

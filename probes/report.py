@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from probes.result_folders import results_in
+from valens.errors import ValensWarning
 from valens.files.atomic import replace, writable_folder
 from valens.report.page import page_of
 from valens.results.tables import REPORT
@@ -41,7 +42,7 @@ def write_report(folder: str | Path, out: str | Path | None = None) -> Path:
     """
     report = make_report(folder, out)
     for fault in report.faults:
-        warnings.warn(fault, stacklevel=2)
+        warnings.warn(fault, ValensWarning, stacklevel=2)
     return report.path
 
 

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +20,11 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["MPLBACKEND"] = "Agg"
+
+# One cache for all processes of a run, which inherit its name; nobody's own is touched.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["VALENS_CACHE"] = tempfile.mkdtemp(prefix="valens-cache-")
+    atexit.register(shutil.rmtree, os.environ["VALENS_CACHE"], ignore_errors=True)
 
 # `float` takes an int, as PEP 484 has it. Before anything imports the packages: what is loaded already goes unchecked.
 if os.environ.get("VALENS_CHECK_SHAPES", "1") != "0":

@@ -18,7 +18,7 @@ from probes.anisotropy.result import AnisotropyResult
 from probes.anisotropy.section import CENTRED, RAW
 from probes.catalogue import read_result
 from valens.corpora import Corpus
-from valens.errors import CorpusError, ResultError
+from valens.errors import CorpusError, ProbeError, ResultError
 from valens.metrics.anisotropy import effective_rank, mean_cosine
 from valens.model import loading
 from valens.model.model import Model
@@ -137,7 +137,7 @@ def test_it_keeps_the_promises_of_a_probe_and_of_a_result(model: Model) -> None:
 def test_too_few_texts_are_refused(model: Model, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="small has 2 different texts as they are read; 3 or more"):
         anisotropy(model, corpus((TEXTS[0], TEXTS[1], TEXTS[0])), store=tmp_path)
-    with pytest.raises(ResultError, match="--resamples is 1 or more"):
+    with pytest.raises(ProbeError, match="--resamples is 1 or more"):
         Anisotropy(resamples=0)
 
 

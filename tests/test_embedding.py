@@ -17,7 +17,7 @@ from valens.errors import LayerSetError, PromptError, RepresentationError, Resul
 from valens.extraction import embedding
 from valens.extraction.embedding import averaged, encode
 from valens.extraction.extract import plan
-from valens.extraction.layers_file import as_chosen, layers_for, model_facts, read_chosen, rounded_weights_hash
+from valens.extraction.layers_file import as_chosen, layers_for, model_facts, read_chosen
 from valens.extraction.manifest import about_of
 from valens.extraction.texts import text_list
 from valens.layers.layer_set import LayerSet
@@ -141,7 +141,7 @@ def test_settings_reach_the_reading(model: Model) -> None:
 
 
 def layers_json(path: Path, model: Model, **changes: object) -> Path:
-    facts = model_facts(about_of(model), {"weights_hash": model.weights_hash}, rounded_weights_hash(model)) | changes
+    facts = model_facts(about_of(model), {"weights_hash": model.weights_hash}, model.rounded_weights_hash) | changes
     sets = {"VA": {"layers": "2,3", "list": [2, 3]}, "HS": {"layers": "1", "list": [1]}}
     path.write_text(json.dumps({"model": facts, "representations": sets}), encoding="utf-8")
     return path
@@ -218,7 +218,7 @@ def test_the_unembedding_is_no_part_of_a_vector(model: Model) -> None:
     network = tiny.network("llama")
     with torch.no_grad():
         network.lm_head.weight += 1
-    assert rounded_weights_hash(loading.wrap(network, tiny.tokenizer(), name="tiny")) == rounded_weights_hash(model)
+    assert loading.wrap(network, tiny.tokenizer(), name="tiny").rounded_weights_hash == model.rounded_weights_hash
 
 
 def test_a_file_that_names_no_model_or_not_this_representation_is_refused(model: Model, tmp_path: Path) -> None:

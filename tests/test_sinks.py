@@ -34,7 +34,7 @@ from probes.sinks.names import (
 from probes.sinks.probe import Sinks, sinks
 from probes.sinks.result import SinksResult
 from valens.corpora import Corpus
-from valens.errors import CorpusError, ResultError, SelectionError
+from valens.errors import CorpusError, ProbeError, SelectionError
 from valens.model import loading
 from valens.model.model import Model
 from valens.representations.named import VA
@@ -192,7 +192,7 @@ def test_what_cannot_be_measured_is_refused(model: Model, tmp_path: Path) -> Non
         sinks(model, corpus((TEXTS[0], TEXTS[1], TEXTS[0])), store=tmp_path)
     with pytest.raises(SelectionError, match="Leave --representations out"):
         Sinks().plan(model, corpus(), [VA], store=tmp_path)
-    with pytest.raises(ResultError, match="--resamples is 1 or more"):
+    with pytest.raises(ProbeError, match="--resamples is 1 or more"):
         Sinks(resamples=0)
 
 

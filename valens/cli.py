@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import gc
 import sys
+import warnings
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -23,7 +24,7 @@ from valens.commands.models import models
 from valens.commands.overlap import overlap
 from valens.commands.report import report
 from valens.commands.transfer_layers import transfer_layers
-from valens.errors import ValensError
+from valens.errors import ValensError, ValensWarning
 from valens.results.provenance import __version__
 from valens.terminal.console import say, say_labelled
 from valens.terminal.help import HELP_NAMES, Command, Group, examples
@@ -94,6 +95,7 @@ _add(LOOK, "overlap", overlap, "valens overlap paper mteb:STS15@test --data-root
 def main() -> None:
     """Run the command line; what a user can fix is one line on standard error and exit code 2."""
     errors = Console(stderr=True)
+    warnings.showwarning = _note_of(errors, warnings.showwarning)
     gc.set_threshold(_OBJECTS, *gc.get_threshold()[1:])
     try:
         code = app(prog_name="valens", standalone_mode=False)
@@ -108,3 +110,15 @@ def main() -> None:
     if code == _INTERRUPTED:
         say(errors, "Stopped. What was finished is kept; the same command goes on from there.")
     sys.exit(code)
+
+
+def _note_of(errors: Console, show: Callable[..., None]) -> Callable[..., None]:
+    """Return what shows our own warnings as notes, a line each, and all others as Python does."""
+
+    def note(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        if issubclass(category, ValensWarning):
+            say_labelled(errors, "Note:", str(message), style="yellow")
+        else:
+            show(message, category, *rest)
+
+    return note

@@ -10,6 +10,10 @@ class ValensError(Exception):
     """Base of every error that a user's input, files or machine can cause; the command line exits with code 2 on it."""
 
 
+class ValensWarning(UserWarning):
+    """What a user should know and need do nothing about; the command line shows it as a note."""
+
+
 class SiteError(ValensError):
     """A stream, layer or norm that the model does not have."""
 

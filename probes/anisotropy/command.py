@@ -71,7 +71,7 @@ def anisotropy(
 
     run_probe(
         Anisotropy(layers=layers, max_tokens=max_tokens, resamples=resamples, seed=seed),
-        ModelOptions(model, revision, device, dtype, attn_implementation),
+        ModelOptions(model, revision, device, dtype, attn_implementation, check),
         read_corpus(
             Console(stderr=as_json),
             corpus,

@@ -102,7 +102,7 @@ def ladder(
             resamples=resamples,
             seed=seed,
         ),
-        ModelOptions(model, revision, device, dtype, attn_implementation),
+        ModelOptions(model, revision, device, dtype, attn_implementation, check),
         tasks if limit is None else tasks.limited(limit),
         (),
         store=ActivationStore(store, check=check),

@@ -111,7 +111,7 @@ def layer_sweep(
     check_tasks(selector(select), [task.task_type for task in tasks.tasks])  # before a model is loaded for them
     run_probe(
         settings,
-        ModelOptions(model, revision, device, dtype, attn_implementation),
+        ModelOptions(model, revision, device, dtype, attn_implementation, check),
         tasks,
         wanted,
         store=ActivationStore(store, check=check),

@@ -33,7 +33,6 @@ from valens.errors import SiteError
 from valens.evaluation.suite_scores import lexical_scores, text_indices
 from valens.extraction import extract
 from valens.extraction.estimate import Estimate
-from valens.extraction.layers_file import rounded_weights_hash
 from valens.layers.layer_set import LayerSet
 from valens.model.model import Model
 from valens.representations.named import HS, VA, Representation
@@ -138,7 +137,7 @@ class SweepJob:
         ]
         facts = provenance(
             **extraction.facts(),
-            rounded_weights_hash=rounded_weights_hash(model),
+            rounded_weights_hash=model.rounded_weights_hash,
             texts_truncated=extraction.truncated,
             without_scores={result.representation.name: result.alone.undefined() for result in results},
             suite=suite.facts(),

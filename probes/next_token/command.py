@@ -156,7 +156,7 @@ def next_token(
     )
     run_probe(
         settings,
-        ModelOptions(model, revision, device, dtype, attn_implementation),
+        ModelOptions(model, revision, device, dtype, attn_implementation, check),
         read_corpus(
             Console(stderr=as_json),
             corpus,

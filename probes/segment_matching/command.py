@@ -131,7 +131,7 @@ def segment_matching(
     )
     run_probe(
         settings,
-        ModelOptions(model, revision, device, dtype, attn_implementation),
+        ModelOptions(model, revision, device, dtype, attn_implementation, check),
         read_corpus(
             Console(stderr=as_json),
             corpus,

@@ -84,7 +84,7 @@ def sinks(
     )
     run_probe(
         Sinks(prompt=Prompt(bos=bos, pool_over=pool_over), max_tokens=max_tokens, resamples=resamples, seed=seed),
-        ModelOptions(model, revision, device, dtype, attn_implementation),
+        ModelOptions(model, revision, device, dtype, attn_implementation, check),
         texts,
         (),
         store=ActivationStore(store, check=check),

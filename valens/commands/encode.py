@@ -152,7 +152,14 @@ def encode(
         check_fit_texts(fit_texts, lines)
     activations = None if store is None else ActivationStore(store, check=check)
     with waiting(Console(stderr=True), f"Loading {model}"):
-        loaded = load(model, device=device, dtype=dtype, attn_implementation=attn_implementation, revision=revision)
+        loaded = load(
+            model,
+            device=device,
+            dtype=dtype,
+            attn_implementation=attn_implementation,
+            revision=revision,
+            check=check,
+        )
     chosen = layers_for(loaded, wanted, layers)
     fitted = None
     if after is not None and fit_texts is not None:

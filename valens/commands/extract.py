@@ -92,7 +92,14 @@ def extract(
     activations = ActivationStore(store, check=check)
     pooled = [Reading.parse(name) for name in read.split(",")]
     with waiting(console, f"Loading {model}"):
-        loaded = load(model, device=device, dtype=dtype, attn_implementation=attn_implementation, revision=revision)
+        loaded = load(
+            model,
+            device=device,
+            dtype=dtype,
+            attn_implementation=attn_implementation,
+            revision=revision,
+            check=check,
+        )
     job = plan(
         loaded,
         lines,

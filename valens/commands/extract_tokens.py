@@ -68,7 +68,14 @@ def extract_tokens(
     wanted = [TokenReading.parse(name) for name in readings]
     activations = ActivationStore(store, check=check)
     with waiting(console, f"Loading {model}"):
-        loaded = load(model, device=device, dtype=dtype, attn_implementation=attn_implementation, revision=revision)
+        loaded = load(
+            model,
+            device=device,
+            dtype=dtype,
+            attn_implementation=attn_implementation,
+            revision=revision,
+            check=check,
+        )
     job = plan_tokens(
         loaded, lines, wanted, store=activations, prompt=prompt, max_tokens=max_tokens, max_bytes=max_bytes
     )

@@ -9,15 +9,21 @@ import bz2
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import mwparserfromhell
 from mwparserfromhell.nodes import Heading, Node
 from mwparserfromhell.wikicode import Wikicode
 
+from valens.corpora import wikitext
 from valens.corpora.contract import Corpus, gathered
 from valens.corpora.wikitext import paragraphs, plain, template_name, tidy
+from valens.files.digests import digest
+from valens.files.user_cache import cache_folder, code_hash, read_entry, write_entry
 from valens.files.wheels import find_in_wheel
 
 WIKIPEDIA_PAGES = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
@@ -62,7 +68,7 @@ class Article:
 
 @cache
 def wikipedia() -> tuple[Article, ...]:
-    """Read the articles of the Wikipedia sample (2016, names with A), which takes some seconds, once a process.
+    """Read the articles of the Wikipedia sample (2016, names with A), which takes some seconds, and remember them.
 
     Returns:
         The articles in the order of the dump. Redirects, disambiguation pages and pages outside the article namespace
@@ -72,8 +78,15 @@ def wikipedia() -> tuple[Article, ...]:
         MissingPackageError: gensim's wheel is not installed.
 
     """
+    kept = _kept(_sample())
+    entry = None if kept is None else read_entry(kept)
+    if entry is not None:
+        return tuple(_of_lists(*article) for article in entry["articles"])
     articles = (_article(title, markup) for title, markup in _pages(_sample()))
-    return tuple(article for article in articles if article is not None)
+    found = tuple(article for article in articles if article is not None)
+    if kept is not None:
+        write_entry(kept, {"articles": [_as_lists(article) for article in found]})
+    return found
 
 
 def wikipedia_corpus(*, limit: int | None = None) -> Corpus:
@@ -84,6 +97,25 @@ def wikipedia_corpus(*, limit: int | None = None) -> Corpus:
 
 def _sample() -> Path:
     return find_in_wheel("gensim", f"test/test_data/{WIKIPEDIA_PAGES}", install="pip install --no-deps gensim")
+
+
+def _kept(dump: Path) -> Path | None:
+    """Return where the articles are remembered that this code makes of this dump; None where there is no cache."""
+    folder = cache_folder()
+    made_of = [
+        sha256(dump.read_bytes()).hexdigest(),
+        code_hash(__name__, wikitext.__name__),
+        version("mwparserfromhell"),
+    ]
+    return None if folder is None else folder / "texts" / f"{digest(made_of)[:32]}.json"
+
+
+def _as_lists(article: Article) -> list[Any]:
+    return [article.title, [[section.title, list(section.paragraphs)] for section in article.sections]]
+
+
+def _of_lists(title: str, sections: list[Any]) -> Article:
+    return Article(title, tuple(Section(name, tuple(prose)) for name, prose in sections))
 
 
 def _pages(path: Path) -> Iterator[tuple[str, str]]:

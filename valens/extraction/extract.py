@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 
 from valens.corpora.contract import Corpus
-from valens.errors import CaptureError, PromptError
+from valens.errors import CaptureError, PromptError, ValensWarning
 from valens.extraction.batching import Passage, fill_batches, without_spare_rows
 from valens.extraction.capture import Batch, Vectors, capturing, vector_count
 from valens.extraction.doubts import SHARES, doubts, token_shares, with_measures
@@ -211,7 +211,9 @@ class Job:
                     f"One text of {len(passages[0]):,} tokens does not fit into the memory of {self.model.device}. "
                     "Lower --max-tokens, or use a smaller dtype."
                 ) from error
-            warnings.warn(f"Out of memory with {size} texts at once; going on with half as many.", stacklevel=2)
+            warnings.warn(
+                f"Out of memory with {size} texts at once; going on with half as many.", ValensWarning, stacklevel=2
+            )
             torch.cuda.empty_cache()
             return self._read(self._lacking(passages), parts * 2)
         return parts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,8 +15,6 @@ from valens.model.catalog import CATALOG, known
 from valens.representations.prompts import PLAIN, Prompt
 
 if TYPE_CHECKING:
-    import torch
-
     from valens.model.model import Model
     from valens.representations.named import Representation
 
@@ -146,31 +143,6 @@ def model_facts(about: Mapping[str, Any], identity: Mapping[str, Any], rounded: 
     }
 
 
-def rounded_weights_hash(model: Model) -> str:
-    """Return the sha256 of the weights that a vector depends on, rounded to bfloat16.
-
-    It is the same for a model that was loaded in float32 and in bfloat16; in float16 it may differ. The names of the weights
-    do not count, and neither does the unembedding, unless it is the embedding too.
-    """
-    import torch
-
-    network = model.bridge.original_model
-    embedding, head = network.get_input_embeddings(), network.get_output_embeddings()
-    unembedding = {id(part) for part in head.parameters()} if head is not None else set()
-    unembedding -= {id(part) for part in embedding.parameters()}
-    weights = [part.detach() for part in network.parameters() if id(part) not in unembedding]
-    hashes = {_rounded(tensor.to(torch.bfloat16).cpu()) for tensor in weights}
-    return hashlib.sha256(b"".join(sorted(hashes))).hexdigest()
-
-
-def _rounded(tensor: torch.Tensor) -> bytes:
-    import torch
-
-    sha = hashlib.sha256(str(tuple(tensor.shape)).encode())
-    sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return sha.digest()
-
-
 def _preset(model: Model, representation: Representation) -> LayerSet:
     if representation.name != "VA":
         raise LayerSetError(
@@ -227,7 +199,7 @@ def _same(model: Model, facts: Mapping[str, Any]) -> bool:
     if _vouched(model.name, facts["name"]) or model.weights_hash == facts["weights_hash"]:
         return True
     rounded = facts.get("rounded_weights_hash")
-    return rounded is not None and rounded == rounded_weights_hash(model)
+    return rounded is not None and rounded == model.rounded_weights_hash
 
 
 def _vouched(ours: str, theirs: str) -> bool:

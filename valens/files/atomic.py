@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import socket
 import time
 import uuid
@@ -34,6 +35,19 @@ def write_bytes(path: Path, content: bytes) -> None:
             file.write(content)
         _sync(temporary)
         temporary.replace(path)
+
+
+def make_folder(folder: Path, fill: Callable[[Path], object]) -> None:
+    """Let `fill` make what is in a folder that is whole or not there, and remove what killed writers left beside it.
+
+    OSError where the machine refuses, and where the folder is there.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    sweep_temporaries(folder.parent)
+    with _temporary(folder) as temporary:
+        temporary.mkdir()
+        fill(temporary)
+        temporary.rename(folder)
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:
@@ -114,7 +128,7 @@ def sweep_temporaries(folder: Path) -> None:
         with contextlib.suppress(OSError):
             gone = not _alive(int(pid)) if host == socket.gethostname() else _age(path) > _STALE_SECONDS
             if gone:
-                path.unlink()
+                _remove(path)
 
 
 def write_json(path: Path, value: object) -> None:
@@ -129,7 +143,15 @@ def _temporary(path: Path) -> Iterator[Path]:
     try:
         yield temporary
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

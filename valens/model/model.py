@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from valens.errors import ModelError
@@ -17,16 +18,29 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A decoder and all that identifies it; made by `load` or `wrap`. It holds the weights, so keep one of each model."""
+class Network:
+    """A TransformerBridge that is booted when it is first asked for."""
 
-    name: str
-    bridge: Any = field(repr=False)
-    tokenizer: PreTrainedTokenizerBase = field(repr=False)
+    def __init__(self, boot: Callable[[], Any]) -> None:
+        self._boot = boot
+
+    @cached_property
+    def bridge(self) -> Any:
+        """The bridge; ModelError where it cannot be booted."""
+        return self._boot()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """All that tells a model and how it is read from another, and what is asked of it before it is run."""
+
     sizes: Sizes
     n_ctx: int
     """The number of tokens that the model was made to read at once."""
+    n_embeddings: int
+    """The number of tokens that have an embedding."""
+    has_unembedding: bool
+    """Whether there is an unembedding with the model's own numbers; in some models it was in no file."""
     dtype: str
     """Of the weights: `float32`, `bfloat16` or `float16`."""
     attn_implementation: str
@@ -35,21 +49,41 @@ class Model:
     """The commit on the hub, the branch or tag that was asked for, or `local`."""
     weights_hash: str = field(repr=False)
     """The sha256 of the weights."""
+    rounded_weights_hash: str = field(repr=False)
+    """The sha256 of the weights rounded to bfloat16: the same for float32 and bfloat16, in float16 it may differ."""
     config_hash: str = field(repr=False)
     """The sha256 of the configuration."""
     tokenizer_hash: str = field(repr=False)
     """The sha256 of the tokenizer."""
 
-    @property
-    def device(self) -> torch.device:
-        """The device of the weights."""
-        return next(self.bridge.original_model.parameters()).device
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Model(Identity):
+    """A decoder and all that identifies it; made by `load` or `wrap`.
+
+    Its weights are loaded when a forward pass first needs them, and then held, so keep one of each model.
+    """
+
+    name: str
+    tokenizer: PreTrainedTokenizerBase = field(repr=False)
+    device: torch.device
+    """Where the weights are, or will be."""
+    network: Network = field(repr=False)
+
+    @classmethod
+    def of(cls, identity: Identity, **rest: Any) -> Model:
+        """Return the model of an identity and all else that a Model has."""
+        return cls(**{each.name: getattr(identity, each.name) for each in fields(identity)}, **rest)
 
     @property
-    def has_unembedding(self) -> bool:
-        """Whether there is an unembedding with the model's own numbers; in some models it was in no file."""
-        head = self.bridge.original_model.get_output_embeddings()
-        return head is not None and not head.weight.is_meta
+    def bridge(self) -> Any:
+        """The TransformerBridge; ModelError if its files have gone, or are not those that it was remembered by."""
+        return self.network.bridge
+
+    @property
+    def identity(self) -> Identity:
+        """What it has in common with every other load of the same files."""
+        return Identity(**{each.name: getattr(self, each.name) for each in fields(Identity)})
 
     @property
     def paper_layers(self) -> str | None:
@@ -64,13 +98,12 @@ class Model:
 
     def check_token_ids(self, texts: Iterable[Sequence[int]]) -> None:
         """Raise ModelError for a token id that has no embedding, as a tokenizer with added tokens may give."""
-        n_rows = len(self.bridge.original_model.get_input_embeddings().weight)
         highest = max((max(ids, default=0) for ids in texts), default=0)
-        if highest >= n_rows:
+        if highest >= self.n_embeddings:
             token = self.tokenizer.convert_ids_to_tokens(highest)
             raise ModelError(
                 f"The tokenizer of {self.name} makes the token {token!r}, number {highest}, and the model has embeddings "
-                f"for 0 to {n_rows - 1} only. Use the tokenizer that the model was trained with."
+                f"for 0 to {self.n_embeddings - 1} only. Use the tokenizer that the model was trained with."
             )
 
     def run_body(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> None:
