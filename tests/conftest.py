@@ -59,6 +59,14 @@ def no_network() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_kept_scores() -> Iterator[None]:
+    """Score anew in every test: what one test computed must not answer for the code of another."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("valens.evaluation.kept_scores.cache_folder", lambda: None)
+        yield
+
+
 def _check_host(host: str | None) -> None:
     if host not in _HERE:
         pytest.fail(f"A test tried to reach {host!r}. Tests need no network: use a local path or a tiny model.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -11,6 +12,7 @@ from jaxtyping import Float
 from valens.evaluation.bootstrap import Evaluation, stacked
 from valens.evaluation.draws import in_fewer_runs
 from valens.evaluation.evaluate import evaluate
+from valens.evaluation.kept_scores import kept_evaluation
 from valens.evaluation.suite_scores import FIRST, SECOND, WHOLE, Scores
 from valens.extraction.embedding import averaged
 from valens.extraction.extract import Extraction
@@ -91,29 +93,35 @@ class LayerScorer:
         return np.array([two_nn(self.extraction.vectors(representation.reading, layer, chosen)) for layer in layers])
 
     def _scores(self, representation: Representation, sets: Sequence[LayerSet], *, resamples: int) -> Scores:
-        resamples_of_splits = min(self.resamples_of_splits, resamples)
+        settings = {
+            "resamples": resamples,
+            "seed": self.seed,
+            "resamples_of_splits": min(self.resamples_of_splits, resamples),
+            "exact": self.exact,
+        }
         evaluations = []
         with steps(f"Scoring {representation}", len(self.suite.tasks)) as step:
             for task in self.suite.tasks:
-                parts = [
-                    self._evaluate(task, vectors, resamples=resamples, resamples_of_splits=resamples_of_splits)
-                    for vectors in self._chunks(task, representation, sets)
-                ]
-                evaluations.append((task, stacked(parts)))
+                evaluations.append((task, self._evaluation(task, representation, sets, settings)))
                 step()
         return Scores(tuple(evaluations))
 
-    def _evaluate(
-        self, task: Task, vectors: Float[np.ndarray, "row text d"], *, resamples: int, resamples_of_splits: int
+    def _evaluation(
+        self, task: Task, representation: Representation, sets: Sequence[LayerSet], settings: Mapping[str, Any]
     ) -> Evaluation:
-        return evaluate(
-            task,
-            vectors,
-            resamples=resamples,
-            seed=self.seed,
-            resamples_of_splits=resamples_of_splits,
-            exact=self.exact,
-        )
+        """Score the averaged vectors of a task's texts over each set, unless that was done before."""
+        vectors = {
+            "collection": self.extraction.collection.key,
+            "texts": self.extraction.digest([self.indices[text] for text in task.texts]),
+            "reading": str(representation.reading),
+            "layers": [str(layers) for layers in sets],
+        }
+
+        def compute() -> Evaluation:
+            chunks = self._chunks(task, representation, sets)
+            return stacked([evaluate(task, chunk, **settings) for chunk in chunks])
+
+        return kept_evaluation(vectors, task, compute, **settings)
 
     def _chunks(
         self, task: Task, representation: Representation, sets: Sequence[LayerSet]

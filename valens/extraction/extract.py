@@ -7,6 +7,7 @@ on what the store has: a job that was interrupted meets the same batches again, 
 
 from __future__ import annotations
 
+import hashlib
 import time
 import warnings
 from collections.abc import Sequence
@@ -95,6 +96,10 @@ class Extraction:
             "token_shares": self.token_shares,
             "notes": list(self.notes),
         }
+
+    def digest(self, indices: Sequence[int]) -> str:
+        """Return the sha256 of what the model read for these rows, in this order."""
+        return hashlib.sha256(b"".join(self.rows[index] for index in indices)).hexdigest()
 
     def vectors(self, reading: Reading, layer: int, indices: Sequence[int] | None = None) -> Float[np.ndarray, "row d"]:
         """Read the vectors of one layer from the store.

@@ -21,7 +21,7 @@ from valens.files.strict_json import to_json
 ENVIRONMENT = "VALENS_CACHE"
 """The environment variable that names another folder; `off` is for no cache at all."""
 
-PARTS = {"models", "sources", "texts"}
+PARTS = {"models", "scores", "sources", "texts"}
 """What is in the folder."""
 
 
@@ -62,8 +62,14 @@ def write_entry(path: Path, value: dict[str, Any]) -> bool:
 
 
 def code_hash(*modules: str) -> str:
-    """Return the sha256 of modules' source files, by their names: what other code worked out is worked out anew."""
-    files = [Path(str(sys.modules[module].__file__)) for module in modules]
+    """Return the sha256 of the source files of modules and packages, by their names.
+
+    What other code worked out is worked out anew.
+    """
+    named = [Path(str(sys.modules[module].__file__)) for module in modules]
+    files = [
+        file for path in named for file in (sorted(path.parent.glob("*.py")) if path.stem == "__init__" else [path])
+    ]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
