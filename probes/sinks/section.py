@@ -19,7 +19,6 @@ from probes.sinks.names import (
     LONGEST_LENGTH,
     MEAN_COSINE,
     METRICS,
-    RANK,
     SINK_SCORE,
     SINKS,
     VA,
@@ -139,20 +138,21 @@ def _massive(result: Sunk) -> Iterator[str]:
 
 def _by_layer(result: Sunk) -> View:
     wanted = {
-        "first ÷ median, hidden": ("hidden", FIRST_LENGTH),
-        "longest ÷ median, hidden": ("hidden", LONGEST_LENGTH),
-        "first’s share of mean": ("hidden", FIRST_SHARE),
-        "first ÷ median, values": ("values", FIRST_LENGTH),
+        "hidden: first": ("hidden", FIRST_LENGTH),
+        "hidden: longest": ("hidden", LONGEST_LENGTH),
+        "first’s share": ("hidden", FIRST_SHARE),
+        "values: first": ("values", FIRST_LENGTH),
         "sink heads": ("attention", SINK_SCORE),
-        "cosine~length, HS": (HS, LENGTH_CORRELATION),
-        "cosine~length, VA": (VA, LENGTH_CORRELATION),
+        "cosine, length: HS": (HS, LENGTH_CORRELATION),
+        "cosine, length: VA": (VA, LENGTH_CORRELATION),
         "mean cosine, HS": (HS, MEAN_COSINE),
-        "rank, HS": (HS, RANK),
     }
-    columns = {title: result.of(*curve).set_index("layer").score for title, curve in wanted.items()}
-    return view(
-        pd.DataFrame(columns).sort_index().reset_index(), "Sinks by layer", note="Intervals: scores file and page."
+    columns = {title: result.of(*curve).set_index("layer").score.round(3) + 0.0 for title, curve in wanted.items()}
+    note = (
+        "first, longest: length over that of the median other token. first’s share: of the mean of hidden states. cosine, "
+        "length: rank correlation of the two. Intervals, and more: in the files and on the page."
     )
+    return view(pd.DataFrame(columns).sort_index().reset_index(), "Sinks by layer", note=note)
 
 
 def _times(row: Any) -> str:
