@@ -41,7 +41,7 @@ from valens.store.store import ActivationStore
 from valens.testing import check_probe
 
 RECIPE = Recipe(steps=80, batch=64, lr=0.02, checkpoints=5)
-SETTINGS = {"n_classes": 30, "prefixes": 12, "recipe": RECIPE, "seeds": 2, "resamples": 200}
+SETTINGS = {"n_classes": 30, "prefixes": 12, "recipe": RECIPE, "seeds": 2, "resamples": 200, "repeat": "all"}
 
 
 def documents(n: int = 40) -> tuple[str, ...]:
@@ -293,6 +293,11 @@ class TestScores:
             compared(table, [(Site("a", "1"), Site("b", "1"))], "recall", resamples=5, seed=0)
 
 
+def probe_rows(result: NextTokenResult, name: str, layers: str) -> pd.DataFrame:
+    table = result.table
+    return table[(table.representation == name) & (table.layers == layers)].reset_index(drop=True)
+
+
 class TestProbe:
     def test_its_vectors_are_those_of_a_bare_forward_of_each_prefix_alone(
         self, model: Model, found: NextTokenResult
@@ -340,6 +345,20 @@ class TestProbe:
             differences.selectivity, differences.accuracy - differences["control accuracy"], atol=1e-12
         )
         assert (differences["top-5 accuracy"] >= differences.accuracy).all()
+
+    def test_where_the_best_alone_are_repeated_they_are_as_where_all_are(self, store, model, found) -> None:
+        best = next_token(model, corpus(), store=store, **(SETTINGS | {"repeat": "best"}))
+        once = next_token(model, corpus(), store=store, **(SETTINGS | {"seeds": 1, "control": False}))
+        for name in best.representations:
+            chosen = best.best(name)
+            assert chosen == found.best(name)
+            pd.testing.assert_frame_equal(probe_rows(best, name, chosen), probe_rows(found, name, chosen))
+            for other in set(best.table.layers[best.table.representation == name]) - {chosen}:
+                pd.testing.assert_frame_equal(probe_rows(best, name, other), probe_rows(once, name, other))
+        measured = best.table[best.table.metric == "selectivity"]
+        assert dict(zip(measured.representation, measured.layers, strict=True)) == {
+            name: best.best(name) for name in best.representations
+        }
 
     def test_where_the_last_token_says_all_the_last_token_s_vector_knows_most(self, found: NextTokenResult) -> None:
         assert score(found, "LT", "accuracy", "0") > score(found, "HS", "accuracy", "0") + 0.1
@@ -427,6 +446,7 @@ class TestProbe:
             ({"seed": -1}, ProbeError, "-1 was asked for"),
             ({"prefixes": 0}, ProbeError, "--prefixes is 1 or more; 0"),
             ({"seeds": 0}, ProbeError, "--seeds is 1 or more; 0"),
+            ({"repeat": "some"}, ProbeError, "--repeat is best or all; 'some' was asked for"),
             ({"n_classes": 500}, ProbeError, "--classes 500 was asked for"),
             ({"n_classes": "many"}, ProbeError, "--classes takes a whole number, or all; got 'many'"),
             ({"sets": ["2-9"]}, LayerSetError, "layers 1..3"),

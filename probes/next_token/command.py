@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from probes.command import ModelOptions, run_probe
+from probes.next_token.names import REPEATS
 from valens.terminal.choices import either, one_of
 from valens.terminal.options import (
     CHOOSING,
@@ -99,6 +100,15 @@ def next_token(
     control: Annotated[
         bool, typer.Option(help="Also train on the control task, for selectivity.", rich_help_panel=CHOOSING)
     ] = True,
+    repeat: Annotated[
+        str,
+        typer.Option(
+            metavar="WORD",
+            help=f"Which probes learn with every seed and the control task: {either(REPEATS)} of a representation.",
+            autocompletion=one_of(REPEATS),
+            rich_help_panel=CHOOSING,
+        ),
+    ] = "best",
     seed: Seed = 0,
     resamples: Resamples = 10_000,
     seeds: Annotated[
@@ -151,6 +161,7 @@ def next_token(
         recipe=Recipe(steps=steps, batch=batch, lr=lr, schedule=schedule, l2=l2, patience=patience),
         seeds=seeds,
         control=control,
+        repeat=repeat,
         seed=seed,
         resamples=resamples,
     )

@@ -50,13 +50,14 @@ def learning_curves(table: pd.DataFrame, curves: pd.DataFrame, *, width: Width =
 
 
 def next_token_layers(table: pd.DataFrame, *, width: Width = "two") -> Figure:
-    """Return what each layer's probe reaches at the end: accuracy, cross-entropy, selectivity if measured, with bands."""
+    """Return what each layer’s probe reaches at the end, with bands; selectivity only if it was measured at every layer."""
     best = _best(table)
     single = table[table.layer.notna()].sort_values("layer", kind="stable")
     if single.empty:
         raise ResultError("The table has no single layers to draw. Probe layers one by one: leave --layers as it is.")
     colours = colours_of(list(best))
-    metrics = [metric for metric in _UNITS if metric in set(single.metric)]
+    layers = single.groupby("metric").layer.nunique()
+    metrics = [metric for metric in _UNITS if layers.get(metric, 0) > 1 or layers.get(metric) == layers.max()]
     first, last = int(single.layer.min()), int(single.layer.max())
     with style():
         names = [*best, *_untrained(table, ACCURACY)]

@@ -85,7 +85,10 @@ def _about(facts: Mapping[str, Any]) -> Iterator[str]:
         yield "Prefixes begin at a random place inside each document."
     kind = "the whole vocabulary" if classes["all"] else "the most frequent next tokens"
     yield f"{classes['n']:,} classes, {kind}: {classes['kept']['test']:.1%} of the held-out prefixes are kept."
-    orders = f"each in {facts['seeds']} orders of the rows" if facts["seeds"] > 1 else "in one order of the rows"
+    orders = "in one order of the rows"
+    if facts["seeds"] > 1:
+        orders = f"each in {facts['seeds']} orders of the rows"
+        orders += ", but those at other than the best layers in one" if facts.get("repeat") == "best" else ""
     yield (
         f"Linear probes of {facts['model']['model']}, trained for at most {facts['recipe']['steps']:,} steps, {orders}; "
         f"seed {facts['seed']}."

@@ -51,7 +51,7 @@ def _probe_rows(curve: Curve, held: Held) -> Iterator[dict[str, Any]]:
     final = curve.final
     for metric, by_seed in zip(METRICS, final, strict=True):
         yield what | {"metric": metric} | held.numbers(by_seed.mean(axis=0)) | {"between_seeds": _spread(by_seed, held)}
-    loss = {"score": float(curve.validation.mean()), "low": np.nan, "high": np.nan}
+    loss = {"score": float(curve.validation[0]), "low": np.nan, "high": np.nan}
     yield what | {"metric": VALIDATION} | loss | {"between_seeds": _deviation(curve.validation)}
     if curve.control is not None:  # learnt with the first seed alone: selectivity is the seeds' mean above it
         yield what | {"metric": CONTROL} | held.numbers(curve.control)

@@ -93,19 +93,37 @@ class ProbeTrainer:
         """Return the prefixes of a part whose next token is a class."""
         return np.flatnonzero((self.examples.part == PARTS.index(part)) & (self.classes.of_row >= 0))
 
-    def curves(self, sites: Sequence[Probed], seeds: int, held: Held, *, n_vocabulary: int | None) -> list[Curve]:
-        """Train all probes, as many at once as fit; with a vocabulary, on the control task as well."""
+    def curves(
+        self, sites: Sequence[Probed], seeds: int, held: Held, *, n_vocabulary: int | None, repeat: str = "all"
+    ) -> list[Curve]:
+        """Train all probes, as many at once as fit; with a vocabulary, on the control task as well.
+
+        Where `best` alone are repeated, only each representation's best probe is trained with the seeds after the first and
+        on the control task. The best is the one with the lowest validation loss.
+        """
         labels = self._labels()
         tasks = [(labels, self.seed + turn, f"seed {turn + 1} of {seeds}") for turn in range(seeds)]
         if n_vocabulary is not None:
             tasks.append((self._control(labels, n_vocabulary), self.seed, "control task"))
-        curves: dict[Site, Curve] = {}
+        at_once = len(tasks) if repeat == "all" else 1
+        outcomes = self._outcomes(sites, tasks[:at_once], held)
+        if tasks[at_once:]:
+            best = [min(part, key=lambda probed: outcomes[probed.site][0].validation) for part in _by_name(sites)]
+            for site, more in self._outcomes(best, tasks[at_once:], held).items():
+                outcomes[site] += more
+        return [_curve(probed.site, outcomes[probed.site], seeds) for probed in sites]
+
+    def _outcomes(
+        self, sites: Sequence[Probed], tasks: Sequence[tuple[Labels, int, str]], held: Held
+    ) -> dict[Site, list[_Outcome]]:
+        """Train these probes on each task; their vectors are read once."""
+        outcomes: dict[Site, list[_Outcome]] = {}
         for group in self._groups(sites):
             blocks = self._blocks(group)
             by_task = [[_outcome(probe, held) for probe in self._train(blocks, *task)] for task in tasks]
             for probed, own in zip(self._in_blocks(group), zip(*by_task, strict=True), strict=True):
-                curves[probed.site] = _curve(probed.site, own[:seeds], control=own[seeds] if len(own) > seeds else None)
-        return [curves[probed.site] for probed in sites]
+                outcomes[probed.site] = list(own)
+        return outcomes
 
     def baselines(self, held: Held) -> dict[str, Float[np.ndarray, "metric document"]]:
         """Return what needs no probe, on the same prefixes."""
@@ -190,7 +208,15 @@ def _outcome(probe: Trained, held: Held) -> _Outcome:
     )
 
 
-def _curve(site: Site, by_seed: Sequence[_Outcome], control: _Outcome | None) -> Curve:
+def _by_name(sites: Sequence[Probed]) -> list[list[Probed]]:
+    """Part the probes by representation."""
+    names = dict.fromkeys(probed.representation.name for probed in sites)
+    return [[probed for probed in sites if probed.representation.name == name] for name in names]
+
+
+def _curve(site: Site, outcomes: Sequence[_Outcome], seeds: int) -> Curve:
+    """Put together what a probe learnt: with each seed it was trained with, and then, if it was, on the control task."""
+    by_seed, control = outcomes[:seeds], outcomes[seeds] if len(outcomes) > seeds else None
     return Curve(
         site,
         by_seed[0].steps,
