@@ -31,7 +31,8 @@ from probes.logit_lens.result import LogitLensResult
 from probes.logit_lens.tables import LensTables, curves_of, rank_table, unigram_ranks
 from valens import cli
 from valens.corpora import Corpus
-from valens.errors import CaptureError, CorpusError, ModelError, ProbeError, ResultError
+from valens.errors import CaptureError, CorpusError, ModelError, ProbeError, ResultError, StoreError
+from valens.extraction.embedding import encode
 from valens.model import loading
 from valens.model.model import Model
 from valens.representations.named import HS
@@ -227,13 +228,13 @@ class TestRuns:
             patch.setattr(RankReading, "ranks_of", until_killed)
             with pytest.raises(KeyboardInterrupt):
                 lens_kept_in(tmp_path)
-        assert len(list(tmp_path.glob("*/*.npy"))) == 3
+        assert len(list(tmp_path.glob("ranks/*/*.npy"))) == 3
         n_texts = whole.provenance["documents"]["used"]
         again = lens_kept_in(tmp_path)
         assert again.provenance["forward_passes"] == n_texts - 3
         pd.testing.assert_frame_equal(again.table, whole.table)
         pd.testing.assert_frame_equal(again.ranks, whole.ranks)
-        broken, odd, *_ = sorted(tmp_path.glob("*/*.npy"))
+        broken, odd, *_ = sorted(tmp_path.glob("ranks/*/*.npy"))
         broken.write_bytes(b"PK")
         np.save(odd, np.zeros((2, 2), dtype=np.int32))
         mended = lens_kept_in(tmp_path)
@@ -247,7 +248,7 @@ class TestRuns:
         """Ranks of five lines, where a run before kept them: they are neither used nor taken for those of six."""
         job = planned(wrapped("llama"), corpus(), store=tmp_path, **SETTINGS).reading
         names = [name for name in NAMES if name != WHS_BUT_FIRST]
-        older = PartialResults.of(tmp_path, job.identity | {"format": 1, "representations": names})
+        older = PartialResults.of(tmp_path / "ranks", job.identity | {"format": 1, "representations": names})
         older.begin()
         texts = job.continuations.texts
         for text in texts:
@@ -271,21 +272,27 @@ class TestRuns:
         assert cost.notes == (f"left out: {used['too_short']} too short, 0 repeated", f"{3 * used['used']} prefixes")
         assert not (tmp_path / "kept").exists()
         job.run()
-        files = list((tmp_path / "kept").glob("*/*.npy"))
+        files = list((tmp_path / "kept").glob("ranks/*/*.npy"))
         assert cost.stored_bytes == sum(np.load(path).nbytes for path in files)
         assert planned(wrapped("llama"), corpus(), **SETTINGS).estimate().stored_bytes == 0
 
-    def test_it_has_lines_and_a_folder_of_its_own(self, tmp_path):
+    def test_it_has_lines_of_its_own_and_keeps_ranks_in_a_store_alone(self, tmp_path):
         with pytest.raises(
             ProbeError,
             match="has lines of its own, VA, VA-uniform, WHS, WHS-but-first, LHS, VA-sum; VA, HS was asked for",
         ):
             LogitLens(**SETTINGS).plan(wrapped("llama"), corpus(), [VALUES, HS])
-        (tmp_path / "key").mkdir()
-        (tmp_path / "key" / "shard.safetensors").touch()
-        for store in (tmp_path, ActivationStore(tmp_path / "new")):
-            with pytest.raises(ProbeError, match=r"is an activation store\. Give it a folder of its own"):
-                LogitLens(**SETTINGS).plan(wrapped("llama"), corpus(), store=store)
+        (tmp_path / "note.txt").touch()
+        with pytest.raises(StoreError, match="has files in it, and none of them is an activation store's"):
+            LogitLens(**SETTINGS).plan(wrapped("llama"), corpus(), store=tmp_path)
+
+    def test_ranks_and_vectors_share_a_store(self, tmp_path):
+        model = wrapped("llama")
+        lens_kept_in(tmp_path)
+        encode(model, corpus(), layers="1", store=tmp_path)
+        again = logit_lens(model, corpus(), store=ActivationStore(tmp_path), **SETTINGS)
+        assert again.provenance["forward_passes"] == 0
+        assert len(ActivationStore(tmp_path).collections()) == 1
 
     def test_short_texts_are_counted_and_left_out(self):
         used = found().provenance["documents"]
@@ -317,7 +324,7 @@ class TestRuns:
         model = loading.wrap(network, tiny.tokenizer(), name="mistral")
         with pytest.raises(CaptureError, match="looks back over 8 tokens"):
             logit_lens(model, corpus(), store=tmp_path, **SETTINGS)
-        assert not list(tmp_path.glob("*/*.npy"))
+        assert not list(tmp_path.glob("ranks/*/*.npy"))
 
     def test_a_window_that_counts_places_in_the_packed_row_is_refused(self):
         """Wider than every text that is read, and narrower than its packed row."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -37,16 +38,36 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert read(PartialResults.of(tmp_path, {"seed": 1})) is None
 
 
+def sealed(content: bytes) -> bytes:
+    return content + hashlib.sha256(content).digest()
+
+
 DAMAGED = {
+    "unsealed": npy(ARRAY),
+    "sealed otherwise": npy(ARRAY) + bytes(32),
     "cut": npy(ARRAY)[:-5],
     "empty": b"",
     "no array": b"no array",
     "zip header": b"PK\x03\x04 and no more",
-    "another shape": npy(ARRAY.T),
-    "another dtype": npy(ARRAY.astype(np.int64)),
-    "words": npy(ARRAY.astype("U3")),
+    "another shape": sealed(npy(ARRAY.T)),
+    "another dtype": sealed(npy(ARRAY.astype(np.int64))),
+    "words": sealed(npy(ARRAY.astype("U3"))),
     "larger than memory": npy(ARRAY).replace(b"(3, 4), }      ", b"(3, 4000000000)"),
 }
+
+
+def test_a_flipped_bit_anywhere_is_found_and_numpy_reads_the_file(tmp_path: Path) -> None:
+    kept = PartialResults.of(tmp_path, {})
+    kept.begin()
+    kept.write(ROW, ARRAY)
+    (path,) = kept.folder.glob("*.npy")
+    assert np.array_equal(np.load(path), ARRAY)
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1
+        path.write_bytes(damaged)
+        assert read(kept) is None
 
 
 @pytest.mark.parametrize("kind", [*DAMAGED, "several arrays"])
@@ -98,5 +119,5 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_place_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(StoreError, match="Choose another --out"):
+    with pytest.raises(StoreError, match="Choose another --store"):
         PartialResults.of(tmp_path / "file", {}).begin()

@@ -12,6 +12,7 @@ from rich.console import Console
 from probes.command import ModelOptions, run_probe
 from valens.terminal.options import (
     CHOOSING,
+    DEFAULT_STORE,
     INPUT,
     AsJson,
     CorpusName,
@@ -28,11 +29,9 @@ from valens.terminal.options import (
     Resplits,
     Revision,
     Seed,
+    StorePath,
 )
 from valens.terminal.texts import read_corpus
-
-KEPT = "texts"
-"""The folder inside --out in which each text's ranks are kept while a run is on its way."""
 
 _PART = re.compile(r"(\d{1,7})(?:-(\d{1,7}))?")
 
@@ -64,6 +63,7 @@ def logit_lens(
     resplits: Resplits = 20,
     resamples: Resamples = 10_000,
     seed: Seed = 0,
+    store: StorePath = DEFAULT_STORE,
     out: Out = Path("results/logit-lens"),
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -71,9 +71,10 @@ def logit_lens(
     """Rank the tokens after prefixes by each layer's vectors.
 
     The score is MRR@100 by offset, with intervals. All prefixes and offsets of a text are read in one pass. Each text's
-    ranks are kept in the folder texts under --out: the same command goes on where it was stopped.
+    ranks are kept: the same command goes on where it was stopped, and a second run reads nothing.
     """
     from probes.logit_lens.probe import LogitLens
+    from valens.store.store import ActivationStore
 
     settings = LogitLens(
         offsets=whole_numbers(offsets, "--offsets"),
@@ -95,7 +96,7 @@ def logit_lens(
             near_duplicates=near_duplicates,
         ),
         (),
-        store=out / KEPT,
+        store=ActivationStore(store),
         out=out,
         dry_run=dry_run,
         as_json=as_json,

@@ -32,8 +32,7 @@ from valens.results.provenance import provenance
 from valens.statistics.cross_fit import RESPLITS
 from valens.statistics.seeds import check_counts, check_seed
 from valens.store.partial_results import PartialResults
-from valens.store.shards import SUFFIX
-from valens.store.store import ActivationStore
+from valens.store.store import RANKS, ActivationStore
 
 _FORMAT = 2
 """The version of what is kept of a text; it is part of the identity of what is kept."""
@@ -77,8 +76,8 @@ class LogitLens:
     ) -> LensJob:
         """Draw the prefixes of a corpus, and plan what has to be read of it.
 
-        CorpusError where texts or the model's context leave no prefix, ProbeError for representations and for an activation
-        store, ModelError for a model without an unembedding.
+        CorpusError where texts or the model's context leave no prefix, ProbeError for representations, StoreError for what
+        is no store, ModelError for a model without an unembedding.
         """
         if representations:
             raise ProbeError(
@@ -105,7 +104,7 @@ class LogitLens:
             "prefixes": self.prefixes,
             "seed": self.seed,
         }
-        partial_results = None if store is None else PartialResults.of(_folder_of_ranks(store), identity)
+        partial_results = None if store is None else PartialResults.of(ActivationStore.of(store).path / RANKS, identity)
         return LensJob(self, model, data, RankReading(model, continuations, offsets, identity, partial_results))
 
 
@@ -170,7 +169,7 @@ def logit_lens(
     model: Model,
     corpus: Corpus,
     *,
-    store: str | Path | None = None,
+    store: ActivationStore | str | Path | None = None,
     offsets: Sequence[int] = (1, 2, 3, 4, 5),
     prefix_tokens: tuple[int, int] = (50, 150),
     prefixes: int = 4,
@@ -186,7 +185,8 @@ def logit_lens(
     Args:
         model: the decoder that is read; its attention must be one that can be restricted to a prefix.
         corpus: the texts; two or more must have `prefix_tokens[1]` tokens and the farthest of `offsets` after them.
-        store: a folder of its own, in which each text's ranks are kept as they are computed; None: in memory alone.
+        store: the activation store, or its folder, in which each text's ranks are kept as they are computed; None: in
+            memory alone.
         offsets: which tokens after a prefix are ranked; 1 is the very next one.
         prefix_tokens: the fewest and the most tokens that a prefix has, both included.
         prefixes: how many prefixes of different lengths each text has; 400 texts with 4 are as many as the paper's 1,600.
@@ -200,7 +200,7 @@ def logit_lens(
 
     Raises:
         CorpusError: settings, texts or the model's context leave no prefix.
-        ProbeError: an activation store for `store`, no splits or resamples, or what is not a valid seed.
+        ProbeError: no splits or resamples, or what is not a valid seed.
         CaptureError, ModelError: a model whose attention cannot be restricted to a prefix, or without an unembedding.
 
     """
@@ -233,16 +233,6 @@ def _check_number(continuations: Continuations, corpus: Corpus) -> None:
             f"other. {continuations.short} were too short and {continuations.repeated} repeated; give more texts, or lower "
             "--prefix-tokens."
         )
-
-
-def _folder_of_ranks(store: ActivationStore | str | Path) -> Path:
-    """Return the folder; ProbeError for an activation store, which no ranks belong in."""
-    folder = store.path if isinstance(store, ActivationStore) else Path(store).expanduser()
-    if isinstance(store, ActivationStore) or any(folder.glob(f"*/*{SUFFIX}")):
-        raise ProbeError(
-            f"A logit lens keeps ranks, and {folder} is an activation store. Give it a folder of its own, or None."
-        )
-    return folder
 
 
 _CONVENTIONS = {

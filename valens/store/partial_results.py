@@ -1,14 +1,15 @@
 """Arrays kept one file a text as they are computed, so that a run that was stopped goes on where it was.
 
     FOLDER/<key>/manifest.json            all that could change a number
-    FOLDER/<key>/<row of the text>.npy    what was computed of one text, readable with numpy.load
+    FOLDER/<key>/<row of the text>.npy    what was computed of one text, readable with numpy.load; then its sha256
 
-For numbers that are not vectors, and hence not in an activation store. A file is written whole or not at all; a file that
-was damaged later counts as absent, and is written again.
+For numbers that are not vectors, in a folder beside a store's collections. A file is written whole or not at all; a file
+that was damaged later does not have its sha256, counts as absent, and is written again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 from collections.abc import Mapping
@@ -48,7 +49,9 @@ class PartialResults:
             sweep_temporaries(self.folder)
             write_bytes(self.folder / "manifest.json", (to_json(self.identity) + "\n").encode())
         except OSError as error:
-            raise StoreError(f"{self.folder} cannot be written to ({error.strerror}). Choose another --out.") from error
+            raise StoreError(
+                f"{self.folder} cannot be written to ({error.strerror}). Choose another --store."
+            ) from error
 
     def read(self, row: Row, *, shape: tuple[int, ...], dtype: type[np.generic]) -> Shaped[np.ndarray, "..."] | None:
         """Read what was computed of a text.
@@ -71,17 +74,19 @@ class PartialResults:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StoreError(f"{path} cannot be read ({error.strerror}). Choose another --out.") from error
-        if not content.startswith(header) or len(content) != len(header) + math.prod(shape) * np.dtype(dtype).itemsize:
-            return None
-        return np.frombuffer(content, dtype, offset=len(header)).reshape(shape)
+            raise StoreError(f"{path} cannot be read ({error.strerror}). Choose another --store.") from error
+        n = math.prod(shape)
+        size = len(header) + n * np.dtype(dtype).itemsize
+        whole = content.startswith(header) and content[size:] == hashlib.sha256(content[:size]).digest()
+        return np.frombuffer(content, dtype, n, offset=len(header)).reshape(shape) if whole else None
 
     def write(self, row: Row, array: Shaped[np.ndarray, "..."]) -> None:
         """Write what was computed of a text; StoreError if it cannot be written."""
         content = io.BytesIO()
         np.save(content, np.ascontiguousarray(array), allow_pickle=False)
+        whole = content.getvalue()
         try:
-            write_bytes(self._path(row), content.getvalue())
+            write_bytes(self._path(row), whole + hashlib.sha256(whole).digest())
         except OSError as error:
             raise StoreError(
                 f"{self._path(row)} cannot be written ({error.strerror}). Free space; what was written stays valid."

@@ -39,6 +39,10 @@ Part = tuple[Shard, slice | list[int], slice | list[int]]
 """A shard, the indices of the answer that it fills, and the indices of its rows that fill them."""
 
 
+RANKS = "ranks"
+"""The folder of a store in which ranks are kept, which are no vectors; see `valens.store.partial_results`."""
+
+
 @dataclass(frozen=True)
 class ActivationStore:
     """A folder of collections of vectors, one for each way of reading a model. Nothing is written before the first vectors.
@@ -305,8 +309,8 @@ def _check_format(path: Path) -> None:
 
 
 def _hardly_begun(folder: Path) -> bool:
-    """Tell whether this is all that a writer leaves who was killed before the manifest was written."""
-    return folder.is_dir() and all(path.match(TEMPORARY) for path in folder.iterdir())
+    """Tell whether this is all that a writer leaves who was killed before the manifest was written, or ranks alone."""
+    return folder.is_dir() and (folder.name == RANKS or all(path.match(TEMPORARY) for path in folder.iterdir()))
 
 
 def _open_collection(manifest: Path, *, check: bool) -> Collection:
