@@ -63,7 +63,7 @@ $(KERNELS:%=test-kernels-%): test-kernels-%: .venv/ready
 
 bench: export HF_HUB_OFFLINE := 1
 bench: .venv/ready
-	for what in capture resampling matching logit_lens softmax_probes evaluation ladder; do \
+	for what in capture resampling matching logit_lens softmax_probes evaluation ladder remembering; do \
 	  $(VENV_PYTHON) tests/benchmarks/$$what.py || exit 1; done
 
 # From the stored results, beside them; figures/README.md has the table of what they are.

@@ -9,27 +9,16 @@ ladder scores 21 embeddings at 30 blocks and over sets of them, the sweep two em
 from __future__ import annotations
 
 import os
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from measuring import Line, show
+from measuring import Line, cost, show
 
 ROUNDS = 3
 SWEEP = ("sweep-layers", "--no-compare", "--representations", "HS,VA")
-
-
-def cost(*arguments: str | Path) -> tuple[float, float]:
-    """Seconds of the clock, and of the processors, that a command takes with all its processes."""
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([sys.executable, "-m", "valens", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.perf_counter() - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main(store: str = "activations", rounds: int = ROUNDS) -> None:
