@@ -1,9 +1,10 @@
-"""What a second run costs that needs no forward pass, beside the same command without the cache: SmolLM2-135M, the demo's sweep.
+"""What a second run costs that needs no forward pass, beside the same without the cache: SmolLM2-135M, the demo's sweep.
 
-    python tests/benchmarks/remembering.py [STORE]     some six minutes on two cores, and three more for a store that is empty
+    python tests/benchmarks/remembering.py [STORE]     some six minutes on two cores, three more for an empty store
 
-Each is a command of its own, with all that a user waits for. `VALENS_CACHE=off` is what a run cost before there was a cache:
-it loads the model, parses the sample and scores anew. Then a model is loaded for a pass, from its GGUF file and as remembered.
+Each is a command of its own, with all that a user waits for. `VALENS_CACHE=off` is what a run cost before there was a
+cache: it loads the model, parses the sample and scores anew. Then a model is loaded for a pass, from its GGUF file and as
+remembered.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from measuring import Line, cost, show
 
 ROUNDS = 3
-LOAD = "import time, valens as vl; start = time.perf_counter(); vl.load('smollm2-135m').bridge; print(time.perf_counter() - start)"
+LOAD = """
+import time, valens as vl
+start = time.perf_counter()
+vl.load("smollm2-135m").bridge
+print(time.perf_counter() - start)
+"""
 
 
 def seconds_to_load(cache: str) -> float:
