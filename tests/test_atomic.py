@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,15 @@ import pytest
 import valens as vl
 from probes.report import write_report
 from valens.errors import ResultError
-from valens.files.atomic import TEMPORARY, replace, writable_folder, write_bytes
+from valens.files.atomic import (
+    TEMPORARY,
+    machine,
+    make_folder,
+    replace,
+    sweep_temporaries,
+    writable_folder,
+    write_bytes,
+)
 from valens.results.result import Result
 
 RESULT = Result("of-mine", pd.DataFrame({"layer": [1, 2], "score": [0.25, 0.5]}), {})
@@ -104,3 +113,32 @@ def test_each_writer_refuses_in_its_own_words(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ResultError, match=r"page cannot be written \(No space left on device\)"):
         replace(tmp_path / "page", lambda temporary: temporary.touch())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_process_of_another_container_is_not_taken_for_a_dead_one_of_this(tmp_path: Path) -> None:
+    """Containers share the name of a machine; a pid of one says nothing in another."""
+    elsewhere = f"{socket.gethostname()}-0123abcd"
+    other, dead = (tmp_path / f".{host}-{2**22 + 1}-{'ab' * 16}.tmp" for host in (elsewhere, machine()))
+    other.touch()
+    dead.touch()
+    (tmp_path / f".{machine()}-{'9' * 30}-{'ab' * 16}.tmp").touch()  # no process: no name of ours
+    sweep_temporaries(tmp_path)
+    assert other.exists()
+    assert not dead.exists()
+
+
+def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
+    def fail(folder: Path) -> None:
+        (folder / "half").touch()
+        raise OSError(errno.ENOSPC, "no space")
+
+    with pytest.raises(OSError, match="no space"):
+        make_folder(tmp_path / "of mine", fail)
+    assert not list(tmp_path.iterdir())
+    make_folder(tmp_path / "of mine", lambda folder: (folder / "whole").touch())
+    assert [path.name for path in tmp_path.rglob("*")] == ["of mine", "whole"]
+    left = tmp_path / f".{machine()}-{2**22 + 1}-{'cd' * 16}.tmp"
+    left.mkdir()
+    (left / "half").touch()
+    sweep_temporaries(tmp_path)
+    assert not left.exists()

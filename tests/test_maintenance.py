@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from valens.commands.store import app
 from valens.errors import StoreError
+from valens.files.atomic import machine, write_bytes
 from valens.representations.prompts import Tokens
 from valens.store.maintenance import ASIDE, difference, merge, prunable, remove, size, summary, verify
 from valens.store.shards import row_of
@@ -171,3 +172,35 @@ class TestLooking:
             result = run(*arguments, "--store", tmp_path / "nowhere")
             assert isinstance(result.exception, StoreError)
         assert not (tmp_path / "nowhere").exists()
+
+
+class TestBesideWriters:
+    def test_a_merge_that_was_killed_leaves_a_store_and_is_gone_on_with(self, tmp_path, monkeypatch):
+        """After each of its files in turn: what is there is a store of fewer shards, and the next merge copies the rest."""
+        source = filled(tmp_path / "a", 1, 2, 3)
+        whole = [path.name for path in source.paths]
+        for killed_after in range(4):
+            target, copied = tmp_path / f"target {killed_after}", []
+
+            def write(path: Path, content: bytes, copied: list[Path] = copied, last: int = killed_after) -> None:
+                if len(copied) == last:
+                    raise KeyboardInterrupt
+                copied.append(path)
+                write_bytes(path, content)
+
+            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+                patch.setattr("valens.store.maintenance.write_bytes", write)
+                merge(ActivationStore(tmp_path / "a"), ActivationStore(target))
+            found = ActivationStore(target).collections()
+            assert [len(collection.paths) for collection in found] == ([killed_after - 1] if killed_after else [])
+            merge(ActivationStore(tmp_path / "a"), ActivationStore(target))
+            (done,) = ActivationStore(target).collections()
+            assert [path.name for path in done.paths] == whole
+
+    def test_what_a_writer_renames_meanwhile_is_of_no_size(self, tmp_path, monkeypatch):
+        collection = filled(tmp_path, 1)
+        gone = collection.folder / f".{machine()}-1-{'ab' * 16}.tmp"
+        before, listed = size(collection), Path.iterdir
+        monkeypatch.setattr(Path, "iterdir", lambda self: [*listed(self), gone])
+        assert size(collection) == before
+        assert run("ls", "--store", tmp_path).exit_code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import re
 import subprocess
@@ -217,6 +218,41 @@ def test_a_broken_folder(tmp_path, file, content):
     else:
         (path / file).write_bytes(content)
     with pytest.raises(ModelError, match="broken could not be loaded"):
+        loading.load(str(path))
+
+
+def edited(config: dict[str, object]) -> bytes:
+    return json.dumps(json.loads(tiny.network("llama").config.to_json_string()) | config).encode()
+
+
+ODD = {
+    "heads that do not divide": ("config.json", edited({"num_attention_heads": 5, "head_dim": None})),
+    "a pad id above the vocabulary": ("config.json", edited({"pad_token_id": 500})),
+    "no layers": ("config.json", edited({"num_hidden_layers": 0})),
+    "no object": ("config.json", b"null"),
+    "a list of settings": ("generation_config.json", b"[]"),
+    "quantised without bits": ("config.json", edited({"quantization_config": {"quant_method": "gptq"}})),
+    "words for numbers": ("config.json", edited({"hidden_size": "wide"})),
+    "a tokenizer without a model": ("tokenizer.json", b'{"version": "1.0"}'),
+    "tokens that are no numbers": ("tokenizer.json", b'{"model": {"type": "WordLevel", "vocab": {"a": "b"}}}'),
+}
+
+
+@pytest.mark.parametrize("fault", ODD)
+def test_an_odd_folder_is_one_line(tmp_path, fault):
+    path = saved(tiny.network("llama"), tmp_path / "odd")
+    file, content = ODD[fault]
+    (path / file).write_bytes(content)
+    with pytest.raises(ModelError, match=r"^[^\n]*odd [^\n]+$"):
+        loading.load(str(path)).bridge
+
+
+def test_blocks_that_the_configuration_leaves_out_are_not_passed_over(tmp_path):
+    path = saved(tiny.network("llama"), tmp_path / "deeper")
+    (path / "config.json").write_bytes(edited({"num_hidden_layers": 2}))
+    with pytest.raises(
+        ModelError, match=r"deeper have weights that its configuration leaves out \(9; first: model\.layers\.2"
+    ):
         loading.load(str(path))
 
 

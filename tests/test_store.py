@@ -8,7 +8,6 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from valens.errors import StoreError
+from valens.files.atomic import machine
 from valens.representations.prompts import Tokens
 from valens.store import shards
 from valens.store.shards import Shard, row_of
@@ -336,8 +336,8 @@ class TestBrokenShards:
 class TestTemporaries:
     def test_what_a_killed_writer_left_is_cleared_and_a_living_one_is_not_touched(self, collection: Collection) -> None:
         collection.write(texts(1), {"values/mean": vectors(1)})
-        dead = collection.folder / f".{socket.gethostname()}-{2**22 + 1}-{'ab' * 16}.tmp"
-        living = collection.folder / f".{socket.gethostname()}-{os.getpid()}-{'cd' * 16}.tmp"
+        dead = collection.folder / f".{machine()}-{2**22 + 1}-{'ab' * 16}.tmp"
+        living = collection.folder / f".{machine()}-{os.getpid()}-{'cd' * 16}.tmp"
         strange = collection.folder / f".other-host-17-{'ef' * 16}.tmp"
         old = collection.folder / f".other-host-17-{'aa' * 16}.tmp"
         for path in (dead, living, strange, old):
@@ -356,7 +356,7 @@ class TestTemporaries:
 
         monkeypatch.setattr(os, "utime", refuse)
         monkeypatch.setattr(pathlib.Path, "unlink", refuse)
-        (collection.folder / f".{socket.gethostname()}-{2**22 + 1}-{'ab' * 16}.tmp").touch()
+        (collection.folder / f".{machine()}-{2**22 + 1}-{'ab' * 16}.tmp").touch()
         again = reopened(collection)
         again.begin()
         assert again.read("values/mean", 0, rows(1)).shape == (1, 4)

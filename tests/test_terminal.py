@@ -23,6 +23,7 @@ from tiny import one_thread  # noqa: F401
 from valens.results.views import view
 from valens.terminal.console import say, say_labelled, waiting
 from valens.terminal.sections import view_table
+from valens.terminal.texts import read_every_line, read_lines
 
 ODD = ("[/x]", "[red]a[x]", "a\\", "[", ":smile:", "[bold", "größer 🙂")
 
@@ -202,3 +203,11 @@ def test_an_error_shows_names_as_they_are(shell: Shell) -> None:  # noqa: F811
     assert ended.code == 2
     assert ended.err.startswith("Error: There is no file or folder [/x]/:smile:\\. A corpus")
     assert len(ended.err.splitlines()) == 1
+
+
+def test_lines_end_in_line_feeds_alone_for_every_command(tmp_path):
+    """A form feed, U+0085 or U+2028 inside a line is a part of its text, whoever reads the file."""
+    texts = ["a\fb", "c\vd", "e\x1cf", "g\x85h", "i\u2028j", "k\rl"]
+    path = tmp_path / "few.txt"
+    path.write_bytes("\r\n".join(texts).encode() + b"\n")
+    assert read_lines(path) == read_every_line(path) == texts

@@ -1,7 +1,8 @@
 """Files that are whole or not there: written beside their place under a temporary name, synced, then renamed.
 
 A temporary name begins with a dot and ends in `.tmp`, so that no pattern for data matches it, and it says which process of
-which machine writes there, so that what a killed writer left can be told from what is being written, and removed.
+which machine writes there, so that what a killed writer left can be told from what is being written, and removed. Containers
+may share the name of a machine and not its processes, so a machine is known by its start and its space of processes too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 from valens.errors import ResultError
@@ -22,10 +25,21 @@ from valens.files.strict_json import to_json
 TEMPORARY = ".*.tmp"
 """A pattern for the names of files that are being written."""
 
-_WRITER = re.compile(r"\.(.+)-(\d+)-[0-9a-f]{32}\.tmp")
+_WRITER = re.compile(r"\.(.+)-(\d{1,9})-[0-9a-f]{32}\.tmp")
 """The machine and the process of a file that is being written, in its name."""
 
 _STALE_SECONDS = 24 * 3600
+
+
+@cache
+def machine() -> str:
+    """Return the name of this machine, with a hash of its start and of the space of processes that a pid is of."""
+    known = [Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")]  # on Linux; elsewhere the name alone
+    try:
+        here = known[0].read_text(encoding="ascii") + str(known[1].readlink())
+    except OSError:
+        return socket.gethostname()
+    return f"{socket.gethostname()}-{sha256(here.encode()).hexdigest()[:8]}"
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -126,7 +140,7 @@ def sweep_temporaries(folder: Path) -> None:
             continue  # no name of ours
         host, pid = writer.groups()
         with contextlib.suppress(OSError):
-            gone = not _alive(int(pid)) if host == socket.gethostname() else _age(path) > _STALE_SECONDS
+            gone = not _alive(int(pid)) if host == machine() else _age(path) > _STALE_SECONDS
             if gone:
                 _remove(path)
 
@@ -139,7 +153,7 @@ def write_json(path: Path, value: object) -> None:
 @contextlib.contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
     """Return a name beside `path` under which to write; what has it on leaving is removed."""
-    temporary = path.with_name(f".{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}.tmp")
+    temporary = path.with_name(f".{machine()}-{os.getpid()}-{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
     finally:

@@ -84,6 +84,8 @@ def check_final_norm(name: str, bridge: Any, expected: torch.Tensor) -> None:
 def read_sizes(name: str, bridge: Any) -> Sizes:
     """Read the sizes off the hook points; ModelError unless every block has values, of one and the same shape."""
     layers = range(1, len(bridge.blocks) + 1)
+    if not layers:
+        raise ModelError(f"{name} has no layers: its configuration asks for none. Correct it, or save the model again.")
     seen = hook_shapes(bridge)
     absent = [layer for layer in layers if (Stream.VALUES, layer) not in seen]
     if absent:

@@ -15,7 +15,14 @@ from valens.model.architecture import check_final_norm, read_causally, read_size
 from valens.model.attention import choose_attn_implementation
 from valens.model.catalog import locate
 from valens.model.model import Identity, Model, Network
-from valens.model.refusals import check_config, check_weights, explained, quiet, weights_in_no_file
+from valens.model.refusals import (
+    check_all_blocks_are_read,
+    check_config,
+    check_weights,
+    explained,
+    quiet,
+    weights_in_no_file,
+)
 from valens.model.remembered import Memory
 from valens.model.sources import Source
 
@@ -175,6 +182,7 @@ def fetch(
         )
     model, report = loaded
     check_weights(name, model, report["missing_keys"])
+    check_all_blocks_are_read(name, model, report["unexpected_keys"])
     commit = revision or getattr(model.config, "_commit_hash", None) or "local"
     model.to(target)
     if report["missing_keys"]:
@@ -217,7 +225,7 @@ def wrap(
         "config_hash": fingerprints.of_config(config),
         "tokenizer_hash": fingerprints.of_tokenizer(tokenizer),
     }
-    with quiet():
+    with quiet(), explained(name):
         expected = read_causally(name, model)
     bridge = _bridge(name, model, tokenizer)
     embedding: Any = model.get_input_embeddings()

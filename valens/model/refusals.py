@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import pickle
-import struct
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from valens.errors import ModelError
+from valens.errors import ModelError, ValensError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -25,6 +24,17 @@ def check_weights(name: str, model: PreTrainedModel, missing: Iterable[str]) -> 
         raise ModelError(
             f"{len(absent)} weights of {name} are not in its files (first: {absent[0]}); random ones would be used. "
             "Save or download the model again."
+        )
+
+
+def check_all_blocks_are_read(name: str, model: PreTrainedModel, unexpected: Iterable[str]) -> None:
+    """Raise ModelError if the files have weights of blocks that the configuration does not ask for."""
+    blocks = {match[1] for key, _ in model.named_parameters() if (match := re.match(r"(.*?\.)\d+\.", key))}
+    deeper = sorted(key for key in unexpected if (match := re.match(r"(.*?\.)\d+\.", key)) and match[1] in blocks)
+    if deeper:
+        raise ModelError(
+            f"The files of {name} have weights that its configuration leaves out ({len(deeper)}; first: {deeper[0]}): "
+            "another model would be read. Correct the number of layers in config.json, or save the model again."
         )
 
 
@@ -85,12 +95,11 @@ def quiet() -> Iterator[None]:
 @contextlib.contextmanager
 def explained(name: str) -> Iterator[None]:
     """Turn what loading raises into one ModelError that says which model and why."""
-    from safetensors import SafetensorError
-
-    broken_files = (SafetensorError, struct.error, pickle.UnpicklingError, EOFError)
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, *broken_files) as error:
+    except ValensError:
+        raise
+    except Exception as error:
         reason = " ".join(str(error).split())
         if "trust_remote_code" in reason:  # how transformers refuses to run code that comes with a model
             raise ModelError(
@@ -98,6 +107,6 @@ def explained(name: str) -> Iterator[None]:
                 "Choose a model that transformers itself has the code for, or this one converted to such a form."
             ) from error
         raise ModelError(
-            f"{name} could not be loaded: {reason[:400]} "
+            f"{name} could not be loaded: {reason[:400] or 'no reason was given'} ({type(error).__name__}). "
             "For a hub name, check the spelling, the network, and `hf auth login` if the model is gated."
         ) from error

@@ -50,7 +50,7 @@ def summary(collection: Collection) -> Summary:
 
 def size(collection: Collection) -> int:
     """Return the number of bytes of a collection on disk."""
-    return sum(path.stat().st_size for path in collection.folder.iterdir())
+    return sum(map(_size_now, collection.folder.iterdir()))
 
 
 def verify(store: ActivationStore, *, quarantine: bool = False) -> tuple[int, list[Path]]:
@@ -92,7 +92,10 @@ def merge(source: ActivationStore, target: ActivationStore) -> int:
     copied = 0
     for collection in source.collections():
         folder = target.path / collection.key
-        for path in [*collection.paths, collection.folder / MANIFEST]:
+        for path in [
+            collection.folder / MANIFEST,
+            *collection.paths,
+        ]:  # a folder of shards without it would be no store
             if not (folder / path.name).exists():
                 if path.name != MANIFEST and not intact(path):
                     raise StoreError(
@@ -136,6 +139,14 @@ def flat(identity: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield from flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
+
+
+def _size_now(path: Path) -> int:
+    """Return the size of a file; 0 for one that has gone meanwhile, as what a writer renames."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _last_used(collection: Collection) -> float:

@@ -65,7 +65,7 @@ def cautions(suite: Suite) -> list[str]:
 
 def read_lines(path: Path) -> list[str]:
     """Return the texts of a file, one a line; lines without text are left out."""
-    texts = [line for line in _decoded(path).splitlines() if line.strip()]
+    texts = [line for line in _lines(path) if line.strip()]
     if not texts:
         raise CorpusError(f"{path} has no text in it. Give a file with one text a line.")
     return texts
@@ -73,13 +73,18 @@ def read_lines(path: Path) -> list[str]:
 
 def read_every_line(path: Path | None) -> list[str]:
     """Return the lines of a file, or of standard input, so that line i is text i; CorpusError for a line without text."""
-    lines = [line.removesuffix("\r") for line in _decoded(path).removesuffix("\n").split("\n")]
+    lines = _lines(path)
     empty = [number for number, line in enumerate(lines, start=1) if not line.strip()]
     if empty:
         raise CorpusError(
             f"{_name(path)} has no text in line {empty[0]}. Every line is a text and gets a vector: remove empty lines."
         )
     return lines
+
+
+def _lines(path: Path | None) -> list[str]:
+    """Return the lines, which end in a line feed alone or after a carriage return; other breaks are parts of a text."""
+    return [line.removesuffix("\r") for line in _decoded(path).removesuffix("\n").split("\n")]
 
 
 def _decoded(path: Path | None) -> str:
