@@ -188,9 +188,10 @@ class TestBesideWriters:
                 copied.append(path)
                 write_bytes(path, content)
 
-            with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            with monkeypatch.context() as patch:
                 patch.setattr("valens.store.maintenance.write_bytes", write)
-                merge(ActivationStore(tmp_path / "a"), ActivationStore(target))
+                with pytest.raises(KeyboardInterrupt):
+                    merge(ActivationStore(tmp_path / "a"), ActivationStore(target))
             found = ActivationStore(target).collections()
             assert [len(collection.paths) for collection in found] == ([killed_after - 1] if killed_after else [])
             merge(ActivationStore(tmp_path / "a"), ActivationStore(target))

@@ -244,15 +244,14 @@ def test_an_odd_folder_is_one_line(tmp_path, fault):
     file, content = ODD[fault]
     (path / file).write_bytes(content)
     with pytest.raises(ModelError, match=r"^[^\n]*odd [^\n]+$"):
-        loading.load(str(path)).bridge
+        loading.load(str(path))
 
 
 def test_blocks_that_the_configuration_leaves_out_are_not_passed_over(tmp_path):
     path = saved(tiny.network("llama"), tmp_path / "deeper")
     (path / "config.json").write_bytes(edited({"num_hidden_layers": 2}))
-    with pytest.raises(
-        ModelError, match=r"deeper have weights that its configuration leaves out \(9; first: model\.layers\.2"
-    ):
+    message = r"deeper have weights that its configuration leaves out \(9; first: model\.layers\.2"
+    with pytest.raises(ModelError, match=message):
         loading.load(str(path))
 
 
