@@ -59,20 +59,19 @@ def run_probe(
     `notes` are what a reader must know of the data; they are said before anything is loaded. `dry_run` says the cost and
     writes nothing, `as_json` prints one JSON object on standard output and nothing else there.
     """
-    from valens.files.atomic import writable_folder
+    from valens.files.atomic import writable_folder_for
     from valens.terminal.sections import show_section
 
     console = Console(stderr=as_json)
     for note in notes:
         say_labelled(Console(stderr=True), "Note:", note, style="yellow")
-    if not dry_run:
-        writable_folder(out)  # before anything costly is done for it
-    job = probe.plan(options.load(console), data, representations, store=store)
     if dry_run:
+        job = probe.plan(options.load(console), data, representations, store=store)
         show_estimate(console, job.estimate(), as_json=as_json)
         return
-    result = job.run()
-    written = result.save(out)
+    with writable_folder_for(out):  # before anything costly is done for it
+        result = probe.plan(options.load(console), data, representations, store=store).run()
+        written = result.save(out)
     if as_json:
         doubts = result.notes()  # a section's comparisons are made for who reads it
         for note in doubts:

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from small_suite import RETRIEVAL, STS, SUITE
+from small_suite import STS, SUITE
 
 from valens.evaluation import kept_scores
 from valens.evaluation.bootstrap import Evaluation
 from valens.evaluation.evaluate import evaluate
 from valens.evaluation.kept_scores import kept_evaluation
+from valens.files import user_cache
 from valens.tasks import Task
 
 SETTINGS = {"resamples": 20, "seed": 0, "resamples_of_splits": 10, "exact": False}
-VECTORS = {"collection": "c", "texts": "t", "reading": "values/mean", "layers": ["1", "2"]}
 
 
 @pytest.fixture(autouse=True)
 def scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(kept_scores, "cache_folder", lambda: tmp_path)
+    monkeypatch.setenv(user_cache.ENVIRONMENT, str(tmp_path))
+    monkeypatch.setattr(kept_scores, "cache_folder", user_cache.cache_folder)
     return tmp_path / "scores"
 
 
-def evaluated(task: Task = STS, seed: int = 0) -> Evaluation:
-    vectors = np.random.default_rng(seed).normal(size=(2, len(task.texts), 4)).astype(np.float32)
-    return evaluate(task, vectors, **SETTINGS)
+def vectors_of(task: Task = STS, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(2, len(task.texts), 4)).astype(np.float32)
 
 
-def never() -> Evaluation:
-    pytest.fail("it was computed again")
+def kept(task: Task = STS, vectors: np.ndarray | None = None, **settings: object) -> Evaluation:
+    return kept_evaluation(task, vectors_of(task) if vectors is None else vectors, **(SETTINGS | settings))
+
+
+@contextlib.contextmanager
+def nothing_computed() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kept_scores, "evaluate", lambda *_, **__: pytest.fail("it was computed again"))
+        yield
 
 
 def same(one: Evaluation, other: Evaluation) -> bool:
@@ -49,67 +58,74 @@ def arrays_of(evaluation: Evaluation) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("task", SUITE.tasks, ids=lambda task: task.task_type)
 def test_an_evaluation_comes_back_to_the_bit(task):
-    first = kept_evaluation(VECTORS, task, lambda: evaluated(task), **SETTINGS)
-    assert same(kept_evaluation(VECTORS, task, never, **SETTINGS), first)
-    assert same(first, evaluated(task))
+    first = kept(task)
+    assert same(first, evaluate(task, vectors_of(task), **SETTINGS))
+    with nothing_computed():
+        assert same(kept(task), first)
     assert len(first.splits) == 2
 
 
 def test_an_undefined_score_comes_back_as_nan():
-    undefined = replace(evaluated(), score=np.array([np.nan, 1.0]))
-    kept_evaluation(VECTORS, STS, lambda: undefined, **SETTINGS)
-    assert same(kept_evaluation(VECTORS, STS, never, **SETTINGS), undefined)
+    level = np.ones_like(vectors_of())
+    first = kept(vectors=level)
+    assert np.isnan(first.score).all()
+    with nothing_computed():
+        assert same(kept(vectors=level), first)
+
+
+def flipped(vectors: np.ndarray) -> np.ndarray:
+    vectors.view(np.uint8).reshape(-1)[-1] ^= 1
+    return vectors
 
 
 OTHERS = {
-    "vectors": (VECTORS | {"collection": "d"}, STS, SETTINGS),
-    "texts": (VECTORS | {"texts": "u"}, STS, SETTINGS),
-    "layers": (VECTORS | {"layers": ["1", "3"]}, STS, SETTINGS),
-    "gold": (VECTORS, replace(STS, gold=tuple(5 - score for score in STS.gold)), SETTINGS),
-    "task": (VECTORS, RETRIEVAL, SETTINGS),
-    **{name: (VECTORS, STS, SETTINGS | {name: 7}) for name in ("resamples", "seed", "resamples_of_splits")},
-    "exact": (VECTORS, STS, SETTINGS | {"exact": True}),
+    "vectors": (STS, flipped(vectors_of()), {}),
+    "layers": (STS, vectors_of()[:1], {}),
+    "dtype": (STS, vectors_of().astype(np.float64), {}),
+    "gold": (replace(STS, gold=tuple(5 - score for score in STS.gold)), vectors_of(), {}),
+    "texts": (replace(STS, texts=tuple(f"{text}." for text in STS.texts)), vectors_of(), {}),
+    **{name: (STS, vectors_of(), {name: 7}) for name in ("resamples", "seed", "resamples_of_splits")},
 }
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_whatever_it_depends_on_is_another_score(other):
-    kept_evaluation(VECTORS, STS, evaluated, **SETTINGS)
-    vectors, task, settings = OTHERS[other]
-    mark = evaluated(seed=1)
-    assert kept_evaluation(vectors, task, lambda: mark, **settings) is mark
+def test_whatever_it_depends_on_is_another_score(scores, other):
+    kept()
+    task, vectors, settings = OTHERS[other]
+    kept(task, vectors, **settings)
+    assert len(list(scores.iterdir())) == 2
 
 
-def test_other_code_or_another_library_is_another_score(monkeypatch):
-    kept_evaluation(VECTORS, STS, evaluated, **SETTINGS)
+def test_other_code_or_another_library_is_another_score(scores, monkeypatch):
+    kept()
     monkeypatch.setattr(kept_scores, "_code", lambda: {"code": "other"})
-    mark = evaluated(seed=1)
-    assert kept_evaluation(VECTORS, STS, lambda: mark, **SETTINGS) is mark
+    kept()
+    assert len(list(scores.iterdir())) == 2
 
 
 def test_a_flipped_bit_anywhere_is_found(scores):
-    first = kept_evaluation(VECTORS, STS, evaluated, **SETTINGS)
+    first = kept()
     (path,) = scores.iterdir()
     whole = path.read_bytes()
     for position in [*range(0, len(whole), max(1, len(whole) // 60)), len(whole) - 1]:
         damaged = bytearray(whole)
         damaged[position] ^= 1
         path.write_bytes(damaged)
-        assert same(kept_evaluation(VECTORS, STS, evaluated, **SETTINGS), first)
+        assert same(kept(), first)
         assert path.read_bytes() == whole  # written anew
 
 
 @pytest.mark.parametrize("length", [0, 1, 31, 32, 33, 500])
 def test_a_file_that_was_cut_is_none(scores, length):
-    first = kept_evaluation(VECTORS, STS, evaluated, **SETTINGS)
+    first = kept()
     (path,) = scores.iterdir()
     path.write_bytes(path.read_bytes()[:length])
-    assert same(kept_evaluation(VECTORS, STS, evaluated, **SETTINGS), first)
+    assert same(kept(), first)
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", ["off", "a file", "/proc/1/nowhere", "/dev/null"])
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch, place):
     (tmp_path / "a file").write_text("")
-    for folder in (None, tmp_path / "a file"):
-        monkeypatch.setattr(kept_scores, "cache_folder", lambda folder=folder: folder)
-        for _ in range(2):
-            assert same(kept_evaluation(VECTORS, STS, evaluated, **SETTINGS), evaluated())
+    monkeypatch.setenv(user_cache.ENVIRONMENT, str(tmp_path / place) if place == "a file" else place)
+    for _ in range(2):
+        assert same(kept(), evaluate(STS, vectors_of(), **SETTINGS))

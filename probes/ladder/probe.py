@@ -24,7 +24,7 @@ from probes.ladder.section import QUESTION
 from probes.ladder.verdicts import block_table, verdict_table, way_table
 from probes.layers import Layers, layers_of_model
 from valens.corpora.contract import Corpus
-from valens.errors import SelectionError
+from valens.errors import LayerSetError, SelectionError
 from valens.evaluation.suite_scores import lexical_scores, text_indices
 from valens.evaluation.tfidf import LEXICAL
 from valens.extraction import extract
@@ -93,6 +93,10 @@ class Ladder:
             raise SelectionError("The ladder has rungs of its own. Leave --representations out.")
         check_tasks(selector(self.select), [task.task_type for task in data.tasks])
         chosen = layers_of_model(model, self.layers) or _of_the_paper(model)
+        if chosen is not None and not set(chosen) <= set(range(1, model.n_layers + 1)):
+            raise LayerSetError(
+                f"The ladder looks at the blocks of {model.name}, 1 to {model.n_layers}; layers {chosen} were asked for."
+            )
         sizes = model.sizes
         steps = rungs(sizes.n_kv_heads * sizes.d_head, sizes.d_model, self.draws)
         fit = self.fit or paragraphs()

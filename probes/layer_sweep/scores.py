@@ -11,7 +11,6 @@ from jaxtyping import Float
 
 from valens.evaluation.bootstrap import Evaluation, stacked
 from valens.evaluation.draws import in_fewer_runs
-from valens.evaluation.evaluate import evaluate
 from valens.evaluation.kept_scores import kept_evaluation
 from valens.evaluation.suite_scores import FIRST, SECOND, WHOLE, Scores
 from valens.extraction.embedding import averaged
@@ -110,18 +109,8 @@ class LayerScorer:
         self, task: Task, representation: Representation, sets: Sequence[LayerSet], settings: Mapping[str, Any]
     ) -> Evaluation:
         """Score the averaged vectors of a task's texts over each set, unless that was done before."""
-        vectors = {
-            "collection": self.extraction.collection.key,
-            "texts": self.extraction.digest([self.indices[text] for text in task.texts]),
-            "reading": str(representation.reading),
-            "layers": [str(layers) for layers in sets],
-        }
-
-        def compute() -> Evaluation:
-            chunks = self._chunks(task, representation, sets)
-            return stacked([evaluate(task, chunk, **settings) for chunk in chunks])
-
-        return kept_evaluation(vectors, task, compute, **settings)
+        chunks = self._chunks(task, representation, sets)
+        return stacked([kept_evaluation(task, chunk, **settings) for chunk in chunks])
 
     def _chunks(
         self, task: Task, representation: Representation, sets: Sequence[LayerSet]

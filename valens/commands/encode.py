@@ -138,8 +138,8 @@ def encode(
         raise ResultError(
             "Vectors cannot be shown on a terminal. Give --out vectors.npy, or send standard output to a file."
         )
-    if out is not None:
-        _check_out(out)
+    for path in [] if out is None else [out] if post is None else [out, _beside(out)]:
+        _check_out(path)
     if (post is None) != (fit is None) or (post is not None and out is None):
         raise PostprocessingError("--post, --fit and --out go together: what was fitted is kept beside the vectors.")
     after = None if post is None else Postprocessing.parse(post)
@@ -186,7 +186,12 @@ def encode(
     )
     _write(vectors, out)
     if fitted is not None and fit_texts is not None and out is not None:
-        _write_fit(fitted, fit_texts, out.with_suffix(".post.npz"))
+        _write_fit(fitted, fit_texts, _beside(out))
+
+
+def _beside(out: Path) -> Path:
+    """Return the file for what was fitted."""
+    return out.with_suffix(".post.npz")
 
 
 def _check_out(out: Path) -> None:

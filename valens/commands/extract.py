@@ -10,7 +10,7 @@ from rich.console import Console
 
 from valens.terminal import choices
 from valens.terminal.choices import either
-from valens.terminal.console import say, show_estimate, waiting, write_json
+from valens.terminal.console import say, say_labelled, show_estimate, waiting, write_json
 from valens.terminal.options import (
     DEFAULT_STORE,
     INPUT,
@@ -115,6 +115,8 @@ def extract(
         show_estimate(console, job.estimate(), as_json=as_json)
         return
     run = job.run()
+    for note in run.notes:
+        say_labelled(Console(stderr=True), "Note:", note, style="yellow")
     if as_json:
         facts = {
             "collection": run.collection.key,

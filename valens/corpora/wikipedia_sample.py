@@ -23,7 +23,7 @@ from valens.corpora import wikitext
 from valens.corpora.contract import Corpus, gathered
 from valens.corpora.wikitext import paragraphs, plain, template_name, tidy
 from valens.files.digests import digest
-from valens.files.user_cache import cache_folder, code_hash, read_entry, write_entry
+from valens.files.user_cache import code_hash, place, read_entry, write_entry
 from valens.files.wheels import find_in_wheel
 
 WIKIPEDIA_PAGES = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
@@ -79,13 +79,12 @@ def wikipedia() -> tuple[Article, ...]:
 
     """
     kept = _kept(_sample())
-    entry = None if kept is None else read_entry(kept)
+    entry = read_entry(kept)
     if entry is not None:
         return tuple(_of_lists(*article) for article in entry["articles"])
     articles = (_article(title, markup) for title, markup in _pages(_sample()))
     found = tuple(article for article in articles if article is not None)
-    if kept is not None:
-        write_entry(kept, {"articles": [_as_lists(article) for article in found]})
+    write_entry(kept, {"articles": [_as_lists(article) for article in found]})
     return found
 
 
@@ -101,13 +100,12 @@ def _sample() -> Path:
 
 def _kept(dump: Path) -> Path | None:
     """Return where the articles are remembered that this code makes of this dump; None where there is no cache."""
-    folder = cache_folder()
     made_of = [
         sha256(dump.read_bytes()).hexdigest(),
         code_hash(__name__, wikitext.__name__),
         version("mwparserfromhell"),
     ]
-    return None if folder is None else folder / "texts" / f"{digest(made_of)[:32]}.json"
+    return place("texts", f"{digest(made_of)[:32]}.json")
 
 
 def _as_lists(article: Article) -> list[Any]:

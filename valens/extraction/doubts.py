@@ -21,6 +21,9 @@ SHARES = Reading(Stream.HIDDEN, Measure.SHARES)
 
 _MOSTLY = 0.5
 
+_FEW = 5
+"""Of fewer tokens, one is a large share of any mean."""
+
 
 def with_measures(readings: Sequence[Reading]) -> tuple[Reading, ...]:
     """Return the different readings; beside a mean of hidden states also the measure of what it is made of."""
@@ -43,6 +46,9 @@ def doubts(
     shares: Mapping[str, Mapping[str, float]], readings: Sequence[Reading], texts: Sequence[Tokens]
 ) -> Iterator[str]:
     """Say what a reader must know of the vectors: a sentence for each doubt."""
+    lengths = [sum(text.pooling_mask) for text in texts]
+    if not lengths or np.median(lengths) < _FEW:
+        shares = {}
     first = _mostly(shares.get("first", {}))
     other = _mostly({layer: share for layer, share in shares.get("largest", {}).items() if int(layer) not in first})
     for layers, token, name in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from valens.corpora.contract import Corpus
+from valens.errors import ValensWarning
 from valens.extraction.extract import Extraction, plan
 from valens.extraction.layers_file import as_chosen, layers_for
 from valens.extraction.texts import text_list
@@ -59,6 +61,7 @@ def encode(
 
     Returns:
         The embeddings [text, d] in float32, in the order of the texts. For VA, d is n_kv_heads · d_head; for HS, d_model.
+        What makes them doubtful, as a mean that is mostly one token, is a warning.
 
     Raises:
         LayerSetError, SiteError: layers that this model or representation does not have, or that were chosen for another.
@@ -73,6 +76,7 @@ def encode(
     all_texts = text_list(texts)
     layer_set = layers_for(model, asked, layers)
     parts = [np.empty((0, model.sizes.width(asked.reading.stream)), dtype=np.float32)]
+    notes: dict[str, None] = {}
     for start in range(0, len(all_texts), _AT_ONCE):
         with _open_store(store) as opened:
             extraction = plan(
@@ -85,6 +89,9 @@ def encode(
                 on_long=on_long,
             ).run()
             parts.append(averaged(extraction, asked.reading, layer_set))
+            notes.update(dict.fromkeys(extraction.notes_at(layer_set)))
+    for note in notes:
+        warnings.warn(note, ValensWarning, stacklevel=2)
     vectors = np.concatenate(parts)
     if postprocessing is not None:
         vectors = postprocessing(vectors)

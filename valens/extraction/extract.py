@@ -7,10 +7,9 @@ on what the store has: a job that was interrupted meets the same batches again, 
 
 from __future__ import annotations
 
-import hashlib
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -83,6 +82,12 @@ class Extraction:
         """What a reader must know of the vectors, a sentence each."""
         return tuple(doubts(self.token_shares, self.readings, self.texts))
 
+    def notes_at(self, layers: Iterable[int]) -> tuple[str, ...]:
+        """Return what a reader must know of the vectors of some layers alone."""
+        wanted = set(map(str, layers))
+        shares = {name: {at: by[at] for at in by if at in wanted} for name, by in self.token_shares.items()}
+        return tuple(doubts(shares, self.readings, self.texts))
+
     def facts(self) -> dict[str, Any]:
         """Return where the vectors come from, for a result's provenance."""
         return {
@@ -96,10 +101,6 @@ class Extraction:
             "token_shares": self.token_shares,
             "notes": list(self.notes),
         }
-
-    def digest(self, indices: Sequence[int]) -> str:
-        """Return the sha256 of what the model read for these rows, in this order."""
-        return hashlib.sha256(b"".join(self.rows[index] for index in indices)).hexdigest()
 
     def vectors(self, reading: Reading, layer: int, indices: Sequence[int] | None = None) -> Float[np.ndarray, "row d"]:
         """Read the vectors of one layer from the store.

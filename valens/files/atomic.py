@@ -129,6 +129,19 @@ def writable_folder(folder: str | Path) -> Path:
     return path
 
 
+@contextlib.contextmanager
+def writable_folder_for(folder: Path) -> Iterator[Path]:
+    """Make a folder as `writable_folder` does, and remove it if it was new and nothing came of it."""
+    new = not folder.exists()
+    path = writable_folder(folder)
+    try:
+        yield path
+    finally:
+        if new:
+            with contextlib.suppress(OSError):
+                path.rmdir()  # which a folder with something in it is not
+
+
 def sweep_temporaries(folder: Path) -> None:
     """Remove what killed writers left: temporary files of processes that are gone, or of another machine and a day old.
 

@@ -6,10 +6,11 @@ import contextlib
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from valens.errors import ModelError, ValensWarning
+from valens.errors import MissingPackageError, ModelError, ValensWarning
 from valens.model import fingerprints
 from valens.model.architecture import check_final_norm, read_causally, read_sizes
 from valens.model.attention import choose_attn_implementation
@@ -71,8 +72,9 @@ def load(
     target = _choose_device(device)
     source = Source.of(name, revision)
     settings = {"dtype": dtype, "device": target.type, "attn_implementation": attn_implementation}
-    files = source.digest(check=check)
-    memory = Memory.of(files or source.last_digest(), **settings, revision=source.revision)
+    here = source.digest(check=check)
+    last = source.last() if source.folder is None else None
+    memory = Memory.of(last[0] if last else here, **settings, revision=source.revision)
     remembered = memory.recall()
 
     def load_now(dense: Path | None = None) -> Model:
@@ -83,11 +85,13 @@ def load(
 
     if remembered is None:
         model = load_now()
-        source = Source.of(name, revision)  # once more: the files may only be here now
-        memory = Memory.of(source.digest(), **settings, revision=source.revision)
-        memory.keep(model)
+        source = Source.of(name, revision)  # once more: from the hub they are only now here, and others may have come
+        loaded = source.digest()
+        if loaded is not None and here in {None, loaded}:
+            Memory.of(loaded, **settings, revision=source.revision).keep(model)
+            source.loaded(loaded)
         return model
-    if files is None:
+    if last:
         warnings.warn(
             f"{name} is not on this machine any more; what is stored of it can be had, and nothing new be read.",
             ValensWarning,
@@ -99,30 +103,35 @@ def load(
         name=short_name(name),
         tokenizer=tokenizer,
         device=target,
-        network=Network(lambda: _as_remembered(name, identity, memory, source, load_now)),
+        network=Network(partial(_as_remembered, name, identity, memory, load_now, gone=last is not None)),
     )
 
 
 def _as_remembered(
-    name: str, identity: Identity, memory: Memory, source: Source, load_now: Callable[[Path | None], Model]
+    name: str, identity: Identity, memory: Memory, load_now: Callable[[Path | None], Model], *, gone: bool
 ) -> Any:
     """Return the bridge of a model that is loaded now; ModelError if it is not the one that was remembered."""
-    if memory.weights is not None:
-        with contextlib.suppress(ModelError):
+    if memory.weights is not None and not gone:
+        with contextlib.suppress(Exception):  # whatever a damaged file may raise
             model = load_now(memory.weights)
             if model.identity == identity:
                 return model.bridge
-        warnings.warn(
-            f"The copy of {name} in the user's cache is damaged; it is made again.", ValensWarning, stacklevel=2
-        )
+        message = f"The copy of {name} in the user's cache is damaged; it is made again."
+        warnings.warn(message, ValensWarning, stacklevel=2)
         memory.forget()
-    model = load_now(None)
+    try:
+        model = load_now(None)
+    except (ModelError, MissingPackageError) as error:
+        if gone:
+            raise ModelError(
+                f"A forward pass is needed, and {name} is not on this machine any more: only what is stored of it can be "
+                f"had. {error}"
+            ) from error
+        raise
     if model.identity != identity:
         memory.forget()
-        source.digest(check=True)
         raise ModelError(
-            f"The files of {name} have changed and look as if they had not, in size and time. They are remembered no more: "
-            "run this again."
+            f"The files of {name} are not those that it was known by when this began. They have changed since: run it again."
         )
     return model.bridge
 
@@ -183,7 +192,7 @@ def fetch(
     model, report = loaded
     check_weights(name, model, report["missing_keys"])
     check_all_blocks_are_read(name, model, report["unexpected_keys"])
-    commit = revision or getattr(model.config, "_commit_hash", None) or "local"
+    commit = revision or ("local" if Path(where).exists() else Source.of(name).revision)
     model.to(target)
     if report["missing_keys"]:
         model.get_output_embeddings().to("meta")  # what `check_weights` lets pass is of the unembedding

@@ -1,13 +1,15 @@
 """Models whose identity was worked out before: known at once by their files, and loaded when a forward pass needs them.
 
 What is kept is in the user's cache, by the hash of the files: the identity for each way of loading, the tokenizer, and the
-weights of a GGUF file as dense ones, which take a third of the time to load. Nothing of it is trusted: the tokenizer is
-compared with the hash that the identity has, and so are the weights when they are loaded.
+weights of a GGUF file as dense ones, which take a third of the time to load. Nothing of it is trusted: the tokenizer's files
+are compared with the hash that was kept with the identity, and the weights with the identity's own when they are loaded.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from valens.files import atomic
 from valens.files.digests import key_of
-from valens.files.user_cache import cache_folder, code_hash, read_entry, write_entry
+from valens.files.user_cache import begin, code_hash, place, read_entry, write_entry
 from valens.model import architecture, attention, fingerprints
 from valens.model.architecture import Sizes
 from valens.model.model import Identity, Model
@@ -42,35 +44,36 @@ class Memory:
     @classmethod
     def of(cls, files: str | None, **settings: Any) -> Memory:
         """Return the memory of files by their digest; of None there is none."""
-        cache = cache_folder()
-        return cls(None if cache is None or files is None else cache / "models" / files[:32], settings)
+        return cls(None if files is None else place("models", files[:32]), settings)
 
     def recall(self) -> tuple[Identity, PreTrainedTokenizerBase] | None:
         """Return the identity and the tokenizer; None if they were not kept, or are not as they were."""
         entry = None if self.folder is None else read_entry(self.folder / self._name)
         if self.folder is None or entry is None:
             return None
-        try:
-            identity = Identity(**entry | {"sizes": Sizes(**entry["sizes"])})
-            tokenizer = _tokenizer_of(self.folder / _TOKENIZER)
-            intact = fingerprints.of_tokenizer(tokenizer) == identity.tokenizer_hash
-        except Exception:  # noqa: BLE001 - whatever another version or a damaged file may raise, it is worked out anew
+        kept, sizes = entry["identity"], Sizes(**entry["identity"]["sizes"])
+        identity, tokenizer = Identity(**kept | {"sizes": sizes}), self.folder / _TOKENIZER
+        if _hash_of(tokenizer) != entry["tokenizer"]:
+            shutil.rmtree(tokenizer, ignore_errors=True)  # to be kept anew
             return None
-        return (identity, tokenizer) if intact else None
+        loaded = _tokenizer_of(tokenizer)
+        return (identity, loaded) if fingerprints.of_tokenizer(loaded) == identity.tokenizer_hash else None
 
     def keep(self, model: Model) -> None:
         """Remember a model's identity and tokenizer; where the machine refuses, nothing is kept."""
         if self.folder is None:
             return
-        tokenizer = model.tokenizer
-        if not (self.folder / _TOKENIZER).is_dir():
-            _keep_folder(self.folder / _TOKENIZER, tokenizer.save_pretrained)
-        write_entry(self.folder / self._name, asdict(model.identity))
+        tokenizer = self.folder / _TOKENIZER
+        _keep_folder(tokenizer, model.tokenizer.save_pretrained)
+        of_tokenizer = _hash_of(tokenizer)
+        if of_tokenizer is not None:
+            write_entry(self.folder / self._name, {"identity": asdict(model.identity), "tokenizer": of_tokenizer})
 
     @property
     def weights(self) -> Path | None:
         """The folder with dense weights, from which the model can be loaded; None if there is none."""
-        return None if self.folder is None or not (self.folder / _WEIGHTS).is_dir() else self.folder / _WEIGHTS
+        folder = None if self.folder is None else self.folder / _WEIGHTS
+        return folder if folder is not None and os.path.isdir(folder) else None  # noqa: PTH112 - and does not raise
 
     def keep_weights(self, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         """Keep a model that was unpacked to float32; where the machine refuses, nothing is kept."""
@@ -98,7 +101,22 @@ def _tokenizer_of(folder: Path) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
 
 
+def _hash_of(folder: Path) -> str | None:
+    """Return the sha256 of the names and contents of a folder's files; None if they cannot be read."""
+    sha = hashlib.sha256()
+    try:
+        for path in sorted(folder.iterdir()):
+            content = path.read_bytes()
+            sha.update(f"{path.name}:{len(content)};".encode() + content)
+    except OSError:
+        return None
+    return sha.hexdigest()
+
+
 def _keep_folder(folder: Path, save: Callable[[str], object]) -> None:
-    """Let `save` fill a folder that is whole or not there; where it cannot be, it is not there."""
+    """Let `save` fill a folder that is whole or not there; where it cannot be, or is there, all stays as it is."""
+    if os.path.isdir(folder):  # noqa: PTH112 - and does not raise
+        return
     with contextlib.suppress(Exception), quiet():  # a full disk is told in as many ways as there are libraries
+        begin()
         atomic.make_folder(folder, lambda temporary: save(str(temporary)))

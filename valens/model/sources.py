@@ -1,26 +1,29 @@
 """The files that a model is loaded from, and the hashes of what is in them.
 
-A file whose size, time of change and inode are as they were is not hashed again, unless that is asked for.
+A file whose size, times and inode are as they were is not hashed again, unless that is asked for.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from valens.errors import MissingPackageError, ModelError
 from valens.files.digests import digest
-from valens.files.user_cache import cache_folder, read_entry, write_entry
+from valens.files.user_cache import place, read_entry, write_entry
 from valens.model.catalog import known, locate
 from valens.model.refusals import quiet
 
 _SMALL = {".json", ".model", ".txt", ".jinja", ".tiktoken"}
 """The endings of what may stand beside the weights and change what they compute."""
 _WEIGHTS = {".safetensors", ".bin", ".pt", ".pth"}
+
+_ADAPTER = "adapter_config.json"
+"""In a folder with this, the weights of another are loaded too: nothing of it is remembered."""
 
 
 @dataclass(frozen=True)
@@ -49,50 +52,84 @@ class Source:
                 raise
             if entry is not None:
                 return cls(entry.source, None, entry.source.rpartition("/")[2])
-            path = Path(os.path.expanduser(name)).resolve()  # noqa: PTH111 - leaves an unknown user as it is
-            return cls(str(path.parent), None, path.name) if path.suffix == ".gguf" else cls(str(path), None)
+            return cls._absent(name)
         if entry is not None and entry.source.startswith("wheel:"):
             return cls(entry.source, Path(where), gguf)
         if Path(where).is_dir():
             return cls(str(Path(where).resolve()), Path(where), gguf)
-        folder = _in_cache_of_hub(where, revision)
-        return cls(f"{where}@{revision or 'main'}", folder, None, revision or (folder.name if folder else "main"))
+        return cls._on_hub(where, revision)
+
+    @classmethod
+    def _absent(cls, name: str) -> Source:
+        path = Path(os.path.expanduser(name)).resolve()  # noqa: PTH111 - leaves an unknown user as it is
+        return cls(str(path.parent), None, path.name) if path.suffix == ".gguf" else cls(str(path), None)
+
+    @classmethod
+    def _on_hub(cls, name: str, revision: str | None) -> Source:
+        asked = f"{name}@{revision or 'main'}"
+        folder = _in_cache_of_hub(name, revision)
+        if folder is not None:
+            return cls(asked, folder, None, revision or folder.name)
+        absent = cls._absent(name)  # a folder two deep, as `models/mine`, was one and is no more
+        if revision is None and absent.last() is not None:
+            return absent
+        gone = cls(asked, None)
+        last = gone.last()
+        return cls(asked, None, None, revision or (last[1] if last else "main"))
 
     def files(self) -> list[Path]:
-        """Return the files that the model may be loaded from, in order of name."""
+        """Return the files that the model may be loaded from, in order; OSError or ValueError if they cannot be told."""
         if self.folder is None:
             return []
-        weights = set() if self.gguf else _WEIGHTS
-        return [
-            path for path in sorted(_entries(self.folder)) if path.suffix in _SMALL | weights or path.name == self.gguf
-        ]
+        endings = _SMALL if self.gguf else _SMALL | _WEIGHTS
+        direct = [path for path in self.folder.iterdir() if path.suffix in endings or path.name == self.gguf]
+        elsewhere = {
+            self.folder / part for path in direct if path.name.endswith(".index.json") for part in _parts(path)
+        }
+        return sorted({path for path in direct if path.is_file()} | elsewhere)
 
     def digest(self, *, check: bool = False) -> str | None:
-        """Return the digest of all names and contents; None if a file cannot be read.
+        """Return the digest of all names and contents; None if they cannot be read, or others count that are elsewhere.
 
         `check` hashes what seems unchanged too.
         """
-        memo = self._memo()
-        known = {} if check or memo is None else (read_entry(memo) or {}).get("files", {})
+        memo = place("sources", f"{self._key}.json")
+        before = {} if check else (read_entry(memo) or {})
         try:
-            found = {path.name: _looked_at(path, known.get(path.name)) for path in self.files()}
-        except OSError:
+            files = self.files()
+            if not files or any(path.name == _ADAPTER for path in files):
+                return None
+            found = {str(path.relative_to(str(self.folder))): _looked_at(path, before) for path in files}
+        except (OSError, ValueError):
             return None
-        if not found:
-            return None
-        whole = digest({name: file["sha256"] for name, file in found.items()})
-        if memo is not None and found != known:
-            write_entry(memo, {"place": self.place, "files": found, "digest": whole})
-        return whole
+        if found != before:
+            write_entry(memo, found)
+        return digest({name: file["sha256"] for name, file in found.items()})
 
-    def last_digest(self) -> str | None:
-        """Return the digest that the files had when they were last seen; None if they never were."""
-        memo = self._memo()
-        return None if memo is None else (read_entry(memo) or {}).get("digest")
+    def loaded(self, files: str) -> None:
+        """Remember that a model of these files, by their digest, was loaded from here."""
+        if self.last() != (files, self.revision):
+            write_entry(self._last, {"place": self.place, "files": files, "revision": self.revision})
 
-    def _memo(self) -> Path | None:
-        cache = cache_folder()
-        return None if cache is None else cache / "sources" / f"{digest([self.place, self.gguf])[:32]}.json"
+    def last(self) -> tuple[str, str] | None:
+        """Return the digest of the files that were last loaded from here, and their revision; None if none ever were."""
+        entry = read_entry(self._last)
+        return (entry["files"], entry["revision"]) if entry else None
+
+    @property
+    def _last(self) -> Path | None:
+        return place("sources", f"{self._key}.last.json")
+
+    @property
+    def _key(self) -> str:
+        return digest([self.place, self.gguf])[:32]
+
+
+def _parts(index: Path) -> set[str]:
+    """Return the files that an index of weights names, which may be in folders below."""
+    content = json.loads(index.read_text(encoding="utf-8"))
+    weights = content.get("weight_map") if isinstance(content, dict) else None
+    return set(map(str, weights.values())) if isinstance(weights, dict) else set()
 
 
 def _in_cache_of_hub(name: str, revision: str | None) -> Path | None:
@@ -107,15 +144,17 @@ def _in_cache_of_hub(name: str, revision: str | None) -> Path | None:
     return Path(path).parent if path else None
 
 
-def _entries(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.iterdir() if path.is_file())
-
-
-def _looked_at(path: Path, known: dict[str, Any] | None) -> dict[str, Any]:
+def _looked_at(path: Path, before: dict[str, Any]) -> dict[str, Any]:
     """Return what is remembered of a file; its hash is the remembered one if all else is as it was."""
     status = path.stat()
-    seen = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "inode": status.st_ino}
-    if known is not None and {key: known.get(key) for key in seen} == seen:
-        return known
-    with path.open("rb") as file:
-        return seen | {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    seen = {
+        "size": status.st_size,
+        "modified": status.st_mtime_ns,
+        "changed": status.st_ctime_ns,
+        "inode": status.st_ino,
+    }
+    for file in before.values():
+        if {name: file.get(name) for name in seen} == seen:
+            return dict(file)
+    with path.open("rb") as opened:
+        return seen | {"sha256": hashlib.file_digest(opened, "sha256").hexdigest()}

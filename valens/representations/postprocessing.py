@@ -17,7 +17,9 @@ from valens.errors import PostprocessingError
 NAMES = ("centred", "standardised", "abtt-D", "whitened-K", "pca-K", "random-K")
 """The kinds, with a number in place of D and K."""
 
-_NOTATION = re.compile(r"(?P<kind>centred|standardised|(?P<numbered>abtt|whitened|pca|random)-(?P<number>[1-9]\d*))")
+_NOTATION = re.compile(
+    r"(?P<kind>centred|standardised|(?P<numbered>abtt|whitened|pca|random)-(?P<number>[1-9][0-9]{0,5}))"
+)
 _FEWEST = 2
 _WEAK = 1e-8
 
@@ -76,8 +78,12 @@ class Postprocessing:
     @classmethod
     def parse(cls, text: str) -> Postprocessing:
         """Read a notation such as `standardised`, `abtt-3` or `whitened-64`; PostprocessingError for anything else."""
-        kind, _, number = text.strip().partition("-")
-        return cls(kind, int(number) if number.isdecimal() else (-1 if number else 0))
+        match = _NOTATION.fullmatch(text.strip())
+        if match is None:
+            raise PostprocessingError(
+                f"There is no post-processing {text[:60]!r}. They are {', '.join(NAMES)}, as abtt-3 or whitened-64."
+            )
+        return cls(match["numbered"] or match["kind"], int(match["number"] or 0))
 
     def fit(self, vectors: Float[np.ndarray, "text d"]) -> FittedPostprocessing:
         """Fit it on embeddings.
@@ -126,6 +132,11 @@ class Postprocessing:
             covariance, _ = ledoit_wolf(moved, assume_centered=True)
             variances, directions = np.linalg.eigh(covariance)
             top = np.argsort(variances, kind="stable")[::-1][: self.number]
+            if not variances[top[-1]] > 0:
+                raise PostprocessingError(
+                    f"{self} needs embeddings that differ in {self.number} directions; those of the texts to fit on do not. "
+                    "Give other texts."
+                )
             return directions[:, top] / np.sqrt(variances[top])
         top = _principal_directions(moved, self.number)
         return top if self.kind == "pca" else np.eye(len(top)) - top @ top.T
