@@ -310,6 +310,7 @@ def test_all_types_of_task_are_scored_and_the_section_says_what_was_found(model:
         ({"select": "greedy"}, SelectionError, "chooses by scores alone, and greedy looks at vectors"),
         ({"select": "paper"}, SelectionError, "Retrieval|paper"),
         ({"layers": "2-9"}, LayerSetError, "9"),
+        ({"layers": "0-1"}, LayerSetError, "looks at the blocks of tiny, 1 to 3; layers 0,1 were asked for"),
         (
             {"fit": FIT.limited(10)},
             PostprocessingError,
@@ -322,7 +323,7 @@ def test_all_types_of_task_are_scored_and_the_section_says_what_was_found(model:
         ),
         ({"draws": 0}, ProbeError, "--draws is 1 or more"),
     ],
-    ids=["greedy", "paper", "layers", "few", "evaluated", "draws"],
+    ids=["greedy", "paper", "layers", "no block", "few", "evaluated", "draws"],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_read(model, tmp_path, settings, error, says) -> None:
     suite = Suite("one", (STS,)) if settings == {"select": "paper"} else TWO

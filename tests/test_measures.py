@@ -10,11 +10,13 @@ import tiny
 import torch
 from tiny import one_thread  # noqa: F401
 
-from valens.errors import CaptureError, RepresentationError
+from valens.errors import CaptureError, RepresentationError, ValensWarning
 from valens.extraction import extract
 from valens.extraction.capture import Batch, capturing
+from valens.extraction.embedding import encode
 from valens.layers.sites import Stream
 from valens.model import loading
+from valens.model.model import Model
 from valens.representations import prompts
 from valens.representations.measures import MEASURED, Measure, measured
 from valens.representations.named import HS, HS_BUT_FIRST, VA, representation
@@ -106,11 +108,16 @@ def test_attention_to_the_first_token_is_that_of_a_bare_forward(architecture):
         torch.testing.assert_close(found[:, place], wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_a_mean_of_hidden_states_comes_with_its_shares_and_warns_of_a_sink(tmp_path):
+def sunk() -> Model:
+    """A model whose begin-of-sequence token, 2, has a huge state at every block."""
     network = tiny.network("llama")
-    with torch.no_grad():  # the begin-of-sequence token, 2, gets a huge state at the first block's exit
+    with torch.no_grad():
         network.get_input_embeddings().weight[2] *= 500
-    model = loading.wrap(network, tiny.tokenizer(), name="sunk")
+    return loading.wrap(network, tiny.tokenizer(), name="sunk")
+
+
+def test_a_mean_of_hidden_states_comes_with_its_shares_and_warns_of_a_sink(tmp_path):
+    model = sunk()
     done = extract.plan(model, TEXTS, [HS.reading, VA.reading, HS_BUT_FIRST.reading], store=tmp_path).run()
     shares = done.token_shares["first"]
     vectors = {layer: done.vectors(HS.reading, layer).astype(float) for layer in (1, 2, 3)}
@@ -124,6 +131,23 @@ def test_a_mean_of_hidden_states_comes_with_its_shares_and_warns_of_a_sink(tmp_p
     (note,) = done.notes
     assert note.startswith("At layers 1-3 the mean of hidden states (HS) is mostly the first token: at layer")
     assert done.facts()["notes"] == [note]
+
+
+def test_embeddings_of_such_layers_come_with_the_warning_and_others_do_not(recwarn):
+    model = sunk()
+    encode(model, TEXTS, representation="VA", layers="1-3")
+    encode(model, TEXTS, representation="HS-but-first", layers="1-3")
+    encode(model, TEXTS, representation="HS", layers="0")
+    assert not [warning for warning in recwarn if warning.category is ValensWarning]
+    with pytest.warns(ValensWarning, match="At layers 2,3 the mean of hidden states .HS. is mostly the first token"):
+        encode(model, TEXTS, representation="HS", layers="2,3")
+
+
+def test_what_few_tokens_make_of_a_mean_is_no_sink(tmp_path):
+    """Of two tokens one is half of any mean, whatever the model."""
+    done = extract.plan(sunk(), ["w5", "w6", "w7 w8"], [HS.reading], store=tmp_path).run()
+    assert max(done.token_shares["first"].values()) > 0.5
+    assert done.notes == ()
 
 
 def test_without_a_mean_of_hidden_states_nothing_is_measured(tmp_path):

@@ -92,9 +92,13 @@ def test_a_notation_is_read_back(name):
     assert str(Postprocessing.parse(name)) == name
 
 
-@pytest.mark.parametrize("name", ["abtt", "abtt-0", "abtt-x", "centred-3", "zca", "whitened--1", ""])
+@pytest.mark.parametrize(
+    "name", ["abtt", "abtt-0", "abtt-x", "abtt-03", "abtt-²", f"abtt-{9:05000}", "centred-3", "zca", "whitened--1", ""]
+)
 def test_what_does_not_exist_is_told_what_does(name):
-    with pytest.raises(PostprocessingError, match="They are centred, standardised, abtt-D"):
+    with pytest.raises(
+        PostprocessingError, match=f"no post-processing '{name[:60]}'. They are centred, standardised, abtt-D"
+    ):
         Postprocessing.parse(name)
 
 
@@ -110,6 +114,12 @@ def test_what_does_not_exist_is_told_what_does(name):
 def test_too_few_texts_or_numbers_are_refused(name, n, says):
     with pytest.raises(PostprocessingError, match=says):
         Postprocessing.parse(name).fit(FIT[:n])
+
+
+def test_texts_that_are_all_alike_cannot_be_whitened():
+    level = np.ones((30, 4), dtype=np.float32)
+    with pytest.raises(PostprocessingError, match="whitened-2 needs embeddings that differ in 2 directions"):
+        Postprocessing.parse("whitened-2").fit(level)
 
 
 def test_embeddings_of_another_width_are_refused():
