@@ -24,6 +24,7 @@ from valens.files.atomic import (
     replace,
     sweep_temporaries,
     writable_folder,
+    writable_folder_for,
     write_bytes,
 )
 from valens.results.result import Result
@@ -64,6 +65,7 @@ def test_what_a_killed_writer_leaves_beside_a_result_is_not_taken_for_data(tmp_p
     [
         RESULT.save,
         writable_folder,
+        writable_folder_for,
         lambda folder: replace(folder / "vectors.npy", lambda path: path.write_bytes(b"")),
         lambda folder: (RESULT.save(folder / "below"), write_report(folder)),
     ],
@@ -142,3 +144,16 @@ def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
     (left / "half").touch()
     sweep_temporaries(tmp_path)
     assert not left.exists()
+
+
+def test_a_folder_of_which_nothing_came_is_not_left(tmp_path: Path) -> None:
+    for existed in (False, True):
+        folder = tmp_path / f"existed {existed}"
+        if existed:
+            folder.mkdir()
+        with pytest.raises(ResultError, match="Nothing"), writable_folder_for(folder):
+            raise ResultError("Nothing can be done.")
+        assert folder.exists() is existed
+    with writable_folder_for(tmp_path / "new") as folder:
+        (folder / "scores").touch()
+    assert (tmp_path / "new" / "scores").exists()
