@@ -65,7 +65,6 @@ def test_what_a_killed_writer_leaves_beside_a_result_is_not_taken_for_data(tmp_p
     [
         RESULT.save,
         writable_folder,
-        writable_folder_for,
         lambda folder: replace(folder / "vectors.npy", lambda path: path.write_bytes(b"")),
         lambda folder: (RESULT.save(folder / "below"), write_report(folder)),
     ],
