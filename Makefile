@@ -23,7 +23,7 @@ export TOKENIZERS_PARALLELISM := false
 # What is computed, rather than how it is told: the tests whose numbers hang on the processor.
 NUMERIC := anisotropy attn_implementations capture cross_fit embedding evaluation layer_sweep logit_lens measures \
   metrics models mteb_tasks next_token per_token poolings recall restricted_pass segment_matching softmax_probes splits statistics two_nn
-# Other processors, as far as environment variables can stand for them: numbers are summed in another order.
+# Axes are checked in these. Other processors, as far as environment variables can stand for them: numbers are summed in another order.
 # OpenBLAS counts for numpy and scikit-learn, ATen and oneDNN for PyTorch.
 KERNELS := sse avx2 one-thread
 
@@ -36,7 +36,9 @@ demo: export HF_HUB_OFFLINE := 1
 demo: .venv/ready
 	.venv/bin/valens sweep-layers --model smollm2-135m --suite builtin --no-compare --out results/demo --store activations $(DEMO_FLAGS)
 
+# The numeric tests check every axis of every array, and take a half longer for it: see test-kernels.
 test: export HF_HUB_OFFLINE := 1
+test: export VALENS_CHECK_SHAPES ?= 0
 test: lint
 	$(VENV_PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore=$(WALK) $(PYTEST_FLAGS)
 

@@ -1,6 +1,6 @@
 """What holds in every test: no hub, no window, axes checked, no other machine, and the same examples each time.
 
-`VALENS_CHECK_SHAPES=0` leaves the axes unchecked, which is quicker.
+`VALENS_CHECK_SHAPES=0` leaves the axes unchecked, which is quicker: `make test` does, `make test-kernels` checks them.
 """
 
 from __future__ import annotations

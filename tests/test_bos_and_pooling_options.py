@@ -57,7 +57,10 @@ def test_encode_reads_texts_as_a_bare_forward_would(
 
 
 @pytest.mark.parametrize("command", ["segment-matching", "next-token", "anisotropy", "sweep-layers"])
-def test_a_probe_reads_texts_so_and_its_result_says_so(shell: Shell, tiny_folder: Path, command: str) -> None:
+def test_a_probe_reads_texts_so_and_its_result_says_so(
+    shell: Shell, tiny_folder: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("valens.plotting.style.save_figure", lambda *_: [])  # drawn elsewhere, and slow
     Path("documents.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in documents(14)))
     data = ("--suite", "LeeSTS,WikiRetrieval", "--limit", "12", "--no-compare", "--layers", "2-3")
     data = data if command == "sweep-layers" else ("--corpus", "documents.jsonl")

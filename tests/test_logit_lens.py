@@ -461,7 +461,7 @@ class TestCommand:
         return called
 
     def test_from_texts_to_words(self, run, monkeypatch):
-        monkeypatch.setattr("valens.plotting.save_figure", lambda *_: [])  # drawn above, and slow
+        monkeypatch.setattr("valens.plotting.style.save_figure", lambda *_: [])  # drawn above, and slow
         small = ("--prefix-tokens", "4-26", "--offsets", "1,2,4", "--out", "out")
         code, out, _ = run(*small, "--dry-run", "--json")
         cost, used = json.loads(out), found().provenance["documents"]

@@ -168,7 +168,7 @@ def test_a_damaged_memory_is_worked_out_anew(folder, cache):
     """Each file of the cache in turn, at several places."""
     first = load(folder)
     for path in sorted(path for path in cache.rglob("*") if path.is_file()):
-        for part in range(5):
+        for part in (1, 4):
             if not path.exists():  # another tokenizer's file, say, that is not written again
                 continue
             flip(path, path.stat().st_size * part // 5)

