@@ -18,6 +18,8 @@ VENV_PYTHON := .venv/bin/python
 export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# What is imported is compiled then; most of what is installed never is.
+export PIP_NO_COMPILE := 1
 export TOKENIZERS_PARALLELISM := false
 
 # What is computed, rather than how it is told: the tests whose numbers hang on the processor.
