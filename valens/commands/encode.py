@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from probes.command import ModelOptions
 from valens.errors import PostprocessingError, ResultError
 from valens.terminal import choices
 from valens.terminal.choices import either
-from valens.terminal.console import waiting
 from valens.terminal.options import (
     BOS_HELP,
     CHOOSING,
@@ -129,7 +129,6 @@ def encode(
     from valens.extraction import embedding
     from valens.extraction.fitting import check_fit_texts, fit_postprocessing
     from valens.extraction.layers_file import as_chosen, layers_for
-    from valens.model.loading import load
     from valens.representations.named import representation as named
     from valens.representations.postprocessing import Postprocessing
     from valens.store.store import ActivationStore
@@ -151,15 +150,7 @@ def encode(
     if fit_texts is not None:
         check_fit_texts(fit_texts, lines)
     activations = None if store is None else ActivationStore(store, check=check)
-    with waiting(Console(stderr=True), f"Loading {model}"):
-        loaded = load(
-            model,
-            device=device,
-            dtype=dtype,
-            attn_implementation=attn_implementation,
-            revision=revision,
-            check=check,
-        )
+    loaded = ModelOptions(model, revision, device, dtype, attn_implementation, check).load(Console(stderr=True))
     chosen = layers_for(loaded, wanted, layers)
     fitted = None
     if after is not None and fit_texts is not None:

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from probes.command import ModelOptions
 from valens.terminal import choices
 from valens.terminal.choices import either
-from valens.terminal.console import say, say_labelled, show_estimate, waiting, write_json
+from valens.terminal.console import say, say_labelled, show_estimate, write_json
 from valens.terminal.options import (
     DEFAULT_STORE,
     INPUT,
@@ -81,7 +82,6 @@ def extract(
     several may share one store.
     """
     from valens.extraction.extract import BATCH_TOKENS, plan
-    from valens.model.loading import load
     from valens.representations.prompts import Prompt
     from valens.representations.readings import Reading
     from valens.store.store import ActivationStore
@@ -91,15 +91,7 @@ def extract(
     lines = read_lines(texts)[:limit]
     activations = ActivationStore(store, check=check)
     pooled = [Reading.parse(name) for name in read.split(",")]
-    with waiting(console, f"Loading {model}"):
-        loaded = load(
-            model,
-            device=device,
-            dtype=dtype,
-            attn_implementation=attn_implementation,
-            revision=revision,
-            check=check,
-        )
+    loaded = ModelOptions(model, revision, device, dtype, attn_implementation, check).load(console)
     job = plan(
         loaded,
         lines,

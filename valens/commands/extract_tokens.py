@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from valens.terminal.console import say, waiting, write_json
+from probes.command import ModelOptions
+from valens.terminal.console import say, write_json
 from valens.terminal.options import (
     DEFAULT_STORE,
     OUTPUT,
@@ -58,7 +59,6 @@ def extract_tokens(
     (pattern@5/last), for queries at given positions from 0 (pattern@5/0,7), or as the full map (pattern@5/all).
     """
     from valens.extraction.per_token import TokenReading, plan_tokens
-    from valens.model.loading import load
     from valens.representations.prompts import Prompt
     from valens.store.store import ActivationStore
 
@@ -67,15 +67,7 @@ def extract_tokens(
     lines = read_lines(texts)[:limit]
     wanted = [TokenReading.parse(name) for name in readings]
     activations = ActivationStore(store, check=check)
-    with waiting(console, f"Loading {model}"):
-        loaded = load(
-            model,
-            device=device,
-            dtype=dtype,
-            attn_implementation=attn_implementation,
-            revision=revision,
-            check=check,
-        )
+    loaded = ModelOptions(model, revision, device, dtype, attn_implementation, check).load(console)
     job = plan_tokens(
         loaded, lines, wanted, store=activations, prompt=prompt, max_tokens=max_tokens, max_bytes=max_bytes
     )

@@ -78,11 +78,12 @@ def wikipedia() -> tuple[Article, ...]:
         MissingPackageError: gensim's wheel is not installed.
 
     """
-    kept = _kept(_sample())
+    dump = _sample()
+    kept = _kept(dump)
     entry = read_entry(kept)
     if entry is not None:
         return tuple(_of_lists(*article) for article in entry["articles"])
-    articles = (_article(title, markup) for title, markup in _pages(_sample()))
+    articles = (_article(title, markup) for title, markup in _pages(dump))
     found = tuple(article for article in articles if article is not None)
     write_entry(kept, {"articles": [_as_lists(article) for article in found]})
     return found
